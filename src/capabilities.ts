@@ -1,0 +1,57 @@
+import type { Check } from "./run/check.ts";
+import type { Operation } from "./run/operation.ts";
+
+/** What a capability contributes, loaded only when it is used so that the command starts fast. */
+export interface CapabilityEntry {
+  /** The word on the command line: `ops backup …`. */
+  readonly name: string;
+  readonly summary: string;
+  readonly operations: () => Promise<{ readonly operations: readonly Operation[] }>;
+  readonly checks?: () => Promise<{ readonly checks: readonly Check[] }>;
+}
+
+/** Everything that `ops` can do. A new capability is one folder and one entry here. */
+export const capabilities: readonly CapabilityEntry[] = [
+  {
+    name: "gate",
+    summary: "Go / no-go decisions from measured facts",
+    operations: () => import("./gate/operations.ts"),
+    checks: () => import("./gate/checks.ts"),
+  },
+  {
+    name: "backup",
+    summary: "Encrypted backups: create, list, verify, restore",
+    operations: () => import("./backup/operations.ts"),
+    checks: () => import("./backup/checks.ts"),
+  },
+  {
+    name: "migrate",
+    summary: "Schema migrations",
+    operations: () => import("./migrate/operations.ts"),
+  },
+  {
+    name: "traffic",
+    summary: "Weighted traffic: status, shifts and canaries",
+    operations: () => import("./traffic/operations.ts"),
+  },
+  {
+    name: "flag",
+    summary: "Feature flags",
+    operations: () => import("./flag/operations.ts"),
+  },
+  {
+    name: "shell",
+    summary: "Run a program of your own",
+    operations: () => import("./shell/operations.ts"),
+  },
+  {
+    name: "http",
+    summary: "Send an HTTP request",
+    operations: () => import("./http-request/operations.ts"),
+  },
+  {
+    name: "sandbox",
+    summary: "A throw-away PostgreSQL, HAProxy and sample application",
+    operations: () => import("./sandbox/operations.ts"),
+  },
+];

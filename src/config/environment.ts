@@ -1,0 +1,148 @@
+import { resolve } from "node:path";
+import { UsageError } from "../core/errors.ts";
+import { suggestion } from "../core/suggestion.ts";
+import type { EnvironmentSettings, GateSettings, TargetKind } from "./schema.ts";
+import { Secret } from "./secret.ts";
+
+/** A PostgreSQL database. */
+export interface DatabaseTarget {
+  readonly name: string;
+  readonly url: Secret;
+  readonly password: Secret | undefined;
+  /** Absolute path of the folder of migration files. */
+  readonly migrations: string;
+}
+
+/** Where backups live. */
+export interface StoreTarget {
+  readonly name: string;
+  /** As configured: `file:…`. */
+  readonly url: string;
+  /** Absolute path of a `file:` store. */
+  readonly directory: string;
+  readonly recipients: readonly string[];
+  readonly identity: Secret | undefined;
+}
+
+/** A weighted traffic split. */
+export interface RouteTarget {
+  readonly name: string;
+  readonly driver: "haproxy";
+  /** A socket's absolute path, or `host:port`. */
+  readonly socket: string;
+  readonly backend: string;
+  /** Version → the name of its server in the backend. */
+  readonly versions: Readonly<Record<string, string>>;
+  readonly requestRing: string | undefined;
+}
+
+/** Where flags live. */
+export interface FlagSourceTarget {
+  readonly name: string;
+  readonly driver: "postgres";
+  readonly database: DatabaseTarget;
+}
+
+const singular: Record<TargetKind, string> = {
+  databases: "database",
+  stores: "store",
+  routes: "route",
+  "flag-sources": "flag source",
+  gates: "gate",
+};
+
+/** One environment of the configuration: its targets, looked up by name. */
+export class Environment {
+  readonly name: string;
+  /** Absolute path of the folder the configuration file is in; relative paths start here. */
+  readonly directory: string;
+  private readonly settings: EnvironmentSettings;
+
+  constructor(name: string, directory: string, settings: EnvironmentSettings) {
+    this.name = name;
+    this.directory = directory;
+    this.settings = settings;
+  }
+
+  names(kind: TargetKind): string[] {
+    return Object.keys(this.settings[kind]);
+  }
+
+  /** Without a name: the only one, or the one called `main`. Throws `E_TARGET` where there is none. */
+  database(name?: string): DatabaseTarget {
+    const [found, settings] = this.find("databases", name, "main");
+    return {
+      name: found,
+      url: new Secret(settings.url, this.directory),
+      password: settings.password === undefined ? undefined : new Secret(settings.password, this.directory),
+      migrations: resolve(this.directory, settings.migrations),
+    };
+  }
+
+  store(name?: string): StoreTarget {
+    const [found, settings] = this.find("stores", name, "local");
+    return {
+      name: found,
+      url: settings.url,
+      directory: resolve(this.directory, settings.url.replace(/^file:(\/\/(?=\/))?/, "")),
+      recipients: settings.recipients,
+      identity: settings.identity === undefined ? undefined : new Secret(settings.identity, this.directory),
+    };
+  }
+
+  route(name?: string): RouteTarget {
+    const [found, settings] = this.find("routes", name, "web");
+    const address = /^[\w.-]+:\d+$/.test(settings.socket);
+    return {
+      name: found,
+      driver: settings.driver,
+      socket: address ? settings.socket : resolve(this.directory, settings.socket),
+      backend: settings.backend,
+      versions: settings.versions,
+      requestRing: settings["request-ring"],
+    };
+  }
+
+  /** Without any flag source configured: the default database holds the flags. */
+  flagSource(name?: string): FlagSourceTarget {
+    if (name === undefined && this.names("flag-sources").length === 0) {
+      return { name: "default", driver: "postgres", database: this.database() };
+    }
+    const [found, settings] = this.find("flag-sources", name, "default");
+    return { name: found, driver: settings.driver, database: this.database(settings.database) };
+  }
+
+  gate(name: string): GateSettings {
+    return this.find("gates", name, "default")[1];
+  }
+
+  private find<K extends TargetKind>(
+    kind: K,
+    name: string | undefined,
+    usual: string,
+  ): [string, EnvironmentSettings[K][string]] {
+    const all = this.settings[kind] as Record<string, EnvironmentSettings[K][string]>;
+    const names = Object.keys(all);
+    const wanted = name ?? (names.length === 1 ? names[0] : usual);
+    const found = wanted === undefined || !Object.hasOwn(all, wanted) ? undefined : all[wanted];
+    if (wanted !== undefined && found !== undefined) return [wanted, found];
+    const what = singular[kind];
+    if (names.length === 0) {
+      throw new UsageError("E_TARGET", `The environment ${this.name} has no ${what}`, {
+        hint: `add one under "${kind}:" in .opsrc (see .opsrc.example)`,
+      });
+    }
+    if (name === undefined) {
+      throw new UsageError(
+        "E_TARGET",
+        `The environment ${this.name} has several ${what}s and none is called ${usual}`,
+        {
+          hint: `name one of: ${names.join(", ")}`,
+        },
+      );
+    }
+    throw new UsageError("E_TARGET", `The environment ${this.name} has no ${what} "${name}"`, {
+      hint: suggestion(name, names),
+    });
+  }
+}

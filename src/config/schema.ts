@@ -1,0 +1,98 @@
+import { z } from "zod";
+import { name, threshold } from "../core/schema.ts";
+
+/** What `.opsrc` may hold. Every key has a default, so that a first file needs one database URL. */
+
+const secret = (what: string) =>
+  z
+    .string()
+    .min(1, "must not be empty")
+    .describe(`${what} (text, or a reference: env:NAME, file:PATH, cmd:COMMAND)`);
+
+export const databaseSchema = z.strictObject({
+  url: secret("Connection URL: postgresql://user@host:5432/database"),
+  password: secret("Password, where the URL has none").optional(),
+  migrations: z.string().default("migrations").describe("Folder of the migration files"),
+});
+
+export const storeSchema = z.strictObject({
+  url: z
+    .string()
+    .regex(/^file:/, 'must begin with "file:"')
+    .describe("Where backups live: file:/var/backups/ops, or file:backups relative to this file"),
+  recipients: z
+    .array(
+      z.string().regex(/^age1[a-z0-9]+$/, 'must be an age public key ("age1…"): make one with age-keygen'),
+    )
+    .default([])
+    .describe("age public keys that backups are encrypted to; each can open them"),
+  identity: secret("age private key; needed only to verify and restore").optional(),
+});
+
+export const routeSchema = z.strictObject({
+  driver: z.literal("haproxy").default("haproxy").describe("The balancer"),
+  socket: z.string().min(1, "must not be empty").describe("Runtime socket: a path, or host:port"),
+  backend: z.string().min(1, "must not be empty").describe("The backend that splits the traffic"),
+  versions: z
+    .record(name("A version"), z.string())
+    .describe("Version of the application: name of the server that runs it")
+    .refine((each) => Object.keys(each).length >= 2, "needs at least two versions to split traffic between"),
+  "request-ring": z
+    .string()
+    .optional()
+    .describe("HAProxy ring with one line for each request; needed for p95 limits (docs/traffic.md)"),
+});
+
+export const flagSourceSchema = z.strictObject({
+  driver: z.literal("postgres").default("postgres"),
+  database: name("The database that holds the flags").default("main"),
+});
+
+export const checkSchema = z.strictObject({
+  id: name("The check's name in this gate"),
+  kind: z.string().describe("What is measured: sql, http, command, backup-age"),
+  with: z.record(z.string(), z.unknown()).default({}).describe("What this kind of check needs"),
+  fail: threshold('Limit that fails the check: "> 5%"').optional(),
+  warn: threshold("Limit that warns").optional(),
+  unknown: z.enum(["fail", "warn", "pass"]).optional().describe("What an unmeasurable check counts as"),
+  why: z.string().optional().describe("Why it matters; shown when it fails"),
+});
+
+export const gateSchema = z.strictObject({
+  unknown: z.enum(["fail", "warn", "pass"]).default("fail").describe("What an unmeasurable check counts as"),
+  checks: z.array(checkSchema).min(1, "needs at least one check"),
+});
+
+const targets = {
+  databases: z.record(name("A database's name"), databaseSchema).default({}),
+  stores: z.record(name("A store's name"), storeSchema).default({}),
+  routes: z.record(name("A route's name"), routeSchema).default({}),
+  "flag-sources": z.record(name("A flag source's name"), flagSourceSchema).default({}),
+  gates: z.record(name("A gate's name"), gateSchema).default({}),
+};
+
+/** One environment after the shared targets and its own are joined. */
+export const environmentSchema = z.strictObject(targets);
+
+/** The kinds of target, as keys of the configuration. */
+export const targetKinds = ["databases", "stores", "routes", "flag-sources", "gates"] as const;
+export type TargetKind = (typeof targetKinds)[number];
+
+/** The whole file. Targets are checked after the join, so that an environment can override one key of a target. */
+export const configSchema = z.strictObject({
+  "state-dir": z.string().default(".ops").describe("Where the journal lives, relative to this file"),
+  "default-environment": name("The environment used without --env").optional(),
+  environments: z
+    .record(
+      name("An environment's name"),
+      z.strictObject(
+        Object.fromEntries(targetKinds.map((kind) => [kind, z.record(z.string(), z.unknown()).default({})])),
+      ),
+    )
+    .default({}),
+  ...Object.fromEntries(targetKinds.map((kind) => [kind, z.record(z.string(), z.unknown()).default({})])),
+});
+
+export type EnvironmentSettings = z.output<typeof environmentSchema>;
+export type GateSettings = z.output<typeof gateSchema>;
+export type CheckSettings = z.output<typeof checkSchema>;

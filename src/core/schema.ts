@@ -1,0 +1,39 @@
+import { z } from "zod";
+import { parseDuration } from "./duration.ts";
+import { OpsError } from "./errors.ts";
+import { parsePercent } from "./percent.ts";
+import { parseThreshold } from "./threshold.ts";
+
+/**
+ * The field types that operations and configuration share. Each is written as text (`10m`, `10%`, `> 5%`),
+ * validated where it stands and handed on as its own type.
+ */
+function parsed<T>(parse: (text: string) => T, description: string) {
+  return z
+    .string()
+    .transform((text, context): T => {
+      try {
+        return parse(text);
+      } catch (error) {
+        if (!(error instanceof OpsError)) throw error;
+        context.addIssue({ code: "custom", message: error.message, params: { hint: error.hint } });
+        return z.NEVER;
+      }
+    })
+    .describe(description);
+}
+
+export const duration = (description = "A duration: 500ms, 10s, 5m, 1h30m") =>
+  parsed(parseDuration, description);
+export const percentage = (description = "A percentage: 10%") => parsed(parsePercent, description);
+export const threshold = (description = 'A limit: "> 5%", "> 500ms"') => parsed(parseThreshold, description);
+
+/** The name of a target, a step, a flag: letters, digits, `-`, `_` and `.`. */
+export const name = (description: string) =>
+  z
+    .string()
+    .regex(
+      /^[A-Za-z0-9][A-Za-z0-9._-]*$/,
+      "must start with a letter or digit and hold only letters, digits, '.', '_' and '-'",
+    )
+    .describe(description);

@@ -1,0 +1,23 @@
+import leven from "leven";
+
+/** The word somebody probably meant, or undefined where nothing is close. */
+export function nearest(word: string, candidates: Iterable<string>): string | undefined {
+  let best: string | undefined;
+  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
+  for (const candidate of candidates) {
+    const distance = leven(word.toLowerCase(), candidate.toLowerCase());
+    if (distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+/** `did you mean "backup"?`, or `one of: a, b, c` where nothing is close. */
+export function suggestion(word: string, candidates: Iterable<string>): string {
+  const all = [...candidates];
+  const found = nearest(word, all);
+  if (found !== undefined) return `did you mean "${found}"?`;
+  return all.length === 0 ? "there is none" : `one of: ${all.join(", ")}`;
+}

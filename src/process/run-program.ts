@@ -1,0 +1,75 @@
+import { execa } from "execa";
+import { OpsError } from "../core/errors.ts";
+import { redact } from "../core/redaction.ts";
+
+export interface ProgramOptions {
+  /** Added to a small base (PATH, HOME, LANG, TZ, TMPDIR); nothing else of our environment reaches the child. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** Aborting it sends SIGTERM, then SIGKILL after five seconds. */
+  readonly signal?: AbortSignal | undefined;
+  readonly input?: string | Uint8Array;
+  /** Called with every line of standard error and output, redacted. */
+  readonly onLine?: (line: string) => void;
+}
+
+export interface ProgramResult {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const inherited = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT"];
+
+/** The environment a child gets: a small base and what the caller names. */
+export function childEnvironment(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const base = inherited.flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { ...Object.fromEntries(base), ...extra };
+}
+
+/**
+ * Runs a program to its end and returns whatever exit code it had. Arguments are a list: no shell sees them.
+ * Throws `E_PROGRAM_MISSING` where the program does not exist, `E_PROGRAM_KILLED` where a signal ended it, and the
+ * signal's reason on abort. Output above 10 MB is cut.
+ */
+export async function runProgram(
+  file: string,
+  args: readonly string[],
+  options: ProgramOptions = {},
+): Promise<ProgramResult> {
+  options.signal?.throwIfAborted();
+  const child = execa(file, args, {
+    env: childEnvironment(options.env),
+    extendEnv: false,
+    reject: false,
+    maxBuffer: 10_000_000,
+    forceKillAfterDelay: 5000,
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+    ...(options.input === undefined ? { stdin: "ignore" as const } : { input: options.input }),
+  });
+  if (options.onLine !== undefined) {
+    const { onLine } = options;
+    void (async () => {
+      for await (const line of child.iterable({ from: "all" })) onLine(redact(String(line)));
+    })().catch(() => undefined);
+  }
+  const result = await child;
+  options.signal?.throwIfAborted();
+  const code = result.cause instanceof Error && "code" in result.cause ? result.cause.code : undefined;
+  if (code === "ENOENT") {
+    throw new OpsError("E_PROGRAM_MISSING", `The program ${file} is not installed or not on PATH`, {
+      hint: "see what is missing with: ops doctor",
+      retryable: false,
+    });
+  }
+  if (result.exitCode === undefined) {
+    throw new OpsError("E_PROGRAM_KILLED", `${file} was ended by ${result.signal ?? "an error"}`, {
+      cause: result.cause,
+    });
+  }
+  return { exitCode: result.exitCode, stdout: String(result.stdout), stderr: String(result.stderr) };
+}

@@ -1,0 +1,44 @@
+import type { z } from "zod";
+import type { Json } from "../core/errors.ts";
+import type { Threshold } from "../core/threshold.ts";
+import type { OperationContext } from "./context.ts";
+
+export type CheckStatus = "pass" | "warn" | "fail" | "unknown";
+
+/** What was seen. `value` is what thresholds are compared with; `evidence` goes to the journal beside it. */
+export interface Measurement {
+  /** Percent in 0–100, durations in milliseconds, sizes in bytes. */
+  readonly value: number | string | boolean | null;
+  /** The value for a person: `3m 05s`, `HTTP 200`. */
+  readonly shown: string;
+  readonly evidence?: Json;
+}
+
+export interface Judgement {
+  readonly status: CheckStatus;
+  /** One clause with the numbers: `backup is 3h old, limit > 24h`. */
+  readonly reason: string;
+}
+
+export interface CheckLimits {
+  readonly fail?: Threshold | undefined;
+  readonly warn?: Threshold | undefined;
+}
+
+/** One kind of check, contributed by the capability that knows the answer. */
+export interface CheckDefinition<I extends z.ZodObject> {
+  /** `kind:` in a gate: `sql`, `backup-age`. */
+  readonly kind: string;
+  readonly summary: string;
+  readonly input: I;
+  /** Throwing means the fact could not be measured: the check is `unknown` with the error as its reason. */
+  measure(context: OperationContext, input: z.output<I>): Promise<Measurement>;
+  /** Pure. */
+  judge(measurement: Measurement, input: z.output<I>, limits: CheckLimits): Judgement;
+}
+
+export type Check = CheckDefinition<z.ZodObject>;
+
+export function defineCheck<I extends z.ZodObject>(definition: CheckDefinition<I>): Check {
+  return definition as unknown as Check;
+}

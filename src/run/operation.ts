@@ -1,0 +1,90 @@
+import type { z } from "zod";
+import type { Environment } from "../config/environment.ts";
+import type { Json } from "../core/errors.ts";
+import type { OperationContext } from "./context.ts";
+
+/** What an operation does to the world: nothing, something that can be taken back, something that loses data. */
+export type Effect = "read" | "change" | "destroy";
+
+/** One thing that a run would change; a line of the plan. Holds nothing volatile: the plan's digest covers it. */
+export interface Change {
+  /** `database:main`, `route:web`, `flag:session-pooling`. */
+  readonly target: string;
+  readonly action: "create" | "update" | "delete" | "run";
+  /** For a person: `apply 0002_add_orders`. */
+  readonly summary: string;
+  readonly from?: Json;
+  readonly to?: Json;
+}
+
+/** How long work tells what it is doing, and where it keeps its place. */
+export interface Report {
+  /** For the person watching: what is going on and how far; never journaled. */
+  progress(progress: Progress): void;
+  /** One line that stays on the screen; never journaled. */
+  log(line: string): void;
+  /** Durable when the promise resolves. The newest one is `last` after a crash. */
+  checkpoint(data: Json): Promise<void>;
+  /** The newest checkpoint of an earlier, unfinished attempt at this step in this run. */
+  readonly last: Json | undefined;
+}
+
+export interface Progress {
+  readonly message: string;
+  readonly done?: number;
+  readonly total?: number;
+  readonly unit?: "bytes" | "rows" | "requests" | "ms";
+}
+
+export type UndoResult =
+  /** Back to what `observe` saw. */
+  | { readonly undone: true; readonly note?: string }
+  /** Nothing of it needs taking back: a backup may stay. */
+  | { readonly undone: "kept"; readonly note: string }
+  /** There is no way back; a person must look. */
+  | { readonly undone: false; readonly note: string };
+
+export interface OperationDefinition<I extends z.ZodObject, B extends Json, O extends z.ZodType> {
+  /** `flag.set`: the command `ops flag set`, and `uses: flag.set` in a runbook. */
+  readonly name: `${string}.${string}`;
+  /** One line for --help and the reference; no full stop. */
+  readonly summary: string;
+  /** Shown under --help: a whole command line, without the leading `ops`. */
+  readonly example: string;
+  readonly effect: Effect;
+  /** Keys in kebab-case: they are the flags of the command and the keys of `with:`. Each field has a `describe`. */
+  readonly input: I;
+  /** Input keys that the command takes as arguments, in order: `ops flag set NAME`. */
+  readonly positional?: readonly (keyof z.input<I> & string)[];
+  readonly output: O;
+  /** What the run locks: `database:main`. Default: nothing. */
+  targets?(input: z.output<I>, environment: Environment): readonly string[];
+  /** Reads reality; changes nothing. What it returns is persisted before `apply` runs. */
+  observe(context: OperationContext, input: z.output<I>): Promise<B>;
+  /** Pure: what would change. Empty where nothing would. */
+  plan(before: B, input: z.output<I>): readonly Change[];
+  /** Makes it so. Safe to call again after a crash at any point: it looks at what is done and finishes the rest. */
+  apply(context: OperationContext, input: z.output<I>, before: B, report: Report): Promise<z.output<O>>;
+  /**
+   * Back to what `observe` saw, from any point that `apply` may have reached; safe to call again. Absent where
+   * there is no way back (a read needs none).
+   */
+  undo?(context: OperationContext, input: z.output<I>, before: B, report: Report): Promise<UndoResult>;
+  /** The result for a person, on a terminal or in a pipe; without it the output is printed as `key: value` lines. */
+  render?(output: z.output<O>): string;
+}
+
+/** An operation as the engine sees it: data in, data out. */
+export type Operation = OperationDefinition<z.ZodObject, Json, z.ZodType>;
+
+/** Checks the definition's types against each other and forgets them. */
+export function defineOperation<I extends z.ZodObject, B extends Json, O extends z.ZodType>(
+  definition: OperationDefinition<I, B, O>,
+): Operation {
+  return definition as unknown as Operation;
+}
+
+/** A capability: a group of operations and checks under one word of the command line. */
+export interface Capability {
+  readonly operations: readonly Operation[];
+}

@@ -1,0 +1,93 @@
+import { Environment } from "../../src/config/environment.ts";
+import { environmentSchema } from "../../src/config/schema.ts";
+import { systemClock } from "../../src/core/clock.ts";
+import { InterruptedError, type Json } from "../../src/core/errors.ts";
+import type { Check } from "../../src/run/check.ts";
+import type { OperationContext } from "../../src/run/context.ts";
+import type { Change, Operation, Report, UndoResult } from "../../src/run/operation.ts";
+
+export interface TestContext extends OperationContext {
+  /** Asks the run to end at its next safe point, as the first Ctrl-C does. */
+  requestStop(): void;
+}
+
+/** A context over the given settings (`databases:`, `stores:`, …; as in `.opsrc`), outside any journal. */
+export function testContext(
+  settings: object,
+  options: { directory?: string; checks?: readonly Check[]; signal?: AbortSignal } = {},
+): TestContext {
+  const stop = new AbortController();
+  return {
+    environment: new Environment(
+      "test",
+      options.directory ?? process.cwd(),
+      environmentSchema.parse(settings),
+    ),
+    clock: systemClock,
+    signal: options.signal ?? new AbortController().signal,
+    stop: stop.signal,
+    safePoint: () => {
+      if (stop.signal.aborted) throw new InterruptedError();
+    },
+    actor: "test@localhost",
+    runId: "20260101-000000-test",
+    checks: async () => new Map((options.checks ?? []).map((check) => [check.kind, check])),
+    requestStop: () => stop.abort(new InterruptedError()),
+  };
+}
+
+/** A report that keeps what it is told. */
+export class RecordingReport implements Report {
+  readonly checkpoints: Json[] = [];
+  readonly lines: string[] = [];
+  readonly messages: string[] = [];
+  last: Json | undefined;
+
+  constructor(last?: Json) {
+    this.last = last;
+  }
+
+  progress({ message }: { message: string }): void {
+    this.messages.push(message);
+  }
+
+  log(line: string): void {
+    this.lines.push(line);
+  }
+
+  async checkpoint(data: Json): Promise<void> {
+    this.checkpoints.push(structuredClone(data));
+    this.last = structuredClone(data);
+  }
+}
+
+export interface Performed {
+  readonly before: Json;
+  readonly changes: readonly Change[];
+  readonly output: unknown;
+  readonly report: RecordingReport;
+  undo(): Promise<UndoResult>;
+}
+
+/** observe → plan → apply as the engine does it, `before` through JSON as the journal does. */
+export async function perform(
+  operation: Operation,
+  context: OperationContext,
+  input: object,
+): Promise<Performed> {
+  const parsed = operation.input.parse(input);
+  const before = JSON.parse(JSON.stringify(await operation.observe(context, parsed))) as Json;
+  const changes = operation.plan(before, parsed);
+  const report = new RecordingReport();
+  const output = operation.output.parse(await operation.apply(context, parsed, before, report));
+  return {
+    before,
+    changes,
+    output,
+    report,
+    undo: async () => {
+      if (operation.undo === undefined) throw new Error(`${operation.name} has no undo`);
+      return operation.undo(context, parsed, before, report);
+    },
+  };
+}
