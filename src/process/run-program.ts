@@ -46,18 +46,15 @@ export async function runProgram(
     extendEnv: false,
     reject: false,
     maxBuffer: 10_000_000,
+    all: options.onLine !== undefined,
     forceKillAfterDelay: 5000,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
     ...(options.input === undefined ? { stdin: "ignore" as const } : { input: options.input }),
   });
-  if (options.onLine !== undefined) {
-    const { onLine } = options;
-    void (async () => {
-      for await (const line of child.iterable({ from: "all" })) onLine(redact(String(line)));
-    })().catch(() => undefined);
-  }
+  const lines = options.onLine === undefined ? undefined : passLines(child, options.onLine);
   const result = await child;
+  await lines;
   options.signal?.throwIfAborted();
   const code = result.cause instanceof Error && "code" in result.cause ? result.cause.code : undefined;
   if (code === "ENOENT") {
@@ -72,4 +69,16 @@ export async function runProgram(
     });
   }
   return { exitCode: result.exitCode, stdout: String(result.stdout), stderr: String(result.stderr) };
+}
+
+/** Ends when both streams have; how the program itself ended is the result's to say. */
+async function passLines(
+  child: { iterable(options: { from: "all" }): AsyncIterable<unknown> },
+  onLine: (line: string) => void,
+): Promise<void> {
+  try {
+    for await (const line of child.iterable({ from: "all" })) onLine(redact(String(line)));
+  } catch {
+    // The iteration repeats the failure of the program, which the caller reports.
+  }
 }
