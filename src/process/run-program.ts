@@ -1,6 +1,7 @@
 import { execa } from "execa";
 import { OpsError } from "../core/errors.ts";
 import { redact } from "../core/redaction.ts";
+import { OutputTail } from "./output-tail.ts";
 
 export interface ProgramOptions {
   /** Added to a small base (PATH, HOME, LANG, TZ, TMPDIR); nothing else of our environment reaches the child. */
@@ -19,6 +20,7 @@ export interface ProgramResult {
   readonly stderr: string;
 }
 
+const keptOutput = 10_000_000;
 const inherited = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT"];
 
 /** The environment a child gets: a small base and what the caller names. */
@@ -33,7 +35,7 @@ export function childEnvironment(extra: Readonly<Record<string, string>> = {}): 
 /**
  * Runs a program to its end and returns whatever exit code it had. Arguments are a list: no shell sees them.
  * Throws `E_PROGRAM_MISSING` where the program does not exist, `E_PROGRAM_KILLED` where a signal ended it, and the
- * signal's reason on abort. Output above 10 MB is cut.
+ * signal's reason on abort. Of each stream the last 10 MB are kept.
  */
 export async function runProgram(
   file: string,
@@ -45,16 +47,19 @@ export async function runProgram(
     env: childEnvironment(options.env),
     extendEnv: false,
     reject: false,
-    maxBuffer: 10_000_000,
-    all: options.onLine !== undefined,
+    buffer: false,
     forceKillAfterDelay: 5000,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
     ...(options.input === undefined ? { stdin: "ignore" as const } : { input: options.input }),
   });
-  const lines = options.onLine === undefined ? undefined : passLines(child, options.onLine);
+  const { onLine } = options;
+  const pass = onLine === undefined ? undefined : (line: string) => onLine(redact(line));
+  const stdout = new OutputTail(keptOutput, pass);
+  const stderr = new OutputTail(keptOutput, pass);
+  child.stdout?.on("data", (chunk: Buffer) => stdout.write(chunk));
+  child.stderr?.on("data", (chunk: Buffer) => stderr.write(chunk));
   const result = await child;
-  await lines;
   options.signal?.throwIfAborted();
   const code = result.cause instanceof Error && "code" in result.cause ? result.cause.code : undefined;
   if (code === "ENOENT") {
@@ -68,17 +73,5 @@ export async function runProgram(
       cause: result.cause,
     });
   }
-  return { exitCode: result.exitCode, stdout: String(result.stdout), stderr: String(result.stderr) };
-}
-
-/** Ends when both streams have; how the program itself ended is the result's to say. */
-async function passLines(
-  child: { iterable(options: { from: "all" }): AsyncIterable<unknown> },
-  onLine: (line: string) => void,
-): Promise<void> {
-  try {
-    for await (const line of child.iterable({ from: "all" })) onLine(redact(String(line)));
-  } catch {
-    // The iteration repeats the failure of the program, which the caller reports.
-  }
+  return { exitCode: result.exitCode, stdout: stdout.finish(), stderr: stderr.finish() };
 }
