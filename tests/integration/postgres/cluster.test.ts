@@ -42,7 +42,11 @@ describe("a throw-away cluster", () => {
   it("takes the caller's settings over its own, odd characters included", async () => {
     cluster = await startCluster({
       directory: join(folder, "data"),
-      settings: { wal_level: "logical", archive_command: "cp '%p' \"/x y/%f\" || exit $?" },
+      settings: {
+        wal_level: "logical",
+        archive_mode: "on",
+        archive_command: "cp '%p' \"/x y/%f\" || exit $?",
+      },
     });
 
     expect(await setting("wal_level")).toBe("logical");
