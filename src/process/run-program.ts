@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { execa } from "execa";
 import { OpsError } from "../core/errors.ts";
 import { redact } from "../core/redaction.ts";
@@ -34,7 +35,7 @@ export function childEnvironment(extra: Readonly<Record<string, string>> = {}): 
 
 /**
  * Runs a program to its end and returns whatever exit code it had. Arguments are a list: no shell sees them.
- * Throws `E_PROGRAM_MISSING` where the program does not exist, `E_PROGRAM_KILLED` where a signal ended it, and the
+ * Throws `E_PROGRAM_MISSING` where the program does not exist, `E_FOLDER_MISSING` where its folder does not, `E_PROGRAM_KILLED` where a signal ended it, and the
  * signal's reason on abort. Of each stream the last 10 MB are kept.
  */
 export async function runProgram(
@@ -62,6 +63,15 @@ export async function runProgram(
   const result = await child;
   options.signal?.throwIfAborted();
   const code = result.cause instanceof Error && "code" in result.cause ? result.cause.code : undefined;
+  if (code === "ENOENT" && options.cwd !== undefined && !existsSync(options.cwd)) {
+    throw new OpsError(
+      "E_FOLDER_MISSING",
+      `The folder ${options.cwd} that ${file} should run in does not exist`,
+      {
+        retryable: false,
+      },
+    );
+  }
   if (code === "ENOENT") {
     throw new OpsError("E_PROGRAM_MISSING", `The program ${file} is not installed or not on PATH`, {
       hint: "see what is missing with: ops doctor",

@@ -31,6 +31,8 @@ export interface CheckDefinition<I extends z.ZodObject> {
   readonly kind: string;
   readonly summary: string;
   readonly input: I;
+  /** The units that a limit for this kind may have; a gate with another one is refused. Default: any. */
+  readonly limitUnits?: readonly Threshold["unit"][];
   /** Throwing means the fact could not be measured: the check is `unknown` with the error as its reason. */
   measure(context: OperationContext, input: z.output<I>): Promise<Measurement>;
   /** Pure. */
