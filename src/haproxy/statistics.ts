@@ -1,0 +1,38 @@
+import { OpsError } from "../core/errors.ts";
+import { type RuntimeCommandOptions, runtimeCommand } from "./runtime-socket.ts";
+
+/** One line of `show stat`: column name → text, empty where the column does not apply. */
+export type StatisticsRow = Readonly<Record<string, string>>;
+
+/** The server lines of one backend. Throws `E_HAPROXY_BACKEND` where HAProxy has no such backend. */
+export async function serverStatistics(
+  socket: string,
+  backend: string,
+  options: RuntimeCommandOptions = {},
+): Promise<StatisticsRow[]> {
+  const rows = parseStatistics(await runtimeCommand(socket, `show stat ${backend} 6 -1`, options));
+  if (rows.length === 0) {
+    throw new OpsError("E_HAPROXY_BACKEND", `HAProxy at ${socket} has no backend "${backend}"`, {
+      hint: 'correct the route\'s "backend" in .opsrc to the name of a "backend" section of haproxy.cfg',
+      retryable: false,
+    });
+  }
+  return rows.filter((row) => row.svname !== "BACKEND");
+}
+
+/** The CSV of `show stat`. A value with a comma (a health check's text) stands in quotes. */
+export function parseStatistics(csv: string): StatisticsRow[] {
+  const [header, ...lines] = csv.split("\n").filter((line) => line !== "");
+  if (header === undefined || !header.startsWith("# ")) return [];
+  const columns = header.slice(2).split(",");
+  return lines.map((line) => {
+    const values = splitCsv(line);
+    return Object.fromEntries(columns.map((column, index) => [column, values[index] ?? ""]));
+  });
+}
+
+function splitCsv(line: string): string[] {
+  return [...line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)].map(
+    ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? "",
+  );
+}

@@ -1,0 +1,95 @@
+import type { Counters, Reading, VersionReading } from "./traffic-driver.ts";
+
+/** Counters of the balancer never fall while it lives: a lower number means that it was restarted or reloaded. */
+export function wasReset(earlier: Counters, later: Counters): boolean {
+  return keys.some((key) => later[key] < earlier[key]);
+}
+
+const keys = [
+  "requests",
+  "serverErrors",
+  "connectionErrors",
+  "responseErrors",
+  "retries",
+  "redispatches",
+  "failedChecks",
+] as const satisfies readonly (keyof Counters)[];
+
+export const noCounts: Counters = {
+  requests: 0,
+  serverErrors: 0,
+  connectionErrors: 0,
+  responseErrors: 0,
+  retries: 0,
+  redispatches: 0,
+  failedChecks: 0,
+};
+
+export function difference(later: Counters, earlier: Counters): Counters {
+  return combine(later, earlier, (a, b) => a - b);
+}
+
+export function sum(a: Counters, b: Counters): Counters {
+  return combine(a, b, (x, y) => x + y);
+}
+
+function combine(a: Counters, b: Counters, each: (a: number, b: number) => number): Counters {
+  return Object.fromEntries(keys.map((key) => [key, each(a[key], b[key])])) as Counters;
+}
+
+/**
+ * Requests that went wrong at this version. Never the 5xx alone: a balancer that retries hides a dead server from
+ * them. One request can leave several marks (each retry, then the redispatch), so there are never more than requests.
+ */
+export function badRequests(counts: Counters): number {
+  const marks =
+    counts.serverErrors +
+    counts.connectionErrors +
+    counts.responseErrors +
+    counts.retries +
+    counts.redispatches;
+  return Math.min(marks, counts.requests);
+}
+
+export function readingOf(reading: Reading, version: string): VersionReading {
+  const found = reading.find((each) => each.version === version);
+  if (found === undefined) throw new Error(`the reading has no version ${version}`);
+  return found;
+}
+
+/** Adds up what happens between looks, also across a restart of the balancer, which sets its counters to zero. */
+export class CountingWindow {
+  private readonly versions = new Map<string, { last: Counters; counted: Counters }>();
+  /** How often the balancer was restarted or reloaded since the window began. */
+  restarts = 0;
+
+  constructor(start: Reading) {
+    for (const { version, counters } of start) {
+      this.versions.set(version, { last: counters, counted: noCounts });
+    }
+  }
+
+  add(reading: Reading): void {
+    const reset = reading.some(({ version, counters }) => wasReset(this.entry(version).last, counters));
+    if (reset) this.restarts += 1;
+    for (const { version, counters } of reading) {
+      const { last, counted } = this.entry(version);
+      const grown = difference(counters, reset ? noCounts : last);
+      this.versions.set(version, { last: counters, counted: sum(counted, grown) });
+    }
+  }
+
+  /** What happened at one version since the window began. */
+  counts(version: string): Counters {
+    return this.entry(version).counted;
+  }
+
+  /** Requests of all versions since the window began. */
+  get requests(): number {
+    return [...this.versions.values()].reduce((total, { counted }) => total + counted.requests, 0);
+  }
+
+  private entry(version: string): { last: Counters; counted: Counters } {
+    return this.versions.get(version) ?? { last: noCounts, counted: noCounts };
+  }
+}

@@ -1,0 +1,30 @@
+import { OpsError } from "../core/errors.ts";
+import { formatShares } from "./shares.ts";
+import type { Weights } from "./traffic-driver.ts";
+
+export function sameWeights(a: Weights, b: Weights): boolean {
+  return Object.keys({ ...a, ...b }).every((version) => (a[version] ?? 0) === (b[version] ?? 0));
+}
+
+/**
+ * Throws where the weights come from somebody else: each weight must be one that this operation saw or sets. A
+ * mixture is our own too: a crash can fall between the changes of two weights.
+ */
+export function refuseDrift(route: string, present: Weights, own: readonly Weights[]): void {
+  const ours = Object.entries(present).every(([version, weight]) =>
+    own.some((weights) => (weights[version] ?? 0) === weight),
+  );
+  if (!ours) throw driftError(route, present, own);
+}
+
+export function driftError(route: string, present: Weights, own: readonly Weights[]): OpsError {
+  return new OpsError(
+    "E_TRAFFIC_DRIFT",
+    `Somebody else changed the weights of route ${route}: they are ${formatShares(present)} now`,
+    {
+      hint: "find out who did (HAProxy reloaded without its state?), then see: ops traffic status",
+      details: { present, expected: [...own] },
+      retryable: false,
+    },
+  );
+}

@@ -1,0 +1,156 @@
+import { z } from "zod";
+import { milliseconds } from "../core/duration.ts";
+import { OpsError } from "../core/errors.ts";
+import { formatPercent, percent } from "../core/percent.ts";
+import { duration, name, percentage } from "../core/schema.ts";
+import type { OperationContext } from "../run/context.ts";
+import { defineOperation } from "../run/operation.ts";
+import { observeShare, type ShareObservation } from "./confidence.ts";
+import { CountingWindow, readingOf } from "./counters.ts";
+import { refuseDrift, sameWeights } from "./drift.ts";
+import { openRoute, type Route, requireVersion } from "./route.ts";
+import { formatShares, sharesOf, weightsForShare } from "./shares.ts";
+import type { Weights } from "./traffic-driver.ts";
+
+const input = z.strictObject({
+  route: name("The route; default: the only one, or the one called web").optional(),
+  to: name("The version that gets the share"),
+  share: percentage("Its share of the traffic; the others keep their proportion").default(percent(100)),
+  confirm: duration("How long to watch for requests that confirm the share; 0s: do not watch").default(
+    milliseconds(10_000),
+  ),
+});
+
+const output = z.object({
+  route: z.string(),
+  version: z.string(),
+  share: z.number().describe("Percent, as the weights give it"),
+  weights: z.record(z.string(), z.number()),
+  confirmed: z.boolean().describe("Whether enough requests were seen to split as intended"),
+  observed: z.object({ requests: z.number(), share: z.number().nullable() }),
+});
+
+/** What `observe` of every change to a route saw. */
+export type RouteBefore = { route: string; weights: Weights };
+
+export const shift = defineOperation({
+  name: "traffic.shift",
+  summary: "Give a version a share of the traffic at once",
+  example: "traffic shift green --share 10%",
+  effect: "change",
+  input,
+  positional: ["to"],
+  output,
+  targets: ({ route }, environment) => [`route:${environment.route(route).name}`],
+  async observe(context, { route, to }): Promise<RouteBefore> {
+    return observeRoute(openRoute(context.environment, route), to, context.signal);
+  },
+  plan(before, { to, share }) {
+    const wanted = weightsForShare(before.weights, to, share);
+    if (sameWeights(before.weights, wanted)) return [];
+    return [
+      {
+        target: `route:${before.route}`,
+        action: "update",
+        summary: `give ${to} ${formatPercent(share)} of the traffic`,
+        from: sharesOf(before.weights),
+        to: sharesOf(wanted),
+      },
+    ];
+  },
+  async apply(context, { route: routeName, to, share, confirm }, before, report) {
+    const route = openRoute(context.environment, routeName);
+    const wanted = weightsForShare(before.weights, to, share);
+    const present = await route.driver.weights(context.signal);
+    refuseDrift(before.route, present, [before.weights, wanted]);
+    if (share > 0) await requireUp(route, to, context.signal);
+    await route.driver.setWeights(wanted, context.signal);
+    report.progress({ message: `${formatShares(wanted)}; watching requests` });
+    const seen = await watchShare(context, route, to, wanted, confirm);
+    if (seen.verdict === "disagrees") throw notObserved(before.route, to, wanted, seen);
+    if (seen.verdict === "unknown") {
+      report.log(`could not confirm the share: ${seen.requests} requests within the time to watch`);
+    }
+    return {
+      route: before.route,
+      version: to,
+      share: sharesOf(wanted)[to] ?? 0,
+      weights: wanted,
+      confirmed: seen.verdict === "agrees",
+      observed: { requests: seen.requests, share: seen.verdict === "unknown" ? null : 100 * seen.share },
+    };
+  },
+  undo: (context, { route }, before) =>
+    restoreWeights(context, openRoute(context.environment, route), before),
+  render({ route, weights, confirmed, observed }) {
+    const seen = confirmed
+      ? `confirmed by ${observed.requests} requests`
+      : `not confirmed: only ${observed.requests} requests were seen`;
+    return `route ${route}: ${formatShares(weights)} (${seen})`;
+  },
+});
+
+export async function observeRoute(route: Route, to: string, signal: AbortSignal): Promise<RouteBefore> {
+  requireVersion(route.target, to);
+  const reading = await route.driver.read(signal);
+  return {
+    route: route.target.name,
+    weights: Object.fromEntries(reading.map(({ version, weight }) => [version, weight])),
+  };
+}
+
+export async function requireUp(route: Route, version: string, signal: AbortSignal): Promise<void> {
+  const { health, status, server } = readingOf(await route.driver.read(signal), version);
+  if (health !== "down") return;
+  throw new OpsError("E_VERSION_DOWN", `${version} is ${status} and gets no traffic`, {
+    hint: `bring ${route.target.backend}/${server} up first: ops traffic status --route ${route.target.name}`,
+  });
+}
+
+/** Back to the weights that `observe` saw, whatever they are now. */
+export async function restoreWeights(context: OperationContext, route: Route, before: RouteBefore) {
+  await route.driver.setWeights(before.weights, context.signal);
+  return { undone: true as const, note: `route ${before.route}: ${formatShares(before.weights)}` };
+}
+
+/** How often the counters are read while waiting for a share to show. */
+const lookEvery = 200;
+/** Enough requests to stop watching before the time is over. */
+const plenty = 200;
+
+async function watchShare(
+  context: OperationContext,
+  route: Route,
+  version: string,
+  wanted: Weights,
+  patience: number,
+): Promise<ShareObservation> {
+  const intended = (sharesOf(wanted)[version] ?? 0) / 100;
+  const window = new CountingWindow(await route.driver.read(context.signal));
+  const end = context.clock.elapsed() + patience;
+  for (;;) {
+    const remaining = end - context.clock.elapsed();
+    if (remaining > 0) await context.clock.sleep(Math.min(lookEvery, remaining), context.signal);
+    window.add(await route.driver.read(context.signal));
+    const seen = observeShare(window.counts(version).requests, window.requests, intended);
+    const enough = seen.verdict === "agrees" && seen.requests >= plenty;
+    if (enough || context.clock.elapsed() >= end || context.stop.aborted) return seen;
+  }
+}
+
+function notObserved(
+  route: string,
+  version: string,
+  weights: Weights,
+  seen: { readonly requests: number; readonly share: number },
+): OpsError {
+  const intended = formatPercent(sharesOf(weights)[version] ?? 0);
+  return new OpsError(
+    "E_SHARE_NOT_OBSERVED",
+    `${version} got ${formatPercent(100 * seen.share)} of ${seen.requests} requests of route ${route} instead of ${intended}`,
+    {
+      hint: "look for sticky sessions (cookie, stick-table) or a balance algorithm that ignores weights in haproxy.cfg",
+      details: { weights, requests: seen.requests, observedShare: 100 * seen.share },
+    },
+  );
+}
