@@ -88,7 +88,8 @@ function measured(result: pg.QueryArrayResult<unknown[]>): Measurement {
   // bigint and numeric arrive as text.
   if (numeric.includes(type) && Number.isFinite(Number(raw)))
     return measurement(Number(raw), String(raw), "number");
-  const text = raw instanceof Date ? raw.toISOString() : typeof raw === "string" ? raw : JSON.stringify(raw);
+  const text =
+    raw instanceof Date ? raw.toISOString() : typeof raw === "object" ? JSON.stringify(raw) : String(raw);
   return measurement(text.slice(0, shownLength), JSON.stringify(text.slice(0, shownLength)), "text");
 }
 
