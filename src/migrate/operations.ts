@@ -1,0 +1,6 @@
+import type { Operation } from "../run/operation.ts";
+import { down } from "./down.ts";
+import { status } from "./status.ts";
+import { up } from "./up.ts";
+
+export const operations: readonly Operation[] = [up, down, status];

@@ -1,0 +1,76 @@
+import { z } from "zod";
+import { defineOperation } from "../run/operation.ts";
+import type { Standing } from "./assessment.ts";
+import { database } from "./input.ts";
+import { refuseProblems } from "./problem.ts";
+import { survey } from "./session.ts";
+
+const migrationSchema = z.object({
+  version: z.string().describe("Version of the migration"),
+  name: z.string().describe("Name of the migration"),
+  state: z
+    .enum(["applied", "pending", "edited", "missing", "out-of-order"])
+    .describe(
+      "edited: the file changed after it was applied; missing: applied, but the file is gone; out-of-order: not applied, but older than one that is",
+    ),
+  appliedAt: z.string().nullable().describe("When (ISO 8601, UTC)"),
+  appliedBy: z.string().nullable().describe("By whom"),
+});
+
+export const status = defineOperation({
+  name: "migrate.status",
+  summary: "Show which migrations are applied, pending, missing or edited",
+  example: "migrate status --database main",
+  effect: "read",
+  input: z.strictObject({ database }),
+  output: z.object({
+    database: z.string().describe("The database"),
+    current: z.string().nullable().describe("The newest applied version; null where there is none"),
+    pending: z.number().describe("How many are not applied"),
+    migrations: z.array(migrationSchema).describe("Oldest first"),
+  }),
+  // What it shows is read when it runs, not when a plan is made: an earlier step may be a migration.
+  observe: async () => null,
+  plan: () => [],
+  apply: async (context, input) => {
+    const target = context.environment.database(input.database);
+    const { folder, assessment } = await survey(context, target);
+    refuseProblems(target.name, folder.problems);
+    const migrations = assessment.standings.map(row);
+    return {
+      database: target.name,
+      current: assessment.current ?? null,
+      pending: migrations.filter((each) => each.state === "pending" || each.state === "out-of-order").length,
+      migrations,
+    };
+  },
+  render: ({ database, migrations }) => {
+    if (migrations.length === 0) return `database ${database} has no migrations`;
+    const width = (key: "version" | "name" | "state") =>
+      Math.max(key.length, ...migrations.map((each) => each[key].length));
+    const line = (version: string, name: string, state: string, applied: string) =>
+      [version.padEnd(width("version")), name.padEnd(width("name")), state.padEnd(width("state")), applied]
+        .join("  ")
+        .trimEnd();
+    return [
+      line("VERSION", "NAME", "STATE", "APPLIED"),
+      ...migrations.map((each) =>
+        line(
+          each.version,
+          each.name,
+          each.state,
+          each.appliedAt === null ? "" : `${each.appliedAt} by ${each.appliedBy}`,
+        ),
+      ),
+    ].join("\n");
+  },
+});
+
+function row(standing: Standing): z.output<typeof migrationSchema> {
+  if (!("row" in standing)) {
+    const { version, name } = standing.migration;
+    return { version, name, state: standing.state, appliedAt: null, appliedBy: null };
+  }
+  const { version, name, appliedAt, appliedBy } = standing.row;
+  return { version, name, state: standing.state, appliedAt, appliedBy };
+}
