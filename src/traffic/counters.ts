@@ -7,6 +7,7 @@ export function wasReset(earlier: Counters, later: Counters): boolean {
 
 const keys = [
   "requests",
+  "answered",
   "serverErrors",
   "connectionErrors",
   "responseErrors",
@@ -17,6 +18,7 @@ const keys = [
 
 export const noCounts: Counters = {
   requests: 0,
+  answered: 0,
   serverErrors: 0,
   connectionErrors: 0,
   responseErrors: 0,
@@ -42,13 +44,16 @@ function combine(a: Counters, b: Counters, each: (a: number, b: number) => numbe
  * them. One request can leave several marks (each retry, then the redispatch), so there are never more than requests.
  */
 export function badRequests(counts: Counters): number {
-  const marks =
-    counts.serverErrors +
-    counts.connectionErrors +
-    counts.responseErrors +
-    counts.retries +
-    counts.redispatches;
-  return Math.min(marks, counts.requests);
+  return Math.min(counts.serverErrors + unanswered(counts), counts.requests);
+}
+
+/** Requests whose outcome is known. One that hangs is not among them: it must not pass for a good one. */
+export function settledRequests(counts: Counters): number {
+  return Math.min(counts.answered + unanswered(counts), counts.requests);
+}
+
+function unanswered({ connectionErrors, responseErrors, retries, redispatches }: Counters): number {
+  return connectionErrors + responseErrors + retries + redispatches;
 }
 
 export function readingOf(reading: Reading, version: string): VersionReading {

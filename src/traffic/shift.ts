@@ -1,7 +1,6 @@
 import { z } from "zod";
-import { milliseconds } from "../core/duration.ts";
 import { OpsError } from "../core/errors.ts";
-import { formatPercent, percent } from "../core/percent.ts";
+import { formatPercent } from "../core/percent.ts";
 import { duration, name, percentage } from "../core/schema.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation } from "../run/operation.ts";
@@ -15,9 +14,9 @@ import type { Weights } from "./traffic-driver.ts";
 const input = z.strictObject({
   route: name("The route; default: the only one, or the one called web").optional(),
   to: name("The version that gets the share"),
-  share: percentage("Its share of the traffic; the others keep their proportion").default(percent(100)),
-  confirm: duration("How long to watch for requests that confirm the share; 0s: do not watch").default(
-    milliseconds(10_000),
+  share: percentage("Its share of the traffic; the others keep their proportion").prefault("100%"),
+  confirm: duration("How long to watch for requests that confirm the share; 0s: do not watch").prefault(
+    "10s",
   ),
 });
 

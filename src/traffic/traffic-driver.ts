@@ -5,6 +5,8 @@ export type Weights = { [version: string]: number };
 export type Counters = {
   /** Requests sent to the version, also those that were retried elsewhere afterwards. */
   requests: number;
+  /** Whole answers that came from the version, whatever their status. */
+  answered: number;
   /** Answers with a 5xx status. */
   serverErrors: number;
   connectionErrors: number;
@@ -48,6 +50,8 @@ export interface TrafficDriver {
   /** Sets absolute weights and reads them back; throws `E_WEIGHT_NOT_SET` where the balancer has others afterwards. */
   setWeights(weights: Weights, signal?: AbortSignal): Promise<void>;
   read(signal?: AbortSignal): Promise<Reading>;
-  /** Undefined where this route is not configured to tell the time of each request. */
-  readonly followRequests: ((signal: AbortSignal) => AsyncIterable<AnsweredRequest>) | undefined;
+  /** Throws `E_REQUEST_RING` (usage) where the balancer is not configured to tell the time of each request. */
+  requireRequestTimes(signal?: AbortSignal): Promise<void>;
+  /** Requests answered from now on, of every version; ends when the signal aborts or the balancer hangs up. */
+  followRequests(signal: AbortSignal): AsyncIterable<AnsweredRequest>;
 }

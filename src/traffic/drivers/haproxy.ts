@@ -71,8 +71,7 @@ export function haproxyDriver(route: RouteTarget): TrafficDriver {
         );
       }
       const status = row.status ?? "";
-      const answered =
-        Number(row.hrsp_2xx) + Number(row.hrsp_3xx) + Number(row.hrsp_4xx) + Number(row.hrsp_5xx);
+      const answered = answerColumns.reduce((total, column) => total + Number(row[column]), 0);
       return {
         version,
         server,
@@ -81,6 +80,7 @@ export function haproxyDriver(route: RouteTarget): TrafficDriver {
         status,
         counters: {
           requests: Number(row.stot),
+          answered,
           serverErrors: Number(row.hrsp_5xx),
           connectionErrors: Number(row.econ),
           responseErrors: Number(row.eresp),
@@ -93,26 +93,36 @@ export function haproxyDriver(route: RouteTarget): TrafficDriver {
     });
   }
 
+  async function requireRequestTimes(signal?: AbortSignal): Promise<void> {
+    if (requestRing === undefined) {
+      throw new UsageError(
+        "E_REQUEST_RING",
+        `The route ${route.name} names no ring to take request times from`,
+        {
+          hint: 'configure a ring in haproxy.cfg and "request-ring" of the route (docs/traffic.md), or limit mean-response instead of p95',
+        },
+      );
+    }
+    const sinks = await runtimeCommand(socket, "show events", { signal });
+    if (!sinks.split("\n").some((line) => line.trim().split(/\s+/)[0] === requestRing)) {
+      throw new UsageError("E_REQUEST_RING", `HAProxy at ${socket} has no ring "${requestRing}"`, {
+        hint: `add "ring ${requestRing}" to haproxy.cfg (docs/traffic.md), or limit mean-response instead of p95`,
+      });
+    }
+  }
+
   const versionOf = new Map(versions.map(([version, server]) => [server, version]));
   async function* followRequests(signal: AbortSignal): AsyncGenerator<AnsweredRequest, void, undefined> {
     for await (const line of runtimeLines(socket, `show events ${requestRing} -w -n`, signal)) {
-      if (line === "No such event sink") {
-        throw new UsageError("E_REQUEST_RING", `HAProxy has no ring "${requestRing}"`, {
-          hint: `add "ring ${requestRing}" to haproxy.cfg (docs/traffic.md), or limit mean-response instead of p95`,
-        });
-      }
       const request = parseRequestLine(line, backend, versionOf);
       if (request !== undefined) yield request;
     }
   }
 
-  return {
-    weights,
-    setWeights,
-    read,
-    followRequests: requestRing === undefined ? undefined : followRequests,
-  };
+  return { weights, setWeights, read, requireRequestTimes, followRequests };
 }
+
+const answerColumns = ["hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other"] as const;
 
 /** `<backend> <server> <status> <total milliseconds>`; undefined for other backends and for requests without an end. */
 export function parseRequestLine(

@@ -1,0 +1,78 @@
+import { errorRecord, InterruptedError, OpsError } from "../core/errors.ts";
+import { formatPercent } from "../core/percent.ts";
+import type { BakeVerdict } from "./canary-bake.ts";
+import type { StepResult } from "./canary-checkpoint.ts";
+import type { CanaryInput } from "./canary-input.ts";
+import type { CanaryStep } from "./canary-steps.ts";
+import type { Route } from "./route.ts";
+import { formatShares } from "./shares.ts";
+import type { RouteBefore } from "./shift.ts";
+
+export type FailedBake = Exclude<BakeVerdict, { verdict: "pass" }>;
+
+/** The error of a step that did not pass, with all its figures. */
+export function canaryFailure(
+  input: CanaryInput,
+  { verdict, reasons, result }: FailedBake,
+  step: number,
+  passed: readonly StepResult[],
+): OpsError {
+  const details = { verdict, reasons: [...reasons], step, figures: result, passed: [...passed] };
+  if (verdict === "abort") {
+    return new OpsError("E_CANARY_ABORTED", reasons.join("; "), {
+      hint: "the traffic is back where it was before; see the version's own logs",
+      details,
+      retryable: false,
+    });
+  }
+  const traffic = input.inconclusive === "hold" ? "the traffic stays at this step" : "the traffic is back";
+  return new OpsError(
+    "E_CANARY_INCONCLUSIVE",
+    `The canary has no verdict at ${formatPercent(result.share)}: ${reasons.join("; ")}`,
+    { hint: `${traffic}; send traffic, bake longer, or lower min-requests`, details },
+  );
+}
+
+/**
+ * Whether the traffic stays at a step although the step did not pass: the run can go on from there (Ctrl-C, a hold),
+ * or the weights are somebody else's by now. Everything else, a timeout included, gives the traffic back.
+ */
+export function holdsTraffic(error: unknown, input: CanaryInput, signal: AbortSignal): boolean {
+  if (error instanceof InterruptedError) return true;
+  if (error instanceof OpsError) {
+    if (error.code === "E_TRAFFIC_DRIFT" || error.code === "E_LOCK_LOST") return true;
+    if (error.code === "E_CANARY_INCONCLUSIVE" && input.inconclusive === "hold") return true;
+  }
+  const timedOut = signal.reason instanceof Error && signal.reason.name === "TimeoutError";
+  return signal.aborted && !timedOut;
+}
+
+/** Milliseconds to give the traffic back in, also when the run's own time is over. */
+const restoreLimit = 10_000;
+
+/** Back to the weights of before. Throws `E_TRAFFIC_NOT_RESTORED`, which carries the first error, where that fails. */
+export async function giveTrafficBack(
+  route: Route,
+  before: RouteBefore,
+  step: CanaryStep,
+  because: unknown,
+): Promise<void> {
+  try {
+    await route.driver.setWeights(before.weights, AbortSignal.timeout(restoreLimit));
+  } catch (error) {
+    const wanted = formatShares(before.weights);
+    throw new OpsError(
+      "E_TRAFFIC_NOT_RESTORED",
+      `The canary failed and the traffic of route ${before.route} could not be given back; it was last ${formatShares(step.weights)}`,
+      {
+        cause: because,
+        hint: `set ${wanted} as soon as the balancer answers: ops runs rollback, or ops traffic shift`,
+        details: {
+          failure: errorRecord(because).message,
+          restore: errorRecord(error).message,
+          wanted: before.weights,
+        },
+      },
+    );
+  }
+}

@@ -1,0 +1,120 @@
+import { formatDuration } from "../core/duration.ts";
+import { formatPercent } from "../core/percent.ts";
+import { exceeds } from "../core/threshold.ts";
+import type { CanaryLimits } from "./canary-input.ts";
+import { observeShare, type ShareObservation, wilsonLowerBound } from "./confidence.ts";
+import { badRequests, settledRequests } from "./counters.ts";
+import type { ResponseTimes } from "./response-times.ts";
+import type { Counters, Health } from "./traffic-driver.ts";
+
+/** What happened at the new version in a stretch of time. */
+export interface Stretch {
+  readonly counts: Counters;
+  /** Undefined where request times are not followed. */
+  readonly times: ResponseTimes | undefined;
+}
+
+/** Everything that a look at a step knows. */
+export interface Look {
+  readonly version: string;
+  /** Percent that the weights give the version. */
+  readonly share: number;
+  readonly sinceStart: Stretch;
+  /** The newest part of the step, so that a late fault is not diluted by a long good time. */
+  readonly recent: Stretch;
+  /** Requests of all versions since the step began. */
+  readonly routeRequests: number;
+  readonly health: Health;
+  readonly status: string;
+  /** Looks in a row, up to this one, at which the version was not fully up. */
+  readonly unhealthyLooks: number;
+  readonly meanResponse: number | undefined;
+}
+
+/** With z = 3, a healthy version is called bad by a recent stretch less than once in 700 times. */
+const confidence = 3;
+
+/** Why the canary must end now, one clause with the numbers each; empty: go on. */
+export function reasonsToAbort(look: Look, limits: CanaryLimits, minRequests: number): string[] {
+  const at = `at ${formatPercent(look.share)}`;
+  const { version } = look;
+  const reasons: string[] = [];
+  if (look.health === "down") reasons.push(`${version} is ${look.status} ${at}`);
+  const failures = healthFailures(look);
+  if (look.health !== "down" && exceeds(failures, limits["health-failures"])) {
+    reasons.push(
+      `${version} failed ${failures} health checks (limit ${limits["health-failures"].text}) ${at}`,
+    );
+  }
+  const errors = errorReason(look.sinceStart, limits, minRequests) ?? recentErrorReason(look.recent, limits);
+  if (errors !== undefined) reasons.push(`${version} ${errors} ${at}`);
+  const slow = slowReason(look, limits, minRequests);
+  if (slow !== undefined) reasons.push(`${version} ${slow} ${at}`);
+  const mean = limits["mean-response"];
+  if (
+    mean !== undefined &&
+    look.meanResponse !== undefined &&
+    look.sinceStart.counts.answered >= minRequests &&
+    exceeds(look.meanResponse, mean)
+  ) {
+    reasons.push(`${version} answers in ${look.meanResponse} ms on average (limit ${mean.text}) ${at}`);
+  }
+  return reasons;
+}
+
+export function healthFailures(look: Look): number {
+  return Math.max(look.sinceStart.counts.failedChecks, look.unhealthyLooks);
+}
+
+/** Before there are enough requests, only what the missing ones could not mend counts against the version. */
+function errorReason({ counts }: Stretch, limits: CanaryLimits, minRequests: number): string | undefined {
+  const limit = limits["error-rate"];
+  const bad = badRequests(counts);
+  const settled = settledRequests(counts);
+  if (bad === 0 || !exceeds((100 * bad) / Math.max(settled, minRequests), limit)) return undefined;
+  return `answered ${bad} of ${settled} requests badly (${rate(bad, settled)}, limit ${limit.text})`;
+}
+
+function recentErrorReason({ counts }: Stretch, limits: CanaryLimits): string | undefined {
+  const limit = limits["error-rate"];
+  const bad = badRequests(counts);
+  const settled = settledRequests(counts);
+  if (bad === 0 || !exceeds(100 * wilsonLowerBound(bad, settled, confidence), limit)) return undefined;
+  return `answered ${bad} of the last ${settled} requests badly (${rate(bad, settled)}, limit ${limit.text})`;
+}
+
+function slowReason(look: Look, limits: CanaryLimits, minRequests: number): string | undefined {
+  const limit = limits.p95;
+  const whole = look.sinceStart.times;
+  if (limit === undefined || whole === undefined || whole.total < minRequests) return undefined;
+  const p95 = whole.percentile(95);
+  if (p95 !== undefined && exceeds(p95, limit)) {
+    return `has a p95 of ${formatDuration(p95)} over ${whole.total} requests (limit ${limit.text})`;
+  }
+  const recent = look.recent.times;
+  if (recent === undefined) return undefined;
+  const slow = recent.count((time) => exceeds(time, limit));
+  if (wilsonLowerBound(slow, recent.total, confidence) <= 0.05) return undefined;
+  return `took longer than the p95 limit (${limit.text}) for ${slow} of the last ${recent.total} requests`;
+}
+
+export function observedShare(look: Look): ShareObservation {
+  return observeShare(look.sinceStart.counts.requests, look.routeRequests, look.share / 100);
+}
+
+/** What a step still lacks for a verdict; undefined: enough was seen. */
+export function missingData(look: Look, limits: CanaryLimits, minRequests: number): string | undefined {
+  const settled = settledRequests(look.sinceStart.counts);
+  if (settled < minRequests) {
+    return `only ${settled} requests of ${look.version} came to an end (needs ${minRequests})`;
+  }
+  const times = look.sinceStart.times;
+  if (limits.p95 !== undefined && times !== undefined && times.total < minRequests) {
+    return `the request ring showed only ${times.total} request times of ${look.version} (needs ${minRequests})`;
+  }
+  return undefined;
+}
+
+function rate(bad: number, settled: number): string {
+  return `${((100 * bad) / settled).toFixed(1)}%`;
+}

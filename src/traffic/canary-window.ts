@@ -1,0 +1,74 @@
+import type { Look, Stretch } from "./canary-judge.ts";
+import { CountingWindow, difference, noCounts, readingOf, sum } from "./counters.ts";
+import { ResponseTimes } from "./response-times.ts";
+import type { Counters, Reading } from "./traffic-driver.ts";
+
+/** Milliseconds of a step that count as recent. */
+const recentLength = 30_000;
+
+interface Slice {
+  readonly at: number;
+  readonly counts: Counters;
+  readonly times: ResponseTimes | undefined;
+}
+
+/** Everything that happened to one version in one step of a canary, look by look. */
+export class CanaryWindow {
+  private readonly version: string;
+  private readonly share: number;
+  private readonly counting: CountingWindow;
+  private readonly times: ResponseTimes | undefined;
+  private slices: Slice[] = [];
+  private unhealthyLooks = 0;
+  private newest: Reading;
+
+  /** @param share percent that the weights give the version */
+  constructor(version: string, share: number, start: Reading, withTimes: "with-times" | "without-times") {
+    this.version = version;
+    this.share = share;
+    this.counting = new CountingWindow(start);
+    this.times = withTimes === "with-times" ? new ResponseTimes() : undefined;
+    this.newest = start;
+  }
+
+  /** @param at monotonic milliseconds */
+  add(at: number, reading: Reading, times: ResponseTimes | undefined): void {
+    const earlier = this.counting.counts(this.version);
+    this.counting.add(reading);
+    this.newest = reading;
+    if (times !== undefined) this.times?.addAll(times);
+    this.slices.push({ at, counts: difference(this.counting.counts(this.version), earlier), times });
+    this.slices = this.slices.filter((slice) => slice.at > at - recentLength);
+    const healthy = readingOf(reading, this.version).health === "up";
+    this.unhealthyLooks = healthy ? 0 : this.unhealthyLooks + 1;
+  }
+
+  get restarts(): number {
+    return this.counting.restarts;
+  }
+
+  look(): Look {
+    const { health, status, meanResponse } = readingOf(this.newest, this.version);
+    return {
+      version: this.version,
+      share: this.share,
+      sinceStart: { counts: this.counting.counts(this.version), times: this.times },
+      recent: this.recent(),
+      routeRequests: this.counting.requests,
+      health,
+      status,
+      unhealthyLooks: this.unhealthyLooks,
+      meanResponse,
+    };
+  }
+
+  private recent(): Stretch {
+    const times = this.times === undefined ? undefined : new ResponseTimes();
+    let counts = noCounts;
+    for (const slice of this.slices) {
+      counts = sum(counts, slice.counts);
+      if (slice.times !== undefined) times?.addAll(slice.times);
+    }
+    return { counts, times };
+  }
+}

@@ -1,0 +1,157 @@
+import { z } from "zod";
+import { formatDuration } from "../core/duration.ts";
+import { formatPercent } from "../core/percent.ts";
+import type { OperationContext } from "../run/context.ts";
+import { defineOperation, type Report } from "../run/operation.ts";
+import { type BakeVerdict, bake } from "./canary-bake.ts";
+import { type Checkpoint, placeToResume, type StepResult, stepResult } from "./canary-checkpoint.ts";
+import { canaryFailure, giveTrafficBack, holdsTraffic } from "./canary-failure.ts";
+import { type CanaryInput, canaryInput } from "./canary-input.ts";
+import { type CanaryStep, canarySteps, stepAt } from "./canary-steps.ts";
+import { refuseDrift } from "./drift.ts";
+import { RequestTimesFollower } from "./request-times.ts";
+import { openRoute, type Route } from "./route.ts";
+import { formatShares, sharesOf } from "./shares.ts";
+import { observeRoute, type RouteBefore, requireUp, restoreWeights } from "./shift.ts";
+import type { Weights } from "./traffic-driver.ts";
+
+const output = z.object({
+  verdict: z.literal("pass").describe("Every other end is an error"),
+  route: z.string(),
+  version: z.string(),
+  weights: z.record(z.string(), z.number()),
+  steps: z.array(stepResult),
+});
+
+export const canary = defineOperation({
+  name: "traffic.canary",
+  summary: "Give a version more and more traffic, and all of it back as soon as it does badly",
+  example: "traffic canary green --steps 10%,50%,100% --bake 10m",
+  effect: "change",
+  input: canaryInput,
+  positional: ["to"],
+  output,
+  targets: ({ route }, environment) => [`route:${environment.route(route).name}`],
+  async observe(context, input): Promise<RouteBefore> {
+    const route = openRoute(context.environment, input.route);
+    if (input["abort-when"].p95 !== undefined) await route.driver.requireRequestTimes(context.signal);
+    return observeRoute(route, input.to, context.signal);
+  },
+  plan(before, { to, steps, bake: bakeTime }) {
+    let from = before.weights;
+    return canarySteps(before.weights, to, steps).map((step) => {
+      const change = {
+        target: `route:${before.route}`,
+        action: "update" as const,
+        summary: `give ${to} ${formatPercent(step.share)} of the traffic and watch it for ${formatDuration(bakeTime)}`,
+        from: sharesOf(from),
+        to: sharesOf(step.weights),
+      };
+      from = step.weights;
+      return change;
+    });
+  },
+  async apply(context, input, before, report) {
+    const route = openRoute(context.environment, input.route);
+    const steps = canarySteps(before.weights, input.to, input.steps);
+    const present = await route.driver.weights(context.signal);
+    refuseDrift(before.route, present, [before.weights, ...steps.map((step) => step.weights)]);
+    const place = placeToResume(report.last, before.weights, steps, present);
+    await using times =
+      input["abort-when"].p95 === undefined
+        ? undefined
+        : new RequestTimesFollower(route.driver, input.to, context.clock);
+
+    const passed = [...place.passed];
+    for (let index = place.step; index < steps.length; index += 1) {
+      const canary = { context, input, before, route, report, times, steps, passed };
+      const result = await passOrGiveBack(canary, index);
+      passed.push(result);
+      report.log(passedLine(input.to, result));
+    }
+    const { weights } = stepAt(steps, steps.length - 1);
+    await report.checkpoint(checkpoint("passed", steps.length, { passed }, weights, null));
+    return { verdict: "pass" as const, route: before.route, version: input.to, weights, steps: passed };
+  },
+  undo: (context, { route }, before) =>
+    restoreWeights(context, openRoute(context.environment, route), before),
+  render({ route, version, weights, steps }) {
+    return [
+      ...steps.map((step) => passedLine(version, step)),
+      `route ${route}: ${formatShares(weights)}`,
+    ].join("\n");
+  },
+});
+
+interface Canary {
+  readonly context: OperationContext;
+  readonly input: CanaryInput;
+  readonly before: RouteBefore;
+  readonly route: Route;
+  readonly report: Report;
+  readonly times: RequestTimesFollower | undefined;
+  readonly steps: readonly CanaryStep[];
+  readonly passed: readonly StepResult[];
+}
+
+/** One step to its pass. Whatever else ends it throws, after the traffic is safe. */
+async function passOrGiveBack(canary: Canary, index: number): Promise<StepResult> {
+  const { context, input, before, route, report, steps, passed } = canary;
+  const step = stepAt(steps, index);
+  try {
+    const verdict = await bakeStep(canary, index, step);
+    if (verdict.verdict !== "pass") throw canaryFailure(input, verdict, index, passed);
+    return verdict.result;
+  } catch (error) {
+    if (holdsTraffic(error, input, context.signal)) {
+      report.log(`stopped at ${formatPercent(step.share)} for ${input.to}; the traffic stays as it is`);
+      throw error;
+    }
+    // The traffic first; the journal can wait for the few milliseconds.
+    await giveTrafficBack(route, before, step, error);
+    report.log(`gave the traffic of route ${before.route} back: ${formatShares(before.weights)}`);
+    await report.checkpoint(checkpoint("aborted", index, canary, before.weights, null));
+    throw error;
+  }
+}
+
+/** Milliseconds between checkpoints within one step. */
+const checkpointEvery = 10_000;
+
+async function bakeStep(canary: Canary, index: number, step: CanaryStep): Promise<BakeVerdict> {
+  const { context, input, before, route, report, times, steps } = canary;
+  await requireUp(route, input.to, context.signal);
+  await route.driver.setWeights(step.weights, context.signal);
+  await report.checkpoint(checkpoint("baking", index, canary, step.weights, null));
+  let kept = 0;
+  return bake({
+    context,
+    route: before.route,
+    driver: route.driver,
+    input,
+    step,
+    times,
+    async onLook(result, message) {
+      const done = index * input.bake + Math.min(result.bakedMs, input.bake);
+      report.progress({ message, done, total: steps.length * input.bake, unit: "ms" });
+      if (result.bakedMs - kept < checkpointEvery) return;
+      kept = result.bakedMs;
+      await report.checkpoint(checkpoint("baking", index, canary, step.weights, result));
+    },
+  });
+}
+
+function checkpoint(
+  phase: Checkpoint["phase"],
+  step: number,
+  { passed }: Pick<Canary, "passed">,
+  weights: Weights,
+  now: StepResult | null,
+): Checkpoint {
+  return { phase, step, passed: [...passed], weights, now };
+}
+
+function passedLine(version: string, result: StepResult): string {
+  const p95 = result.p95 === null ? "" : `, p95 ${result.p95} ms`;
+  return `${version} passed ${formatPercent(result.share)}: ${result.requests} requests, ${result.errors} bad (${result.errorRate.toFixed(1)}%)${p95}, ${formatDuration(result.bakedMs)}`;
+}

@@ -1,0 +1,6 @@
+import type { Operation } from "../run/operation.ts";
+import { canary } from "./canary.ts";
+import { shift } from "./shift.ts";
+import { status } from "./status.ts";
+
+export const operations: readonly Operation[] = [status, shift, canary];

@@ -1,0 +1,52 @@
+import type { Clock } from "../core/clock.ts";
+import { OpsError } from "../core/errors.ts";
+import { ResponseTimes } from "./response-times.ts";
+import type { TrafficDriver } from "./traffic-driver.ts";
+
+/** Milliseconds before the balancer is asked again after it hung up (a reload). */
+const reconnectAfter = 250;
+
+/** Follows the request times of one version in the background until it is closed. */
+export class RequestTimesFollower implements AsyncDisposable {
+  private times = new ResponseTimes();
+  private failure: unknown;
+  private readonly closed = new AbortController();
+  private readonly running: Promise<void>;
+
+  constructor(driver: TrafficDriver, version: string, clock: Clock) {
+    this.running = this.follow(driver, version, clock);
+  }
+
+  /** The times since the last call. Throws what made following impossible. */
+  take(): ResponseTimes {
+    if (this.failure !== undefined) throw this.failure;
+    const taken = this.times;
+    this.times = new ResponseTimes();
+    return taken;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.closed.abort();
+    await this.running;
+  }
+
+  private async follow(driver: TrafficDriver, version: string, clock: Clock): Promise<void> {
+    const { signal } = this.closed;
+    while (!signal.aborted) {
+      try {
+        for await (const request of driver.followRequests(signal)) {
+          if (request.version === version) this.times.add(request.time);
+        }
+        await clock.sleep(reconnectAfter, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        // A balancer that is away for a moment is the looks' business; they say so when it stays away.
+        if (!(error instanceof OpsError && error.retryable)) {
+          this.failure = error;
+          return;
+        }
+        await clock.sleep(reconnectAfter, signal).catch(() => undefined);
+      }
+    }
+  }
+}
