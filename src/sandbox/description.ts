@@ -48,22 +48,23 @@ export async function writeDescription(layout: SandboxLayout, ports: SandboxPort
 }
 
 /**
- * `absent`: nothing there, or an empty folder (a crash before the first file). Throws `E_SANDBOX_DIRECTORY` where
- * the folder holds something else: it is not ours to fill or to remove.
+ * `empty`: also what a crash of `up` before its first file leaves. Throws `E_SANDBOX_DIRECTORY` where the folder
+ * holds something else: it is not ours to fill or to remove.
  */
-export async function folderState(layout: SandboxLayout): Promise<"absent" | "sandbox"> {
-  const names = await readdir(layout.directory).catch(
-    (error: NodeJS.ErrnoException): string[] | undefined => {
-      if (error.code === "ENOENT") return [];
-      if (error.code === "ENOTDIR") return undefined;
-      throw error;
-    },
+export async function folderState(layout: SandboxLayout): Promise<"absent" | "empty" | "sandbox"> {
+  const names = await readdir(layout.directory).catch((error: NodeJS.ErrnoException) => error.code ?? "");
+  if (names === "ENOENT") return "absent";
+  if (typeof names !== "string") {
+    if (names.includes("sandbox.json")) return "sandbox";
+    if (names.every((each) => each.startsWith("sandbox.json."))) return "empty";
+  }
+  throw new UsageError(
+    "E_SANDBOX_DIRECTORY",
+    typeof names === "string"
+      ? `${layout.directory} is not a folder that can be read (${names})`
+      : `${layout.directory} exists and is not a sandbox`,
+    { hint: "name a folder of its own with --dir" },
   );
-  if (names?.includes("sandbox.json") === true) return "sandbox";
-  if (names?.every((each) => each.startsWith("sandbox.json.")) === true) return "absent";
-  throw new UsageError("E_SANDBOX_DIRECTORY", `${layout.directory} exists and is not a sandbox`, {
-    hint: "name a folder of its own with --dir",
-  });
 }
 
 /** Readers see the old text or the new one, never half of it. */

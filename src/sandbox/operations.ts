@@ -2,9 +2,10 @@ import { z } from "zod";
 import type { Change, Operation } from "../run/operation.ts";
 import { defineOperation } from "../run/operation.ts";
 import { checkSocketPath } from "./balancer-config.ts";
+import { folderState } from "./description.ts";
 import { takeDown } from "./down.ts";
 import { sandboxLayout } from "./layout.ts";
-import { stopProcesses } from "./processes.ts";
+import { sandboxProcesses, stopProcesses } from "./processes.ts";
 import { notUp, resetSandbox } from "./reset.ts";
 import { renderStatus, sandboxStatus, statusSchema } from "./status.ts";
 import { bringUp } from "./up.ts";
@@ -22,7 +23,7 @@ async function observed(dir: string): Promise<Before> {
   return { directory, state };
 }
 
-function change(before: Before, action: Change["action"], summary: string): Change {
+function change(before: { directory: string }, action: Change["action"], summary: string): Change {
   return { target: `sandbox:${before.directory}`, action, summary };
 }
 
@@ -92,13 +93,20 @@ const down = defineOperation({
   input,
   output: z.object({ directory: z.string(), stoppedProcesses: z.number() }),
   targets,
-  observe: (_context, { dir }) => observed(dir),
+  // Not the status: what another version left behind must come down too.
+  observe: async (_context, { dir }) => {
+    const layout = sandboxLayout(dir);
+    const folder = await folderState(layout);
+    return { directory: layout.directory, folder, processes: (await sandboxProcesses(layout)).length };
+  },
   plan: (before) =>
-    before.state === "absent" ? [] : [change(before, "delete", `remove the sandbox in ${before.directory}`)],
+    before.folder === "absent" && before.processes === 0
+      ? []
+      : [change(before, "delete", `remove the sandbox in ${before.directory}`)],
   apply: async (_context, { dir }, before, report) => {
     const layout = sandboxLayout(dir);
     const stoppedProcesses = await takeDown(layout);
-    if (before.state === "absent" && stoppedProcesses === 0) {
+    if (before.folder === "absent" && stoppedProcesses === 0) {
       report.log(`There is no sandbox in ${layout.directory}`);
     }
     return { directory: layout.directory, stoppedProcesses };

@@ -104,7 +104,7 @@ export async function stopProcesses(layout: SandboxLayout): Promise<number> {
   const stopped = new Set<number>();
   const deadline = performance.now() + graceMs;
   for (let quiet = 0; quiet < 2; ) {
-    const found = await processesOf(layout);
+    const found = await sandboxProcesses(layout);
     for (const { pid, isPostgres } of found) {
       if (performance.now() > deadline) send(pid, "SIGKILL");
       else if (!stopped.has(pid)) send(pid, isPostgres ? "SIGQUIT" : "SIGTERM");
@@ -120,7 +120,8 @@ export async function stopProcesses(layout: SandboxLayout): Promise<number> {
   return stopped.size;
 }
 
-async function processesOf(layout: SandboxLayout): Promise<FoundProcess[]> {
+/** The recorded ones that still run, and the ones that carry the sandbox's marker. */
+export async function sandboxProcesses(layout: SandboxLayout): Promise<FoundProcess[]> {
   const recorded = (await runningProcesses(layout)).map(
     ({ name, pid }) => [pid, { pid, isPostgres: name === "database" }] as const,
   );

@@ -44,7 +44,7 @@ export function urlsOf(ports: SandboxPorts): NonNullable<SandboxStatus["urls"]> 
 /** What is there now, each process asked whether it works. */
 export async function sandboxStatus(layout: SandboxLayout): Promise<SandboxStatus> {
   const { directory } = layout;
-  const ports = (await folderState(layout)) === "absent" ? undefined : await readPorts(layout);
+  const ports = (await folderState(layout)) === "sandbox" ? await readPorts(layout) : undefined;
   if (ports === undefined) return { directory, state: "absent", config: null, processes: [], urls: null };
   const running = await runningProcesses(layout);
   const processes = await Promise.all(
