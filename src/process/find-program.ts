@@ -4,20 +4,8 @@ import { OpsError } from "../core/errors.ts";
 
 /**
  * The absolute path of what running `program` would start: a path as it is (relative to `directory`), a bare name
- * from PATH. Undefined where there is none.
+ * from PATH. Throws `E_PROGRAM_MISSING`.
  */
-export async function findProgram(program: string, directory: string): Promise<string | undefined> {
-  const candidates = program.includes("/")
-    ? [resolve(directory, program)]
-    : (process.env.PATH ?? "")
-        .split(delimiter)
-        .filter((each) => each !== "")
-        .map((each) => join(each, program));
-  for (const candidate of candidates) if (await isProgram(candidate)) return candidate;
-  return undefined;
-}
-
-/** As `findProgram`; throws `E_PROGRAM_MISSING`. */
 export async function requireProgram(program: string, directory: string): Promise<string> {
   const found = await findProgram(program, directory);
   if (found !== undefined) return found;
@@ -26,6 +14,17 @@ export async function requireProgram(program: string, directory: string): Promis
     hint: "install it, or write the path of the program",
     retryable: false,
   });
+}
+
+async function findProgram(program: string, directory: string): Promise<string | undefined> {
+  const candidates = program.includes("/")
+    ? [resolve(directory, program)]
+    : (process.env.PATH ?? "")
+        .split(delimiter)
+        .filter((each) => each !== "")
+        .map((each) => join(each, program));
+  for (const candidate of candidates) if (await isProgram(candidate)) return candidate;
+  return undefined;
 }
 
 async function isProgram(path: string): Promise<boolean> {
