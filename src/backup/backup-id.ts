@@ -1,0 +1,23 @@
+import { randomInt } from "node:crypto";
+
+/** `20261121T094512Z-main-x7k2`: when it began (UTC), of which database target, four random characters. */
+export function newBackupId(now: Date, database: string): string {
+  const time = now.toISOString().replace(/[-:]|\.\d+/g, "");
+  const alphabet = "abcdefghijkmnpqrstuvwxyz23456789";
+  const suffix = Array.from({ length: 4 }, () => alphabet[randomInt(alphabet.length)]).join("");
+  return `${time}-${database}-${suffix}`;
+}
+
+const pattern = /^\d{8}T\d{6}Z-(.+)-[a-z0-9]{4}$/;
+
+export function isBackupId(text: string): boolean {
+  return pattern.test(text);
+}
+
+/** The database target that the id names. */
+export function databaseOfId(id: string): string | undefined {
+  return pattern.exec(id)?.[1];
+}
+
+export const dumpObject = (id: string) => `${id}/dump.zst.age`;
+export const manifestObject = (id: string) => `${id}/manifest.json`;

@@ -1,0 +1,109 @@
+import { OpsError, UsageError } from "../core/errors.ts";
+import { type ObjectStore, readObject } from "../storage/object-store.ts";
+import { databaseOfId, isBackupId, manifestObject } from "./backup-id.ts";
+import { decodeManifest, type Manifest } from "./manifest.ts";
+
+/** A backup of the store: whole, or with a manifest but not what the manifest promises. */
+export type CatalogEntry =
+  | { readonly id: string; readonly status: "complete"; readonly manifest: Manifest }
+  | { readonly id: string; readonly status: "broken"; readonly reason: string; readonly object: string };
+
+/** Whose backups: a database target of an environment. Two environments may share a store. */
+export interface Owner {
+  readonly environment: string;
+  readonly database: string;
+}
+
+/**
+ * Everything that has a manifest, newest first. What has none (a backup that is being made, or the rest of one that
+ * was killed) does not exist here. Sizes are compared with the manifest; checksums are `verify`'s work.
+ */
+export async function readCatalog(store: ObjectStore): Promise<CatalogEntry[]> {
+  const sizes = new Map<string, number>();
+  for await (const object of store.list("")) sizes.set(object.name, object.bytes);
+  const ids = [...sizes.keys()]
+    .flatMap((name) => {
+      const id = name.split("/")[0] ?? "";
+      return isBackupId(id) && name === manifestObject(id) ? [id] : [];
+    })
+    .sort()
+    .reverse();
+  const entries: CatalogEntry[] = [];
+  for (const id of ids) entries.push(await readEntry(store, id, sizes));
+  return entries;
+}
+
+/**
+ * By its id, or `latest`. Throws `E_BACKUP_MISSING` where the id is not in the store and `E_BACKUP_CORRUPT` where it is
+ * broken; a broken newest backup is never passed over in silence for an older one.
+ */
+export async function findBackup(
+  store: ObjectStore,
+  wanted: string,
+  ownerOfLatest: () => Owner,
+): Promise<Manifest> {
+  const catalog = await readCatalog(store);
+  if (wanted !== "latest") {
+    const entry = catalog.find((each) => each.id === wanted);
+    if (entry === undefined) {
+      throw new UsageError("E_BACKUP_MISSING", `${store.location} has no backup "${wanted}"`, {
+        hint: "see what there is with: ops backup list",
+      });
+    }
+    return whole(entry);
+  }
+  const owner = ownerOfLatest();
+  const newest = catalog.find((each) => belongsTo(each, owner));
+  if (newest === undefined) {
+    throw new UsageError(
+      "E_BACKUP_MISSING",
+      `${store.location} has no backup of database ${owner.database} (environment ${owner.environment})`,
+      { hint: `make one with: ops backup create --database ${owner.database}` },
+    );
+  }
+  return whole(newest);
+}
+
+/** A broken manifest no longer says whose it is, so its id decides and every environment sees it. */
+export function belongsTo(entry: CatalogEntry, owner: Owner): boolean {
+  if (entry.status === "broken") return databaseOfId(entry.id) === owner.database;
+  return entry.manifest.database === owner.database && entry.manifest.environment === owner.environment;
+}
+
+/** The sum of a backup's objects. */
+export function storedBytes(manifest: Manifest): number {
+  return manifest.objects.reduce((sum, each) => sum + each.bytes, 0);
+}
+
+export function corrupt(id: string, object: string, reason: string): OpsError {
+  return new OpsError("E_BACKUP_CORRUPT", `Backup ${id} is damaged: ${object} ${reason}`, {
+    hint: "do not rely on it: make a new one with: ops backup create; see older ones with: ops backup list",
+    details: { id, object },
+    retryable: false,
+  });
+}
+
+function whole(entry: CatalogEntry): Manifest {
+  if (entry.status === "broken") throw corrupt(entry.id, entry.object, entry.reason);
+  return entry.manifest;
+}
+
+async function readEntry(
+  store: ObjectStore,
+  id: string,
+  sizes: ReadonlyMap<string, number>,
+): Promise<CatalogEntry> {
+  const object = manifestObject(id);
+  const manifest = decodeManifest(await readObject(store, object));
+  if (manifest === undefined || manifest.id !== id) {
+    return { id, status: "broken", object, reason: "is not the manifest that was written" };
+  }
+  for (const { name, bytes } of manifest.objects) {
+    const size = sizes.get(name);
+    if (size === undefined) return { id, status: "broken", object: name, reason: "is missing" };
+    if (size !== bytes) {
+      return { id, status: "broken", object: name, reason: `has ${size} bytes instead of ${bytes}` };
+    }
+  }
+  return { id, status: "complete", manifest };
+}

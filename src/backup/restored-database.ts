@@ -1,0 +1,89 @@
+import pg from "pg";
+import type { DatabaseTarget } from "../config/environment.ts";
+import { OpsError, UsageError } from "../core/errors.ts";
+import { withConnection } from "../postgres/connection.ts";
+import type { DatabaseSource } from "./manifest.ts";
+
+/**
+ * Works on a connection to the server's `postgres` database, or to the target's own one where there is none: the
+ * database to restore may be the one that was lost.
+ */
+export async function onServer<T>(
+  target: DatabaseTarget,
+  signal: AbortSignal,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  try {
+    return await withConnection(target, { signal, database: "postgres" }, work);
+  } catch (error) {
+    const missing = error instanceof OpsError && error.code === "E_DATABASE_UNREACHABLE";
+    if (!missing) throw error;
+    return withConnection(target, { signal }, work);
+  }
+}
+
+/** The comment on a database, null where it has none, undefined where there is no such database. */
+export async function databaseComment(client: pg.Client, name: string): Promise<string | null | undefined> {
+  const { rows } = await client.query<{ comment: string | null }>(
+    "SELECT shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = $1",
+    [name],
+  );
+  return rows[0]?.comment;
+}
+
+export async function dropDatabase(client: pg.Client, name: string): Promise<void> {
+  await client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`);
+}
+
+/** An empty database with the encoding and the locale of the one that was dumped. */
+export async function createDatabase(
+  client: pg.Client,
+  name: string,
+  source: DatabaseSource,
+  comment: string,
+): Promise<void> {
+  const { rows } = await client.query<{ number: number }>(
+    "SELECT current_setting('server_version_num')::int AS number",
+  );
+  const options = [
+    "TEMPLATE template0",
+    `ENCODING ${pg.escapeLiteral(source.encoding)}`,
+    `LC_COLLATE ${pg.escapeLiteral(source.collate)}`,
+    `LC_CTYPE ${pg.escapeLiteral(source.ctype)}`,
+  ];
+  if ((rows[0]?.number ?? 0) >= 150_000) {
+    options.push(`LOCALE_PROVIDER ${source.localeProvider}`);
+    if (source.locale !== null && source.localeProvider !== "libc") {
+      const option = source.localeProvider === "icu" ? "ICU_LOCALE" : "BUILTIN_LOCALE";
+      options.push(`${option} ${pg.escapeLiteral(source.locale)}`);
+    }
+  }
+  await client.query(`CREATE DATABASE ${pg.escapeIdentifier(name)} ${options.join(" ")}`);
+  await setComment(client, name, comment);
+}
+
+export async function setComment(client: pg.Client, name: string, comment: string): Promise<void> {
+  await client.query(`COMMENT ON DATABASE ${pg.escapeIdentifier(name)} IS ${pg.escapeLiteral(comment)}`);
+}
+
+/** Waits for the last connections to leave (PostgreSQL renames no database that is in use). */
+export async function renameDatabase(client: pg.Client, from: string, to: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await client.query(`ALTER DATABASE ${pg.escapeIdentifier(from)} RENAME TO ${pg.escapeIdentifier(to)}`);
+      return;
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError)) throw error;
+      // duplicate_database: somebody made one of that name while the restore was running.
+      if (error.code === "42P04") throw databaseExists(to);
+      // object_in_use: PostgreSQL itself has waited five seconds.
+      if (error.code !== "55006" || attempt === 6) throw error;
+    }
+  }
+}
+
+export function databaseExists(name: string): UsageError {
+  return new UsageError("E_DATABASE_EXISTS", `The server already has a database "${name}"`, {
+    hint: "choose another name for --into; a restore never writes into a database that is there",
+  });
+}
