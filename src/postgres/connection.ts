@@ -62,6 +62,8 @@ export async function connectionEnvironment(target: DatabaseTarget): Promise<Rec
     PGPASSWORD: typeof config.password === "string" ? config.password : undefined,
     PGSSLMODE: new URL(await target.url.reveal()).searchParams.get("sslmode") ?? undefined,
     PGSSLROOTCERT: new URL(await target.url.reveal()).searchParams.get("sslrootcert") ?? undefined,
+    PGSSLCERT: new URL(await target.url.reveal()).searchParams.get("sslcert") ?? undefined,
+    PGSSLKEY: new URL(await target.url.reveal()).searchParams.get("sslkey") ?? undefined,
     PGCONNECT_TIMEOUT: "10",
     PGAPPNAME: "ops",
   };
@@ -74,6 +76,9 @@ async function clientConfig(target: DatabaseTarget): Promise<pg.ClientConfig> {
   try {
     if (!/^postgres(ql)?:\/\//.test(url)) throw new Error('it does not begin with "postgresql://"');
     config = parseIntoClientConfig(url);
+    // The package leaves %2F, %3D and the like in the path as they are; libpq decodes them.
+    const path = URL.canParse(url) ? new URL(url).pathname.slice(1) : "";
+    if (path !== "") config.database = decodeURIComponent(path);
   } catch (error) {
     throw new UsageError(
       "E_DATABASE_URL",
