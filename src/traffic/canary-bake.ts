@@ -4,7 +4,7 @@ import { formatPercent } from "../core/percent.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { StepResult } from "./canary-checkpoint.ts";
 import type { CanaryInput } from "./canary-input.ts";
-import { healthFailures, type Look, missingData, observedShare, reasonsToAbort } from "./canary-judge.ts";
+import { type Look, missingData, observedShare, reasonsToAbort } from "./canary-judge.ts";
 import type { CanaryStep } from "./canary-steps.ts";
 import { CanaryWindow } from "./canary-window.ts";
 import { badRequests, settledRequests } from "./counters.ts";
@@ -121,7 +121,7 @@ function resultOf(look: Look, baked: number, restarts: number): StepResult {
     redispatches: counts.redispatches,
     p95: times?.percentile(95) ?? null,
     meanResponse: look.meanResponse ?? null,
-    healthFailures: healthFailures(look),
+    healthFailures: counts.failedChecks,
     bakedMs: Math.round(baked),
     restarts,
   };

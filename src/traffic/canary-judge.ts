@@ -26,8 +26,6 @@ export interface Look {
   readonly routeRequests: number;
   readonly health: Health;
   readonly status: string;
-  /** Looks in a row, up to this one, at which the version was not fully up. */
-  readonly unhealthyLooks: number;
   readonly meanResponse: number | undefined;
 }
 
@@ -40,7 +38,7 @@ export function reasonsToAbort(look: Look, limits: CanaryLimits, minRequests: nu
   const { version } = look;
   const reasons: string[] = [];
   if (look.health === "down") reasons.push(`${version} is ${look.status} ${at}`);
-  const failures = healthFailures(look);
+  const failures = look.sinceStart.counts.failedChecks;
   if (look.health !== "down" && exceeds(failures, limits["health-failures"])) {
     reasons.push(
       `${version} failed ${failures} health checks (limit ${limits["health-failures"].text}) ${at}`,
@@ -60,10 +58,6 @@ export function reasonsToAbort(look: Look, limits: CanaryLimits, minRequests: nu
     reasons.push(`${version} answers in ${look.meanResponse} ms on average (limit ${mean.text}) ${at}`);
   }
   return reasons;
-}
-
-export function healthFailures(look: Look): number {
-  return Math.max(look.sinceStart.counts.failedChecks, look.unhealthyLooks);
 }
 
 /** Before there are enough requests, only what the missing ones could not mend counts against the version. */

@@ -19,7 +19,6 @@ export class CanaryWindow {
   private readonly counting: CountingWindow;
   private readonly times: ResponseTimes | undefined;
   private slices: Slice[] = [];
-  private unhealthyLooks = 0;
   private newest: Reading;
 
   /** @param share percent that the weights give the version */
@@ -39,8 +38,6 @@ export class CanaryWindow {
     if (times !== undefined) this.times?.addAll(times);
     this.slices.push({ at, counts: difference(this.counting.counts(this.version), earlier), times });
     this.slices = this.slices.filter((slice) => slice.at > at - recentLength);
-    const healthy = readingOf(reading, this.version).health === "up";
-    this.unhealthyLooks = healthy ? 0 : this.unhealthyLooks + 1;
   }
 
   get restarts(): number {
@@ -57,7 +54,6 @@ export class CanaryWindow {
       routeRequests: this.counting.requests,
       health,
       status,
-      unhealthyLooks: this.unhealthyLooks,
       meanResponse,
     };
   }

@@ -1,0 +1,312 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Json, OpsError } from "../../src/core/errors.ts";
+import { canary } from "../../src/traffic/canary.ts";
+import { perform, RecordingReport, testContext } from "../support/context.ts";
+import { type Balancer, Load, startBalancer } from "../support/haproxy.ts";
+
+const hidingErrors = ["option redispatch 1", "retries 3", "retry-on conn-failure empty-response"];
+const quick = { to: "green", bake: "700ms", interval: "50ms", "min-requests": 10 };
+const start = { blue: 100, green: 0 };
+
+let balancer: Balancer;
+const begin = async (options: Parameters<typeof startBalancer>[0] = {}) => {
+  balancer = await startBalancer(options);
+};
+afterEach(async () => {
+  await balancer?.[Symbol.asyncDispose]();
+});
+
+/** Runs a canary whose `before` is what the balancer says now. */
+async function prepare(input: object, options: Parameters<typeof testContext>[1] = {}, last?: Json) {
+  const context = testContext(balancer.settings(), options);
+  const parsed = canary.input.parse({ ...quick, ...input });
+  const before = await canary.observe(context, parsed);
+  const report = new RecordingReport(last);
+  return { context, parsed, before, report, run: () => canary.apply(context, parsed, before, report) };
+}
+
+async function failureOf(work: Promise<unknown>): Promise<OpsError> {
+  return work.then(
+    () => {
+      throw new Error("the canary passed");
+    },
+    (error) => error as OpsError,
+  );
+}
+
+describe("a healthy version", () => {
+  beforeEach(() => begin());
+
+  test("gets all traffic, step by step, without one failed request", async () => {
+    const load = new Load(balancer.port);
+    const { output, changes, report } = await perform(canary, testContext(balancer.settings()), {
+      ...quick,
+      "abort-when": { p95: "> 200ms" },
+    });
+    const { failed, requests } = await load.stop();
+
+    expect(failed).toBe(0);
+    expect(requests).toBeGreaterThan(300);
+    expect(output).toMatchObject({
+      verdict: "pass",
+      weights: { blue: 0, green: 100 },
+      steps: [
+        { share: 10, errors: 0 },
+        { share: 50, errors: 0 },
+        { share: 100, errors: 0 },
+      ],
+    });
+    expect(await balancer.weights()).toEqual({ blue: 0, green: 100 });
+    expect(changes.map((change) => change.to)).toEqual([
+      { blue: 90, green: 10 },
+      { blue: 50, green: 50 },
+      { blue: 0, green: 100 },
+    ]);
+    expect(report.messages.at(-1)).toMatch(/^100% · \d+ requests · 0\.0% bad · p95 \d+ ms · .+ of 700ms$/);
+  });
+
+  test("is taken back by undo", async () => {
+    await using _load = new Load(balancer.port);
+    const done = await perform(canary, testContext(balancer.settings()), { ...quick, steps: ["50%"] });
+
+    const result = await done.undo();
+
+    expect(result).toMatchObject({ undone: true, note: "route web: blue 100%, green 0%" });
+    expect(await balancer.weights()).toEqual(start);
+  });
+
+  test("is not judged without traffic: the canary is inconclusive and gives the traffic back", async () => {
+    const { run, report } = await prepare({});
+
+    const error = await failureOf(run());
+
+    expect(error).toMatchObject({
+      code: "E_CANARY_INCONCLUSIVE",
+      message: "The canary has no verdict at 10%: only 0 requests of green came to an end (needs 10)",
+    });
+    expect(await balancer.weights()).toEqual(start);
+    expect(report.last).toMatchObject({ phase: "aborted" });
+  });
+
+  test("stays at its step without traffic where a hold is asked for", async () => {
+    const { run } = await prepare({ inconclusive: "hold" });
+
+    const error = await failureOf(run());
+
+    expect(error.code).toBe("E_CANARY_INCONCLUSIVE");
+    expect(await balancer.weights()).toEqual({ blue: 90, green: 10 });
+  });
+
+  test("goes on at the step at which the run was interrupted", async () => {
+    await using _load = new Load(balancer.port);
+    const { context, parsed, before, report, run } = await prepare({ steps: ["10%", "50%"] });
+    const stopAtSecondStep = (async () => {
+      while ((report.last as { step?: number } | undefined)?.step !== 1) await delay(10);
+      context.requestStop();
+    })();
+
+    const error = await failureOf(run());
+    await stopAtSecondStep;
+    const held = await balancer.weights();
+    const resumed = new RecordingReport(report.last);
+    const output = await canary.apply(testContext(balancer.settings()), parsed, before, resumed);
+
+    expect(error.code).toBe("E_INTERRUPTED");
+    expect(held).toEqual({ blue: 50, green: 50 });
+    expect(resumed.checkpoints.map((each) => (each as { step: number }).step)).toEqual([1, 2]);
+    expect(output).toMatchObject({ verdict: "pass", steps: [{ share: 10 }, { share: 50 }] });
+  });
+
+  test("begins anew where the balancer was restarted since the interruption", async () => {
+    await using _load = new Load(balancer.port);
+    const last = { phase: "baking", step: 1, passed: [], weights: { blue: 50, green: 50 }, now: null };
+    const { run, report } = await prepare({ steps: ["10%", "50%"] }, {}, last);
+
+    await run();
+
+    expect(report.checkpoints[0]).toMatchObject({ step: 0, weights: { blue: 90, green: 10 } });
+  });
+
+  test("is left where somebody else put it: foreign weights stop the canary and stay", async () => {
+    await using _load = new Load(balancer.port);
+    const { run, report } = await prepare({ bake: "5s" });
+    const meddle = (async () => {
+      while (report.messages.length < 3) await delay(10);
+      await balancer.setWeight("green", 33);
+    })();
+
+    const error = await failureOf(run());
+    await meddle;
+
+    expect(error.code).toBe("E_TRAFFIC_DRIFT");
+    expect(await balancer.weights()).toEqual({ blue: 90, green: 33 });
+  });
+
+  test("loses the traffic when the step's time is over", async () => {
+    const { run } = await prepare({ bake: "10s" }, { signal: AbortSignal.timeout(400) });
+
+    await failureOf(run());
+
+    expect(await balancer.weights()).toEqual(start);
+  });
+
+  test("keeps the traffic when the run is ended at once by a second Ctrl-C", async () => {
+    const abort = new AbortController();
+    const { run } = await prepare({ bake: "10s" }, { signal: abort.signal });
+    setTimeout(() => abort.abort(), 400);
+
+    await failureOf(run());
+
+    expect(await balancer.weights()).toEqual({ blue: 90, green: 10 });
+  });
+
+  test("is called lost, with the weights to set, when the balancer dies", async () => {
+    const { run } = await prepare({ bake: "20s" });
+    setTimeout(() => void balancer.kill(), 400);
+
+    const error = await failureOf(run());
+
+    expect(error).toMatchObject({
+      code: "E_TRAFFIC_NOT_RESTORED",
+      cause: { code: "E_HAPROXY_SOCKET" },
+      hint: expect.stringContaining("blue 100%, green 0%"),
+    });
+  });
+
+  test("cannot have a p95 limit without a ring, and the plan says so", async () => {
+    const context = testContext(balancer.settings({}));
+    const input = canary.input.parse({ ...quick, "abort-when": { p95: "> 1s" } });
+
+    await expect(canary.observe(context, input)).rejects.toMatchObject({
+      code: "E_REQUEST_RING",
+      exitCode: 2,
+    });
+  });
+
+  test("cannot have a p95 limit with a ring that HAProxy does not have", async () => {
+    const context = testContext(balancer.settings({ "request-ring": "nothing" }));
+    const input = canary.input.parse({ ...quick, "abort-when": { p95: "> 1s" } });
+
+    await expect(canary.observe(context, input)).rejects.toMatchObject({ code: "E_REQUEST_RING" });
+  });
+});
+
+describe("a broken version", () => {
+  test("that answers with errors is aborted with the numbers", async () => {
+    await begin();
+    balancer.green.failEvery = 8;
+    await using _load = new Load(balancer.port);
+    const { run, report } = await prepare({ bake: "5s" });
+
+    const error = await failureOf(run());
+
+    expect(error.code).toBe("E_CANARY_ABORTED");
+    expect(error.message).toMatch(
+      /^green answered \d+ of \d+ requests badly \(\d+\.\d%, limit > 5%\) at 10%$/,
+    );
+    expect(error.details).toMatchObject({ verdict: "abort", figures: { share: 10 } });
+    expect(await balancer.weights()).toEqual(start);
+    expect(report.last).toMatchObject({ phase: "aborted" });
+  });
+
+  test("whose failures the balancer hides from the clients is aborted although no client saw one", async () => {
+    await begin({ backendLines: hidingErrors });
+    balancer.green.mode = "empty";
+    const load = new Load(balancer.port);
+    const { run } = await prepare({ bake: "5s" });
+
+    const error = await failureOf(run());
+    const { failed } = await load.stop();
+
+    expect(error).toMatchObject({ code: "E_CANARY_ABORTED", details: { figures: { serverErrors: 0 } } });
+    expect(failed).toBe(0);
+    expect(await balancer.weights()).toEqual(start);
+  });
+
+  test("that is killed in the middle is aborted, hidden from the clients or not", async () => {
+    await begin({ backendLines: hidingErrors, check: "check inter 2s fall 5" });
+    const load = new Load(balancer.port);
+    const { run, report } = await prepare({ bake: "10s", steps: ["50%"] });
+    const killer = (async () => {
+      while (report.messages.length < 5) await delay(10);
+      await balancer.green.kill();
+    })();
+
+    const error = await failureOf(run());
+    await killer;
+    const { failed } = await load.stop();
+
+    expect(error.code).toBe("E_CANARY_ABORTED");
+    expect(failed).toBe(0);
+    expect(await balancer.weights()).toEqual(start);
+  });
+
+  test("that is DOWN by its health checks is aborted without any traffic", async () => {
+    await begin();
+    const { run, report } = await prepare({ bake: "10s" });
+    const sicken = (async () => {
+      while (report.messages.length < 2) await delay(10);
+      balancer.green.healthy = false;
+    })();
+
+    const error = await failureOf(run());
+    await sicken;
+
+    expect(error).toMatchObject({ code: "E_CANARY_ABORTED", message: "green is DOWN at 10%" });
+    expect(await balancer.weights()).toEqual(start);
+  });
+
+  test("that is slow is aborted by its p95", async () => {
+    await begin();
+    balancer.green.latency = 120;
+    await using _load = new Load(balancer.port);
+    const { run } = await prepare({ bake: "5s", "abort-when": { p95: "> 100ms" } });
+
+    const error = await failureOf(run());
+
+    expect(error.code).toBe("E_CANARY_ABORTED");
+    expect(error.message).toMatch(/^green has a p95 of 1\d\dms over \d+ requests \(limit > 100ms\) at 10%$/);
+    expect(await balancer.weights()).toEqual(start);
+  });
+
+  test("that is slow is aborted by the balancer's own mean where there is no ring", async () => {
+    await begin();
+    balancer.green.latency = 120;
+    await using _load = new Load(balancer.port);
+    const { run } = await prepare({
+      bake: "5s",
+      steps: ["50%"],
+      "abort-when": { "mean-response": "> 80ms" },
+    });
+
+    const error = await failureOf(run());
+
+    expect(error.message).toMatch(/^green answers in 1\d\d ms on average \(limit > 80ms\) at 50%$/);
+  });
+
+  test("that takes requests and never answers is not a pass", async () => {
+    await begin();
+    balancer.green.mode = "silent";
+    await using _load = new Load(balancer.port, 60);
+    const { run } = await prepare({ bake: "1s" });
+
+    const error = await failureOf(run());
+
+    expect(error.code).toBe("E_CANARY_INCONCLUSIVE");
+    expect(await balancer.weights()).toEqual(start);
+  });
+
+  test("that is down from the start gets no traffic at all", async () => {
+    await begin();
+    balancer.green.healthy = false;
+    await delay(1000);
+    const { run, report } = await prepare({});
+
+    const error = await failureOf(run());
+
+    expect(error.code).toBe("E_VERSION_DOWN");
+    expect(report.messages).toEqual([]);
+    expect(await balancer.weights()).toEqual(start);
+  });
+});

@@ -1,0 +1,260 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { Agent, createServer, get, type Server } from "node:http";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { runtimeCommand } from "../../src/haproxy/runtime-socket.ts";
+
+/** A small version of an application that can be told to misbehave. */
+export class Backend implements AsyncDisposable {
+  readonly name: string;
+  /** Milliseconds before each answer. */
+  latency = 2;
+  /** Every n-th request is answered with status 500; 0: none. */
+  failEvery = 0;
+  /** `empty`: takes the request and hangs up; `silent`: never answers. */
+  mode: "answer" | "empty" | "silent" = "answer";
+  healthy = true;
+  port = 0;
+  private requests = 0;
+  private server: Server | undefined;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  async start(): Promise<void> {
+    const server = createServer((request, response) => {
+      if (request.url === "/health") {
+        response.statusCode = this.healthy ? 200 : 503;
+        response.end();
+        return;
+      }
+      this.requests += 1;
+      if (this.mode === "silent") return;
+      if (this.mode === "empty") {
+        request.socket.destroy();
+        return;
+      }
+      response.statusCode = this.failEvery > 0 && this.requests % this.failEvery === 0 ? 500 : 200;
+      setTimeout(() => response.end(this.name), this.latency);
+    });
+    server.listen(this.port, "127.0.0.1");
+    await once(server, "listening");
+    this.port = (server.address() as AddressInfo).port;
+    this.server = server;
+  }
+
+  /** As a process that dies: no listening socket, all connections gone. */
+  async kill(): Promise<void> {
+    const { server } = this;
+    this.server = undefined;
+    if (server === undefined) return;
+    const closed = once(server, "close");
+    server.close();
+    server.closeAllConnections();
+    await closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+  }
+}
+
+export interface BalancerOptions {
+  /** Lines for the backend section: `retry-on …`, `option redispatch`. */
+  readonly backendLines?: readonly string[];
+  /** For the server lines. Default: fast health checks. */
+  readonly check?: string;
+}
+
+/** A real HAProxy in front of two backends, blue (100) and green (0), with a ring of request times. */
+export class Balancer implements AsyncDisposable {
+  readonly blue = new Backend("blue");
+  readonly green = new Backend("green");
+  directory = "";
+  socket = "";
+  port = 0;
+  private child: ChildProcess | undefined;
+
+  async start(options: BalancerOptions = {}): Promise<void> {
+    this.directory = await mkdtemp(join(tmpdir(), "ops-lb-"));
+    this.socket = join(this.directory, "s");
+    this.port = await freePort();
+    await Promise.all([this.blue.start(), this.green.start()]);
+    await writeFile(join(this.directory, "haproxy.cfg"), this.configuration(options));
+    await this.run();
+  }
+
+  /** Starts the process; its weights are those of the file again. */
+  async run(): Promise<void> {
+    const child = spawn("haproxy", ["-db", "-f", join(this.directory, "haproxy.cfg")], {
+      env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.child = child;
+    let said = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (said += String(chunk)));
+    await once(child, "spawn");
+    for (let attempt = 0; ; attempt += 1) {
+      if (child.exitCode !== null || attempt > 100) throw new Error(`haproxy did not start: ${said}`);
+      const stat = await runtimeCommand(this.socket, "show stat web 4 -1").catch(() => "");
+      if (!stat.includes("DOWN") && (stat.match(/L7OK/g) ?? []).length === 2) return;
+      await delay(50);
+    }
+  }
+
+  async kill(): Promise<void> {
+    const { child } = this;
+    this.child = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, "exit");
+    child.kill("SIGKILL");
+    await exited;
+  }
+
+  /** As `.opsrc` would name it. */
+  settings(extra: object = { "request-ring": "requests" }): object {
+    const route = {
+      socket: this.socket,
+      backend: "web",
+      versions: { blue: "blue", green: "green" },
+      ...extra,
+    };
+    return { routes: { web: route } };
+  }
+
+  async weights(): Promise<{ blue: number; green: number }> {
+    const weight = async (server: string) =>
+      Number.parseInt(await runtimeCommand(this.socket, `get weight web/${server}`), 10);
+    return { blue: await weight("blue"), green: await weight("green") };
+  }
+
+  async setWeight(server: string, weight: number): Promise<void> {
+    await runtimeCommand(this.socket, `set weight web/${server} ${weight}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+    await Promise.all([this.blue.kill(), this.green.kill()]);
+    await rm(this.directory, { recursive: true, force: true });
+  }
+
+  private configuration({
+    backendLines = [],
+    check = "check inter 200ms fall 2 rise 1",
+  }: BalancerOptions): string {
+    return `global
+  stats socket ${this.socket} level admin mode 600
+  stats socket ${this.socket}-user level user mode 600
+  maxconn 1000
+ring requests
+  format raw
+  maxlen 1200
+  size 262144
+defaults
+  mode http
+  timeout connect 500ms
+  timeout client 5s
+  timeout server 5s
+frontend public
+  bind 127.0.0.1:${this.port}
+  log ring@requests len 1024 local0
+  log-format "%b %s %ST %Ta"
+  default_backend web
+backend web
+  balance roundrobin
+  option httpchk GET /health
+${backendLines.map((line) => `  ${line}\n`).join("")}  server blue 127.0.0.1:${this.blue.port} weight 100 ${check}
+  server green 127.0.0.1:${this.green.port} weight 0 ${check}
+`;
+  }
+}
+
+export async function startBalancer(options: BalancerOptions = {}): Promise<Balancer> {
+  const balancer = new Balancer();
+  try {
+    await balancer.start(options);
+    return balancer;
+  } catch (error) {
+    await balancer[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+export interface LoadReport {
+  readonly requests: number;
+  /** Answers that were not 200, and requests without an answer. */
+  readonly failed: number;
+  /** Answers of each backend. */
+  readonly answers: Readonly<Record<string, number>>;
+}
+
+/** Requests through the balancer, over kept-alive connections, until it is stopped. */
+export class Load implements AsyncDisposable {
+  private readonly port: number;
+  private readonly agent: Agent;
+  private readonly workers: Promise<void>[];
+  private stopped = false;
+  private requests = 0;
+  private failed = 0;
+  private readonly answers: Record<string, number> = {};
+
+  /** @param pause milliseconds between two requests of one connection */
+  constructor(port: number, connections = 8, pause = 5) {
+    this.port = port;
+    this.agent = new Agent({ keepAlive: true, maxSockets: connections });
+    this.workers = Array.from({ length: connections }, () => this.work(pause));
+  }
+
+  async stop(): Promise<LoadReport> {
+    this.stopped = true;
+    await Promise.all(this.workers);
+    this.agent.destroy();
+    return { requests: this.requests, failed: this.failed, answers: this.answers };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  private async work(pause: number): Promise<void> {
+    while (!this.stopped) {
+      const answer = await request(this.port, this.agent);
+      this.requests += 1;
+      if (answer.status !== 200) this.failed += 1;
+      this.answers[answer.body] = (this.answers[answer.body] ?? 0) + 1;
+      await delay(pause);
+    }
+  }
+}
+
+/** Status 0 where there was no answer. */
+export function request(port: number, agent?: Agent): Promise<{ status: number; body: string }> {
+  return new Promise((resolve) => {
+    const none = () => resolve({ status: 0, body: "" });
+    const outgoing = get({ host: "127.0.0.1", port, path: "/", agent, timeout: 6000 }, (response) => {
+      let body = "";
+      response.setEncoding("utf8");
+      response.on("data", (chunk: string) => {
+        body += chunk;
+      });
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
+      response.on("error", none);
+    });
+    outgoing.on("timeout", () => outgoing.destroy());
+    outgoing.on("error", none);
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = createTcpServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}

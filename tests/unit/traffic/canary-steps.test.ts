@@ -1,0 +1,107 @@
+import { describe, expect, test } from "vitest";
+import { parsePercent } from "../../../src/core/percent.ts";
+import { placeToResume, type StepResult } from "../../../src/traffic/canary-checkpoint.ts";
+import { canaryInput } from "../../../src/traffic/canary-input.ts";
+import { canarySteps } from "../../../src/traffic/canary-steps.ts";
+import { refuseDrift } from "../../../src/traffic/drift.ts";
+
+const shares = ["10%", "50%", "100%"].map(parsePercent);
+const before = { blue: 100, green: 0 };
+const steps = canarySteps(before, "green", shares);
+
+describe("the steps of a canary", () => {
+  test("lead from nothing to everything", () => {
+    expect(steps.map((step) => step.weights)).toEqual([
+      { blue: 90, green: 10 },
+      { blue: 50, green: 50 },
+      { blue: 0, green: 100 },
+    ]);
+  });
+
+  test("never take traffic away from the new version", () => {
+    expect(canarySteps({ blue: 70, green: 30 }, "green", shares).map((step) => step.share)).toEqual([
+      50, 100,
+    ]);
+  });
+
+  test("are refused where the version has more than all of them", () => {
+    expect(() => canarySteps({ blue: 0, green: 100 }, "green", [parsePercent("10%")])).toThrow(
+      expect.objectContaining({ code: "E_CANARY_STEPS" }),
+    );
+  });
+
+  test.each([[["50%", "10%"]], [["0%", "10%"]], [[]]])("cannot be %j", (written) => {
+    expect(canaryInput.safeParse({ to: "green", steps: written }).success).toBe(false);
+  });
+
+  test("have sensible defaults", () => {
+    expect(canaryInput.parse({ to: "green" })).toMatchObject({
+      steps: [10, 50, 100],
+      bake: 600_000,
+      interval: 1000,
+      "min-requests": 20,
+      inconclusive: "fail",
+      "abort-when": { "error-rate": { text: "> 5%" }, "health-failures": { text: "> 3" } },
+    });
+  });
+});
+
+describe("an unfinished canary", () => {
+  const result: StepResult = {
+    share: 10,
+    observedShare: 10,
+    requests: 40,
+    errors: 0,
+    errorRate: 0,
+    serverErrors: 0,
+    connectionErrors: 0,
+    responseErrors: 0,
+    retries: 0,
+    redispatches: 0,
+    p95: null,
+    meanResponse: 2,
+    healthFailures: 0,
+    bakedMs: 700,
+    restarts: 0,
+  };
+  const last = { phase: "baking", step: 1, passed: [result], weights: { blue: 50, green: 50 }, now: null };
+
+  test("goes on at the step it was at", () => {
+    expect(placeToResume(last, before, steps, { blue: 50, green: 50 })).toEqual({
+      step: 1,
+      passed: [result],
+    });
+  });
+
+  test("goes on there too when the crash came before the weights were set", () => {
+    expect(placeToResume(last, before, steps, { blue: 90, green: 10 })).toEqual({
+      step: 1,
+      passed: [result],
+    });
+  });
+
+  test.each([
+    ["where there is no checkpoint", undefined, { blue: 50, green: 50 }],
+    ["after an abort", { ...last, phase: "aborted" }, before],
+    ["where the traffic was given back before the abort was journaled", last, before],
+  ])("begins anew %s", (_, checkpoint, present) => {
+    expect(placeToResume(checkpoint, before, steps, present)).toEqual({ step: 0, passed: [] });
+  });
+});
+
+describe("drift", () => {
+  const own = [before, ...steps.map((step) => step.weights)];
+
+  test.each([[{ blue: 100, green: 0 }], [{ blue: 50, green: 50 }], [{ blue: 90, green: 50 }]])(
+    "is not %j, which this canary can have left",
+    (present) => {
+      expect(() => refuseDrift("web", present, own)).not.toThrow();
+    },
+  );
+
+  test("is a weight that nobody here sets", () => {
+    expect(() => refuseDrift("web", { blue: 90, green: 33 }, own)).toThrow(
+      expect.objectContaining({ code: "E_TRAFFIC_DRIFT" }),
+    );
+  });
+});
