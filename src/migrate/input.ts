@@ -17,7 +17,7 @@ export const version = (description: string) =>
     .optional();
 
 export const steps = (description: string) =>
-  z.coerce.number().int().min(1, "must be at least 1").describe(description).optional();
+  z.int().min(1, "must be at least 1").describe(description).optional();
 
 /** How runs of migrations treat locks, the same in both directions. */
 export const lockFields = {
@@ -26,8 +26,7 @@ export const lockFields = {
   )
     .refine((each) => each >= milliseconds(1), "must be at least 1ms: PostgreSQL takes 0 for no limit")
     .prefault("2s"),
-  attempts: z.coerce
-    .number()
+  attempts: z
     .int()
     .min(1, "must be at least 1")
     .default(5)

@@ -2,7 +2,8 @@ import pg from "pg";
 import { formatDiagnostic } from "../core/diagnostic.ts";
 import { OpsError } from "../core/errors.ts";
 import type { SqlFile } from "./migration-file.ts";
-import { placeOfCharacter } from "./sql-position.ts";
+import { placeOfCharacter, placeOfIndex, type SourcePlace } from "./sql-position.ts";
+import { statements } from "./statements.ts";
 
 const activeTransaction = "25001";
 
@@ -18,10 +19,12 @@ export function isLockConflict(error: unknown): boolean {
 
 /**
  * `E_MIGRATION_FAILED`: what the server said about a file, with the place, or `E_MIGRATION_TRANSACTION` for a statement
- * that cannot run in a transaction. The transaction has been rolled back.
+ * that cannot run in a transaction. For one that is rolled back.
+ *
+ * @param completed how many statements of the file went through before; undefined where all of them did
  */
-export function sqlFailure(file: SqlFile, error: pg.DatabaseError): OpsError {
-  const where = explain(file, error);
+export function sqlFailure(file: SqlFile, error: pg.DatabaseError, completed?: number): OpsError {
+  const where = explain(file, error, completed);
   const details = {
     file: file.name,
     sqlstate: error.code,
@@ -44,11 +47,12 @@ export function sqlFailure(file: SqlFile, error: pg.DatabaseError): OpsError {
   });
 }
 
-function explain(file: SqlFile, error: pg.DatabaseError): string {
-  const character = Number(error.position);
-  const lines = Number.isInteger(character)
-    ? [at(file, character, error)]
-    : [`${file.name}: ${error.message}${error.hint === undefined ? "" : `\n  = ${error.hint}`}`];
+function explain(file: SqlFile, error: pg.DatabaseError, completed: number | undefined): string {
+  const place = placeOf(file, error, completed);
+  const lines =
+    place === undefined
+      ? [`${file.name}: ${error.message}${error.hint === undefined ? "" : `\n  = ${error.hint}`}`]
+      : [formatDiagnostic({ file: file.name, ...place, message: error.message, hint: error.hint })];
   if (error.detail !== undefined) lines.push(`  detail: ${error.detail}`);
   // The statement of a function's body: its text is not in the file.
   if (error.internalQuery !== undefined) lines.push(`  in: ${error.internalQuery.trim()}`);
@@ -56,11 +60,13 @@ function explain(file: SqlFile, error: pg.DatabaseError): string {
   return lines.join("\n");
 }
 
-function at(file: SqlFile, character: number, error: pg.DatabaseError): string {
-  return formatDiagnostic({
-    file: file.name,
-    ...placeOfCharacter(file.sql, character),
-    message: error.message,
-    hint: error.hint,
-  });
+/** Where the server points; for the many errors without a position, where the statement begins that failed. */
+function placeOf(
+  file: SqlFile,
+  error: pg.DatabaseError,
+  completed: number | undefined,
+): SourcePlace | undefined {
+  if (error.position !== undefined) return placeOfCharacter(file.sql, Number(error.position));
+  const failed = completed === undefined ? undefined : statements(file.sql)[completed];
+  return failed === undefined ? undefined : placeOfIndex(file.sql, failed.index);
 }

@@ -1,77 +1,24 @@
+import { type Statement, statements } from "./statements.ts";
+
 /** A statement that begins or ends a transaction, at a UTF-16 index into the text. */
 export interface TransactionStatement {
   readonly keyword: string;
   readonly index: number;
 }
 
-const space = /\s+/y;
-const lineComment = /--[^\n]*/y;
-const word = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
-const dollarTag = /\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y;
-const plainString = /'(?:[^']|'')*(?:'|$)/y;
-const escapeString = /'(?:[^'\\]|''|\\[\s\S])*(?:'|$)/y;
-const quotedName = /"(?:[^"]|"")*(?:"|$)/y;
-
 /**
- * Finds the top-level statements of an SQL text that would take the transaction out of our hands: BEGIN, COMMIT,
- * ROLLBACK and their synonyms. Savepoints are left alone, and so is the body of a function, quoted or written as
- * BEGIN ATOMIC … END (told apart as psql does it). Reads strings with standard_conforming_strings on; what it misses
- * under another setting is caught when the file has run.
+ * Finds the statements of an SQL text that would take the transaction out of our hands: BEGIN, COMMIT, ROLLBACK and
+ * their synonyms. Savepoints are left alone. What it misses, because the server reads strings in another way, is
+ * caught when the file has run.
  */
 export function transactionStatements(sql: string): TransactionStatement[] {
-  const found: TransactionStatement[] = [];
-  let words: string[] = [];
-  let start = 0;
-  let bodyDepth = 0;
-  let index = 0;
-
-  const take = (pattern: RegExp): string | undefined => {
-    pattern.lastIndex = index;
-    const match = pattern.exec(sql)?.[0];
-    if (match !== undefined) index += match.length;
-    return match;
-  };
-  const endStatement = () => {
-    const keyword = transactionKeyword(words);
-    if (keyword !== undefined) found.push({ keyword, index: start });
-    words = [];
-  };
-
-  while (index < sql.length) {
-    if (take(space) !== undefined || take(lineComment) !== undefined) continue;
-    if (sql.startsWith("/*", index)) {
-      index = endOfBlockComment(sql, index);
-      continue;
-    }
-    const at = index;
-    const found = take(word);
-    if (found !== undefined) {
-      if (/^e$/i.test(found) && sql[index] === "'") {
-        take(escapeString);
-        continue;
-      }
-      if (words.length === 0) start = at;
-      const upper = found.toUpperCase();
-      if (definesRoutine(words)) bodyDepth += bodyStep(upper, bodyDepth);
-      // Beyond the first few, a statement's words say nothing about what kind it is.
-      if (words.length < 4) words.push(upper);
-      continue;
-    }
-    const tag = take(dollarTag);
-    if (tag !== undefined) {
-      const end = sql.indexOf(tag, index);
-      index = end === -1 ? sql.length : end + tag.length;
-      continue;
-    }
-    if (take(plainString) !== undefined || take(quotedName) !== undefined) continue;
-    if (sql[index] === ";" && bodyDepth === 0) endStatement();
-    index += 1;
-  }
-  endStatement();
-  return found;
+  return statements(sql).flatMap((statement) => {
+    const keyword = transactionKeyword(statement);
+    return keyword === undefined ? [] : [{ keyword, index: statement.index }];
+  });
 }
 
-function transactionKeyword(words: readonly string[]): string | undefined {
+function transactionKeyword({ words }: Statement): string | undefined {
   const [first = "", second = "", third = ""] = words;
   switch (first) {
     case "BEGIN":
@@ -87,29 +34,4 @@ function transactionKeyword(words: readonly string[]): string | undefined {
     default:
       return undefined;
   }
-}
-
-/** CREATE [OR REPLACE] FUNCTION | PROCEDURE */
-function definesRoutine(words: readonly string[]): boolean {
-  if (words[0] !== "CREATE") return false;
-  const what = words[1] === "OR" && words[2] === "REPLACE" ? words[3] : words[1];
-  return what === "FUNCTION" || what === "PROCEDURE";
-}
-
-function bodyStep(keyword: string, depth: number): number {
-  if (keyword === "BEGIN") return 1;
-  if (keyword === "CASE" && depth > 0) return 1;
-  return keyword === "END" && depth > 0 ? -1 : 0;
-}
-
-/** Block comments nest in PostgreSQL. */
-function endOfBlockComment(sql: string, from: number): number {
-  const mark = /\/\*|\*\//g;
-  mark.lastIndex = from;
-  let depth = 0;
-  for (let match = mark.exec(sql); match !== null; match = mark.exec(sql)) {
-    depth += match[0] === "/*" ? 1 : -1;
-    if (depth === 0) return mark.lastIndex;
-  }
-  return sql.length;
 }

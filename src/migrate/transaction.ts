@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import pg from "pg";
 import type { Duration } from "../core/duration.ts";
 import { formatDuration } from "../core/duration.ts";
@@ -85,8 +86,8 @@ async function attemptFile(
   if (failure === undefined) return undefined;
   // A second Ctrl-C cancels the statement on the server: that is not the file's fault either.
   context.signal.throwIfAborted();
-  if (failure instanceof OpsError) throw failure;
-  if (isConnectionLoss(failure)) throw databaseError(target, failure);
+  if (!(failure instanceof OpsError) && isConnectionLoss(failure)) throw databaseError(target, failure);
+  // Only a warning where there is no transaction any more; where the file began another one, it ends that.
   await client.query("ROLLBACK");
   if (isLockConflict(failure) && failure instanceof Error) return { error: failure, blockers };
   throw failure instanceof pg.DatabaseError ? sqlFailure(file, failure) : failure;
@@ -104,12 +105,17 @@ async function transact(
   const begun = await client.query("SELECT txid_current() AS id");
   const start = performance.now();
   // Without parameters this is one message of the simple query protocol: several statements, positions in the file.
-  await client.query(file.sql);
+  const query = new CountedQuery(file.sql);
+  client.query(query);
+  try {
+    await once(query, "end");
+  } catch (error) {
+    if (isConnectionLoss(error) || isLockConflict(error) || !(error instanceof pg.DatabaseError)) throw error;
+    throw sqlFailure(file, error, query.completed);
+  }
   const durationMs = performance.now() - start;
   const ended = await client.query("SELECT txid_current_if_assigned() AS id");
   if (ended.rows[0]?.id !== begun.rows[0]?.id) {
-    // Where the file began another transaction, that one is still open.
-    await client.query("ROLLBACK");
     throw new OpsError(
       "E_MIGRATION_TRANSACTION",
       `${file.name} ended the transaction it was run in, so some of it may be kept without a record of it`,
@@ -124,6 +130,20 @@ async function transact(
   await client.query("RESET ROLE");
   await record(durationMs);
   await client.query("COMMIT");
+}
+
+/** Knows how many statements of its text went through, which places the errors that come without a position. */
+class CountedQuery extends pg.Query {
+  completed = 0;
+
+  override submit = (connection: pg.Connection): void => {
+    const count = () => {
+      this.completed += 1;
+    };
+    connection.on("commandComplete", count);
+    for (const ending of ["end", "error"]) this.once(ending, () => connection.off("commandComplete", count));
+    pg.Query.prototype.submit.call(this, connection);
+  };
 }
 
 /**

@@ -199,7 +199,9 @@ describe("a file that fails", () => {
     });
     expect((await failure(perform(up, project.context(), {}))).message).toBe(
       [
-        '1_a.up.sql: duplicate key value violates unique constraint "a_id_key"',
+        '1_a.up.sql:2:1: duplicate key value violates unique constraint "a_id_key"',
+        "  2 | INSERT INTO a VALUES (1), (1);",
+        "    | ^",
         "  detail: Key (id)=(1) already exists.",
         "The file failed and all of it was rolled back",
       ].join("\n"),
@@ -227,12 +229,16 @@ describe("a file that fails", () => {
 
   test("because a statement cannot run in a transaction says what to do", async () => {
     await using project = await Project.create(cluster, {
-      "1_a.up.sql": "CREATE TABLE a (id int);\nCREATE INDEX CONCURRENTLY i ON a (id);",
+      "1_a.up.sql": "CREATE TABLE a (id int);;\n-- why; not\n  CREATE INDEX CONCURRENTLY i ON a (id);",
     });
     expect(await failure(perform(up, project.context(), {}))).toMatchObject({
       code: "E_MIGRATION_TRANSACTION",
-      message:
-        "1_a.up.sql: CREATE INDEX CONCURRENTLY cannot run inside a transaction block\nEvery migration runs in a transaction",
+      message: [
+        "1_a.up.sql:3:3: CREATE INDEX CONCURRENTLY cannot run inside a transaction block",
+        "  3 |   CREATE INDEX CONCURRENTLY i ON a (id);",
+        "    |   ^",
+        "Every migration runs in a transaction",
+      ].join("\n"),
       hint: "remove that statement from 1_a.up.sql and run it by hand",
     });
     expect(await project.state()).toEqual({ applied: [], tables: [] });
