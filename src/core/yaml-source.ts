@@ -58,6 +58,16 @@ export class YamlSource {
     return best === undefined ? { line: 1, column: 1 } : this.positionOf(best);
   }
 
+  /** Whether there is a value at this path. */
+  has(path: Path): boolean {
+    let node: unknown = this.root;
+    for (const key of path) {
+      node = child(node, key);
+      if (node === undefined) return false;
+    }
+    return true;
+  }
+
   /** Where the key itself stands, for a key that should not be there. */
   keyPosition(path: Path, key: string): Position {
     let node: unknown = this.root;

@@ -52,6 +52,8 @@ export interface OperationDefinition<I extends z.ZodObject, B extends Json, O ex
   /** Shown under --help: a whole command line, without the leading `ops`. */
   readonly example: string;
   readonly effect: Effect;
+  /** False for what touches nothing but a folder of its own (the sandbox): it runs without locks and journal. */
+  readonly journaled?: false;
   /** Keys in kebab-case: they are the flags of the command and the keys of `with:`. Each field has a `describe`. */
   readonly input: I;
   /** Input keys that the command takes as arguments, in order: `ops flag set NAME`. */

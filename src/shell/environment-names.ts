@@ -15,7 +15,7 @@ export function namedEnvironment(names: readonly string[]): Record<string, strin
     throw new UsageError(
       "E_SHELL_ENV",
       `The environment variable${plural ? "s" : ""} ${missing.join(", ")} ${plural ? "are" : "is"} not set`,
-      { hint: `set ${plural ? "them" : "it"}, or take ${plural ? "them" : "it"} out of "env"` },
+      { hint: `set ${plural ? "them" : "it"}, or take ${plural ? "them" : "it"} out of "variables"` },
     );
   }
   const entries = names.map((name) => [name, process.env[name] ?? ""] as const);

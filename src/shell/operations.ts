@@ -18,7 +18,7 @@ const input = z.strictObject({
     .describe("The program and its arguments, as a list; no shell reads them"),
   cwd: z.string().optional().describe("Folder it runs in, relative to the configuration file"),
   timeout: duration("How long it may run").prefault("10m"),
-  env: z
+  variables: z
     .array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "must be the name of an environment variable"))
     .default([])
     .describe("Names of environment variables that the program gets, beside PATH, HOME, LANG and TZ"),
@@ -62,9 +62,9 @@ const run = defineOperation({
   input,
   positional: ["command"],
   output,
-  observe: async (context, { command, undo, cwd, env }) => {
+  observe: async (context, { command, undo, cwd, variables }) => {
     const directory = resolve(context.environment.directory, cwd ?? ".");
-    namedEnvironment(env);
+    namedEnvironment(variables);
     const program = await requireProgram(command[0] ?? "", directory);
     if (undo !== undefined) await requireProgram(undo[0] ?? "", directory);
     return { program };
@@ -116,7 +116,7 @@ const run = defineOperation({
 async function execute(
   context: OperationContext,
   command: readonly string[],
-  { cwd, env, timeout: limit }: Input,
+  { cwd, variables, timeout: limit }: Input,
   report: Report,
 ): Promise<ProgramResult> {
   const [program = "", ...args] = command;
@@ -124,7 +124,7 @@ async function execute(
   try {
     return await runProgram(program, args, {
       cwd: resolve(context.environment.directory, cwd ?? "."),
-      env: namedEnvironment(env),
+      env: namedEnvironment(variables),
       signal: AbortSignal.any([context.signal, timeout]),
       onLine: (line) => report.log(line),
     });

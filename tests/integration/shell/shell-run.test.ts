@@ -75,7 +75,7 @@ describe("its environment", () => {
     const { output, report } = await sh(
       'echo "$SHELL_TEST_TOKEN/$SHELL_TEST_OTHER"; echo "$SHELL_TEST_TOKEN" > got',
       {
-        env: ["SHELL_TEST_TOKEN"],
+        variables: ["SHELL_TEST_TOKEN"],
       },
     );
 
@@ -85,7 +85,7 @@ describe("its environment", () => {
   });
 
   test("must have what is named, or the plan already fails", async () => {
-    await expect(sh("true", { env: ["NOT_SET_A", "NOT_SET_B"] })).rejects.toMatchObject({
+    await expect(sh("true", { variables: ["NOT_SET_A", "NOT_SET_B"] })).rejects.toMatchObject({
       code: "E_SHELL_ENV",
       exitCode: 2,
       message: "The environment variables NOT_SET_A, NOT_SET_B are not set",

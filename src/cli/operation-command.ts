@@ -1,0 +1,132 @@
+import { Command } from "commander";
+import { ExitCode, type Json, UsageError } from "../core/errors.ts";
+import type { Operation } from "../run/operation.ts";
+import { singleOperation } from "../runbook/runbook.ts";
+import { describeIssues } from "../runbook/step-input.ts";
+import { type FieldOption, fieldOptions, fieldValue } from "./field-option.ts";
+import { type CommonOptions, commonOptions } from "./options.ts";
+import { renderChange } from "./render/plan.ts";
+import { renderValue } from "./render/value.ts";
+import { planAndRun } from "./run-command.ts";
+import { confirm, looseContext, openSession, type Session } from "./session.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** The command `ops <capability> <verb>` of an operation. */
+export function operationCommand(
+  operation: Operation,
+  terminal: Terminal,
+  ended: (code: ExitCode) => void,
+): Command {
+  const verb = operation.name.slice(operation.name.indexOf(".") + 1);
+  const command = new Command(verb).description(operation.summary);
+  const fields = fieldOptions(operation.input);
+  const positional = (operation.positional ?? [])
+    .map((key) => fields.find((each) => each.key === key))
+    .filter((each) => each !== undefined);
+  for (const field of positional) command.argument(argument(field), field.description);
+  for (const field of fields) {
+    if (!positional.includes(field)) command.option(flags(field), description(field));
+  }
+  commonOptions(command, { changes: operation.effect !== "read" });
+  command.addHelpText("after", `\nExample:\n  $ ops ${operation.example}`);
+  command.action(async (...given: unknown[]) => {
+    const options = command.opts<CommonOptions>();
+    const typed = Object.fromEntries(positional.map((field, index) => [field.key, given[index]]));
+    const input = readTyped(operation, fields, { ...command.opts(), ...typed }, positional);
+    const session = await openSession(terminal, options);
+    ended(await perform(session, operation, input));
+  });
+  return command;
+}
+
+async function perform(
+  session: Session,
+  operation: Operation,
+  input: Record<string, Json>,
+): Promise<ExitCode> {
+  const { terminal, options } = session;
+  if (operation.effect !== "read" && operation.journaled !== false) {
+    return planAndRun(session, singleOperation(operation, input), { inputs: {}, unselected: new Set() });
+  }
+  const context = looseContext(session);
+  const parsed = operation.input.parse(input);
+  const before = await operation.observe(context, parsed);
+  const changes = operation.plan(before, parsed);
+  if (options.dryRun === true) {
+    const lines = changes.map((change) => renderChange(change, terminal.color)).join("\n");
+    terminal.out(options.json === true ? JSON.stringify({ changes }, null, 2) : lines || "nothing to change");
+    return ExitCode.done;
+  }
+  if (operation.effect === "destroy") await confirm(session, `${operation.summary}?`, true);
+  const output = await operation.apply(context, parsed, before, {
+    progress: ({ message }) => {
+      if (terminal.interactive) terminal.note(terminal.noteColor.dim(message));
+    },
+    log: (line) => terminal.note(line),
+    checkpoint: async () => undefined,
+    last: undefined,
+  });
+  terminal.out(
+    options.json === true
+      ? JSON.stringify(output, null, 2)
+      : (operation.render?.(output) ?? renderValue(output)),
+  );
+  return ExitCode.done;
+}
+
+/** What was typed, checked by the operation's own input. Throws `E_USAGE` naming the flags. */
+function readTyped(
+  operation: Operation,
+  fields: readonly FieldOption[],
+  typed: Record<string, unknown>,
+  positional: readonly FieldOption[],
+): Record<string, Json> {
+  const input: Record<string, Json> = {};
+  for (const field of fields) {
+    const value = fieldValue(field, typed[positional.includes(field) ? field.key : camelCase(field.key)]);
+    if (value !== undefined) input[field.key] = value;
+  }
+  const result = operation.input.safeParse(input, { reportInput: true });
+  if (result.success) return input;
+  const command = operation.name.replace(".", " ");
+  const problems = result.error.issues.map((issue) => {
+    const key = String(issue.path[0] ?? "");
+    const shown = positional.some((each) => each.key === key) ? `<${key}>` : `--${key}`;
+    if (issue.code === "invalid_type" && issue.input === undefined) return `${shown} is missing`;
+    const hint =
+      issue.code === "custom" && typeof issue.params?.hint === "string" ? ` (${issue.params.hint})` : "";
+    return key === "" ? issue.message : `${shown}: ${issue.message}${hint}`;
+  });
+  throw new UsageError("E_USAGE", `ops ${command}: ${problems.join("; ") || describeIssues(result.error)}`, {
+    hint: `see: ops ${command} --help`,
+  });
+}
+
+function argument(field: FieldOption): string {
+  const name = field.kind === "list" ? `${field.key}...` : field.key;
+  return field.required ? `<${name}>` : `[${name}]`;
+}
+
+function flags(field: FieldOption): string {
+  switch (field.kind) {
+    case "boolean":
+      return field.defaultValue === "true" ? `--no-${field.key}` : `--${field.key}`;
+    case "list":
+      return `--${field.key} <value...>`;
+    case "mapping":
+      return `--${field.key} <name=value...>`;
+    default:
+      return `--${field.key} <value>`;
+  }
+}
+
+function description(field: FieldOption): string {
+  const standard =
+    field.defaultValue === undefined || field.kind === "boolean" ? "" : ` (default: ${field.defaultValue})`;
+  return `${field.description}${standard}${field.required ? " (required)" : ""}`;
+}
+
+/** Commander's name for a flag's value. */
+function camelCase(key: string): string {
+  return key.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}

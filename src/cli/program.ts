@@ -1,0 +1,103 @@
+import { Command, Help } from "commander";
+import { type CapabilityEntry, capabilities } from "../capabilities.ts";
+import type { ExitCode } from "../core/errors.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** A command that is no operation: it works on runbooks, runs or the configuration. */
+interface BuiltIn {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<
+    (command: Command, terminal: Terminal, ended: (code: ExitCode) => void) => void
+  >;
+}
+
+const builtIns: readonly BuiltIn[] = [
+  {
+    name: "run",
+    summary: "Run a runbook",
+    load: async () => (await import("./runbook-commands.ts")).runCommand,
+  },
+  {
+    name: "plan",
+    summary: "Show what a runbook would change",
+    load: async () => (await import("./runbook-commands.ts")).planCommand,
+  },
+  {
+    name: "runs",
+    summary: "List, show, watch, resume and roll back runs",
+    load: async () => (await import("./runs-commands.ts")).runsCommand,
+  },
+  {
+    name: "runbook",
+    summary: "Validate runbooks; print their JSON Schema",
+    load: async () => (await import("./runbook-commands.ts")).runbookCommand,
+  },
+  {
+    name: "config",
+    summary: "Show the effective configuration",
+    load: async () => (await import("./config-command.ts")).configCommand,
+  },
+  {
+    name: "doctor",
+    summary: "Check what ops needs on this machine",
+    load: async () => (await import("./doctor-command.ts")).doctorCommand,
+  },
+];
+
+/** The command line. Only the part that the arguments name is loaded: help and errors must be there at once. */
+export async function buildProgram(
+  argv: readonly string[],
+  terminal: Terminal,
+  ended: (code: ExitCode) => void,
+): Promise<Command> {
+  const program = new Command("ops")
+    .description(
+      "Runs dangerous production work safely: migrations, backups, canaries, flags and gates,\nfrom runbooks that are planned, journaled, resumed after a crash and rolled back.",
+    )
+    .usage("<command> [options]")
+    .option("-V, --version", "print the version")
+    .configureHelp({ helpWidth: Math.min(100, terminal.width), formatHelp: groupedHelp })
+    .addHelpText(
+      "after",
+      "\nStart here:\n  $ ops sandbox up          something to try it on\n  $ ops plan FILE           what a runbook would change\n  $ ops run FILE            run it\n\nEvery command has --help, --json and, where it changes something, --dry-run.",
+    );
+  const wanted = argv.find((each) => !each.startsWith("-"));
+  for (const entry of builtIns) {
+    const command = program.command(entry.name).description(entry.summary);
+    if (entry.name === wanted) (await entry.load())(command, terminal, ended);
+  }
+  for (const entry of capabilities) {
+    const command = program.command(entry.name).description(entry.summary);
+    if (entry.name === wanted) await addOperations(command, entry, terminal, ended);
+  }
+  everywhere(program, (command) => command.exitOverride().showSuggestionAfterError(true));
+  return program;
+}
+
+async function addOperations(
+  command: Command,
+  entry: CapabilityEntry,
+  terminal: Terminal,
+  ended: (code: ExitCode) => void,
+): Promise<void> {
+  const [{ operations }, { operationCommand }] = await Promise.all([
+    entry.operations(),
+    import("./operation-command.ts"),
+  ]);
+  for (const operation of operations) command.addCommand(operationCommand(operation, terminal, ended));
+}
+
+function everywhere(command: Command, change: (command: Command) => void): void {
+  change(command);
+  for (const each of command.commands) everywhere(each, change);
+}
+
+/** Commander's own help, with a list of commands that tells runbooks from operations. */
+function groupedHelp(command: Command, helper: Help): string {
+  const text = Help.prototype.formatHelp.call(helper, command, helper);
+  if (command.parent !== null) return text;
+  return text
+    .replace("Commands:\n", "Runbooks and runs:\n")
+    .replace(new RegExp(`\\n(  ${capabilities[0]?.name ?? ""} )`), "\n\nOperations:\n$1");
+}

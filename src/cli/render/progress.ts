@@ -1,0 +1,27 @@
+import { formatDuration } from "../../core/duration.ts";
+import { formatBytes } from "../../core/size.ts";
+import type { Progress } from "../../run/operation.ts";
+
+const width = 24;
+
+/** `dumping ████████░░░░ 43% · 12 MiB of 30 MiB · 8s left` */
+export function renderProgress(progress: Progress, startedAt: number, now: number): string {
+  const { message, done, total, unit } = progress;
+  if (done === undefined) return message;
+  if (total === undefined || total <= 0) return `${message} · ${amount(done, unit)}`;
+  const share = Math.min(1, done / total);
+  const filled = Math.round(share * width);
+  const bar = `${"█".repeat(filled)}${"░".repeat(width - filled)}`;
+  const elapsed = now - startedAt;
+  const left =
+    share > 0 && share < 1 && elapsed > 500
+      ? ` · ${formatDuration((elapsed / share) * (1 - share))} left`
+      : "";
+  return `${message} ${bar} ${Math.floor(share * 100)}% · ${amount(done, unit)} of ${amount(total, unit)}${left}`;
+}
+
+function amount(value: number, unit: Progress["unit"]): string {
+  if (unit === "bytes") return formatBytes(value);
+  if (unit === "ms") return formatDuration(value);
+  return unit === undefined ? String(value) : `${value} ${unit}`;
+}

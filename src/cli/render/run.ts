@@ -1,0 +1,121 @@
+import type { ChalkInstance } from "chalk";
+import { formatDuration } from "../../core/duration.ts";
+import type { RunState, RunStatus, StepState } from "../../run/run-state.ts";
+import { renderErrorRecord } from "./error.ts";
+
+/** How a run ended, why, and what to type next. */
+export function renderOutcome(state: RunState, color: ChalkInstance): string {
+  const took = formatDuration(Date.parse(state.lastAt) - Date.parse(state.createdAt));
+  const lines = [
+    `${paintStatus(state.status, color)} ${state.request.name} on ${state.request.environment} in ${took}, run ${color.bold(state.id)}`,
+  ];
+  if (state.error !== undefined && state.request.kind === "runbook")
+    lines.push(indent(renderErrorRecord(state.error, color)));
+  if (state.reason !== undefined) lines.push(`  ${color.red("needs a person:")} ${state.reason}`);
+  return [...lines, ...nextCommands(state).map((each) => `  ${color.cyan("→")} ${each}`)].join("\n");
+}
+
+/** A whole run, step by step. */
+export function renderRun(state: RunState, held: string | undefined, color: ChalkInstance): string {
+  const { request } = state;
+  const head = [
+    `${paintStatus(shownStatus(state, held), color)} ${color.bold(request.name)} on ${request.environment}`,
+    `run ${state.id}, begun ${state.createdAt} by ${request.actor}, ops ${request.version}`,
+    ...(request.file === undefined ? [] : [`runbook ${request.file}`]),
+    ...(Object.keys(request.inputs).length === 0 ? [] : [`inputs ${JSON.stringify(request.inputs)}`]),
+    color.dim(`plan ${request.planDigest}`),
+    ...(held === undefined ? [] : [`held by ${held}`]),
+  ];
+  const steps = [...state.steps.values()].flatMap((step) => renderStep(step, color));
+  const error = state.error === undefined ? [] : ["", renderErrorRecord(state.error, color)];
+  const next = held === undefined ? nextCommands(state).map((each) => `${color.cyan("→")} ${each}`) : [];
+  return [...head, "", ...steps, ...error, ...(next.length === 0 ? [] : ["", ...next])].join("\n");
+}
+
+/** `running` without a living holder is a crash. */
+export function shownStatus(state: RunState, held: string | undefined): RunStatus | "crashed" {
+  return held === undefined && (state.status === "running" || state.status === "rolling-back")
+    ? "crashed"
+    : state.status;
+}
+
+export function paintStatus(status: RunStatus | "crashed", color: ChalkInstance): string {
+  switch (status) {
+    case "done":
+      return color.green("✔ done");
+    case "running":
+      return color.cyan("● running");
+    case "rolling-back":
+      return color.yellow("↩ rolling back");
+    case "rolled-back":
+      return color.yellow("↩ rolled back");
+    case "interrupted":
+      return color.yellow("‖ interrupted");
+    case "failed":
+      return color.red("✖ failed");
+    case "crashed":
+      return color.red("✖ crashed");
+    case "needs-person":
+      return color.red("✖ needs a person");
+  }
+}
+
+function renderStep(step: StepState, color: ChalkInstance): string[] {
+  const took =
+    step.endedAt === undefined
+      ? ""
+      : color.dim(` ${formatDuration(Date.parse(step.endedAt) - Date.parse(step.startedAt))}`);
+  const tries = step.attempt > 1 ? color.dim(` (${step.attempt} attempts)`) : "";
+  const sign = {
+    done: color.green("✔"),
+    failed: color.red("✖"),
+    running: color.cyan("●"),
+    skipped: color.dim("○"),
+  }[step.status];
+  const lines = [
+    `  ${sign} ${step.id}${took}${tries}${step.why === undefined ? "" : color.dim(` ${step.why}`)}`,
+  ];
+  if (step.error !== undefined) lines.push(indent(renderErrorRecord(step.error, color), "      "));
+  if (step.undo?.status === "ended") {
+    const what = { true: "taken back", kept: "kept", false: color.red("no way back") }[
+      String(step.undo.undone)
+    ];
+    lines.push(`      ↩ ${what}${step.undo.note === undefined ? "" : color.dim(`: ${step.undo.note}`)}`);
+  }
+  if (step.undo?.status === "failed")
+    lines.push(
+      `      ${color.red("↩ could not be taken back")}`,
+      indent(renderErrorRecord(step.undo.error, color), "        "),
+    );
+  if (step.undo?.status === "running") lines.push("      ↩ being taken back");
+  return lines;
+}
+
+function nextCommands(state: RunState): string[] {
+  const { id } = state;
+  const resume = `go on: ops runs resume ${id}`;
+  const back = `take it back: ops runs rollback ${id}`;
+  const look = `look at it: ops runs show ${id}`;
+  switch (state.status) {
+    case "done":
+      return [];
+    case "rolled-back":
+      return [look];
+    case "needs-person":
+      return [look, `when mended: ops runs rollback ${id}`];
+    case "rolling-back":
+      return [`go on with the roll-back: ops runs resume ${id}`];
+    case "failed":
+      return [...state.steps.values()].some((step) => step.applied) ? [look, resume, back] : [look];
+    case "running":
+    case "interrupted":
+      return [resume, back];
+  }
+}
+
+function indent(text: string, by = "  "): string {
+  return text
+    .split("\n")
+    .map((line) => by + line)
+    .join("\n");
+}

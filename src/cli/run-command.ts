@@ -1,0 +1,160 @@
+import type { Json } from "../core/errors.ts";
+import { ExitCode, OpsError } from "../core/errors.ts";
+import type { RunListener } from "../run/run-listener.ts";
+import type { RunState } from "../run/run-state.ts";
+import { SqliteJournal } from "../run/sqlite-journal.ts";
+import { type RunOutcome, startRun } from "../runbook/engine.ts";
+import type { ExecutionEnvironment } from "../runbook/execution.ts";
+import { type Plan, planRunbook, usedVariables } from "../runbook/plan.ts";
+import { type Runbook, steps } from "../runbook/runbook.ts";
+import { renderErrorRecord } from "./render/error.ts";
+import { eventListener, lineListener } from "./render/line-listener.ts";
+import { renderPlan } from "./render/plan.ts";
+import { renderOutcome } from "./render/run.ts";
+import { renderValue } from "./render/value.ts";
+import { confirm, looseContext, type Session } from "./session.ts";
+import { version } from "./version.ts";
+
+export interface RunChoices {
+  readonly inputs: Readonly<Record<string, Json>>;
+  readonly unselected: ReadonlySet<string>;
+  /** The digest that a person or a pipeline has agreed to. */
+  readonly plan?: string | undefined;
+}
+
+/** Plans, asks, runs and reports; the exit code is the run's. The same for a runbook and for a single operation. */
+export async function planAndRun(session: Session, runbook: Runbook, choices: RunChoices): Promise<ExitCode> {
+  const { terminal, options, environment } = session;
+  const variables = usedVariables(runbook, process.env);
+  const plan = await planRunbook({
+    runbook,
+    environment,
+    inputs: choices.inputs,
+    variables,
+    unselected: choices.unselected,
+    context: looseContext(session),
+  });
+  if (choices.plan !== undefined && choices.plan !== plan.digest) {
+    throw new OpsError("E_PLAN_CHANGED", `The plan is now ${plan.digest}, not ${choices.plan}`, {
+      hint: "look at what changed: ops plan FILE",
+      retryable: false,
+    });
+  }
+  if (options.dryRun === true) {
+    showPlan(session, plan);
+    return ExitCode.done;
+  }
+  const journal = SqliteJournal.open(session.config.stateDirectory, session.context.clock);
+  try {
+    await warnOfUnfinished(session, journal, plan);
+    const destroys = steps(runbook).some((step) => step.operation.effect === "destroy");
+    if (terminal.interactive && options.yes !== true)
+      terminal.note(`${renderPlan(plan, terminal.noteColor)}\n`);
+    await confirm(
+      session,
+      runbook.kind === "runbook"
+        ? `Run ${runbook.name} on ${environment.name}?`
+        : `Go ahead on ${environment.name}?`,
+      destroys,
+    );
+    return await watched(session, runbook, undefined, journal, (surroundings) =>
+      startRun(surroundings, runbook, plan, { variables, unselected: choices.unselected, version }),
+    );
+  } finally {
+    await journal.close();
+  }
+}
+
+export function showPlan({ terminal, options }: Session, plan: Plan): void {
+  terminal.out(options.json === true ? JSON.stringify(plan, null, 2) : renderPlan(plan, terminal.color));
+}
+
+/** Runs with the listener that fits where the output goes, then prints the result. */
+export async function watched(
+  session: Session,
+  runbook: Runbook,
+  state: RunState | undefined,
+  journal: SqliteJournal,
+  work: (surroundings: ExecutionEnvironment) => Promise<RunOutcome>,
+): Promise<ExitCode> {
+  const { terminal, options } = session;
+  const listener = await listenerFor(session, runbook, state);
+  let outcome: RunOutcome;
+  try {
+    outcome = await work({
+      journal,
+      environment: session.environment,
+      context: session.context,
+      listener,
+      stop: session.interruption.stop,
+      abort: session.interruption.abort,
+    });
+  } finally {
+    await listener.close?.();
+  }
+  if (options.json === true) terminal.out(JSON.stringify(outcomeJson(outcome), null, 2));
+  else if (options.events !== true) showOutcome(session, runbook, outcome);
+  return outcome.exitCode;
+}
+
+function showOutcome({ terminal }: Session, runbook: Runbook, outcome: RunOutcome): void {
+  const { state } = outcome;
+  const [only] = steps(runbook);
+  if (runbook.kind === "operation" && only !== undefined && state.status === "done") {
+    const output = state.steps.get(only.id)?.output;
+    terminal.out(only.operation.render?.(output) ?? renderValue(output));
+    terminal.note(terminal.noteColor.dim(`run ${state.id}`));
+    return;
+  }
+  if (state.error !== undefined && runbook.kind === "operation")
+    terminal.note(renderErrorRecord(state.error, terminal.noteColor));
+  terminal.out(renderOutcome(state, terminal.color));
+}
+
+function outcomeJson({ state, exitCode }: RunOutcome): object {
+  return {
+    run: state.id,
+    name: state.request.name,
+    environment: state.request.environment,
+    status: state.status,
+    exitCode,
+    ...(state.error === undefined ? {} : { error: state.error }),
+    ...(state.reason === undefined ? {} : { reason: state.reason }),
+    steps: [...state.steps.values()],
+  };
+}
+
+async function listenerFor(
+  session: Session,
+  runbook: Runbook,
+  state: RunState | undefined,
+): Promise<RunListener & { close?(): Promise<void> }> {
+  const { terminal, options } = session;
+  if (options.events === true) return eventListener(terminal);
+  if (!terminal.interactive || options.json === true) return lineListener(terminal);
+  const { TreeListener } = await import("./render/tree-listener.ts");
+  const open = (id: string) => state?.steps.get(id)?.status !== "done";
+  const stages = runbook.stages.map((stage) =>
+    stage
+      .filter((step) => open(step.id))
+      .map((step) => ({
+        id: step.id,
+        title: step.name ?? `${step.id} ${terminal.noteColor.dim(step.uses)}`,
+      })),
+  );
+  return new TreeListener(
+    stages.filter((stage) => stage.length > 0),
+    state,
+  );
+}
+
+/** A run that crashed on the same targets is worth knowing of before another one begins. */
+async function warnOfUnfinished(session: Session, journal: SqliteJournal, plan: Plan): Promise<void> {
+  const { unfinishedOn } = await import("../runbook/unfinished.ts");
+  const { terminal, environment } = session;
+  for (const { state, shared } of await unfinishedOn(journal, environment.name, plan.targets)) {
+    terminal.note(
+      `${terminal.noteColor.yellow("!")} run ${state.id} (${state.request.name}) stopped in the middle of ${shared.join(", ")}\n  ${terminal.noteColor.cyan("→")} finish it: ops runs resume ${state.id}, or take it back: ops runs rollback ${state.id}`,
+    );
+  }
+}

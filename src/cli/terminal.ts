@@ -1,0 +1,38 @@
+import { Chalk, type ChalkInstance } from "chalk";
+import { redact } from "../core/redaction.ts";
+
+/** Where output goes. Everything passes through `redact`. */
+export interface Terminal {
+  /** The result. */
+  out(text: string): void;
+  /** Progress, notes and errors. */
+  note(text: string): void;
+  /** Colours for standard output and for standard error: none in a pipe or with NO_COLOR. */
+  readonly color: ChalkInstance;
+  readonly noteColor: ChalkInstance;
+  /** Whether a person watches: a live tree and questions are for them only. */
+  readonly interactive: boolean;
+  /** Columns of standard error. */
+  readonly width: number;
+}
+
+export function processTerminal(): Terminal {
+  const plain = (process.env.NO_COLOR ?? "") !== "" || process.env.TERM === "dumb";
+  const forced = (process.env.FORCE_COLOR ?? "0") !== "0";
+  const chalk = (stream: NodeJS.WriteStream) =>
+    new Chalk({ level: !plain && (stream.isTTY || forced) ? 1 : 0 });
+  const ci = (process.env.CI ?? "") !== "" && process.env.CI !== "false";
+  return {
+    out: (text) => void process.stdout.write(line(text)),
+    note: (text) => void process.stderr.write(line(text)),
+    color: chalk(process.stdout),
+    noteColor: chalk(process.stderr),
+    interactive: process.stdin.isTTY === true && process.stderr.isTTY === true && !ci,
+    width: process.stderr.columns ?? 100,
+  };
+}
+
+function line(text: string): string {
+  const redacted = redact(text);
+  return redacted.endsWith("\n") ? redacted : `${redacted}\n`;
+}

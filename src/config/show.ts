@@ -1,0 +1,67 @@
+import { redactJson } from "../core/redaction.ts";
+import type { Path } from "../core/yaml-source.ts";
+import type { Config } from "./load.ts";
+import { Secret } from "./secret.ts";
+
+/** One value of the effective configuration and where it came from. */
+export interface Setting {
+  /** `databases.main.url` */
+  readonly path: string;
+  /** Secrets masked. */
+  readonly value: unknown;
+  /** `.opsrc:12`, `OPS_ENV`, `--env`, `default`. */
+  readonly origin: string;
+}
+
+/** The effective configuration of one environment, leaf by leaf. */
+export function settings(
+  config: Config,
+  name: string,
+  variables: Readonly<Record<string, string | undefined>>,
+): Setting[] {
+  const own: Path = [...config.base, "environments", name];
+  const originOf = (path: Path): string => {
+    if (path.join(".") === "databases.main.url" && variables.OPS_DATABASE_URL !== undefined)
+      return "OPS_DATABASE_URL";
+    for (const whole of [
+      [...own, ...path],
+      [...config.base, ...path],
+    ]) {
+      if (config.source?.has(whole) === true)
+        return `${config.source.file}:${config.source.position(whole).line}`;
+    }
+    return config.source === undefined && config.file !== undefined ? config.file : "default";
+  };
+  const state: Setting = {
+    path: "state-dir",
+    value: config.stateDirectory,
+    origin: variables.OPS_STATE_DIR === undefined ? originOf(["state-dir"]) : "OPS_STATE_DIR",
+  };
+  return [
+    state,
+    ...leaves(config.settingsOf(name), []).map(([path, value]) => ({
+      path: path.join("."),
+      value: shown(path, value),
+      origin: originOf(path),
+    })),
+  ];
+}
+
+function leaves(value: unknown, path: Path): [Path, unknown][] {
+  if (value === undefined) return [];
+  if (typeof value === "object" && value !== null && !Array.isArray(value) && !("operator" in value)) {
+    return Object.entries(value).flatMap(([key, each]) => leaves(each, [...path, key]));
+  }
+  return [[path, value]];
+}
+
+function shown(path: Path, value: unknown): unknown {
+  const key = path.at(-1);
+  if (typeof value === "string" && (key === "url" || key === "password" || key === "identity")) {
+    // Plain text under a key made for secrets is masked whole; a URL keeps what is not its password.
+    const secret = new Secret(value, ".");
+    return secret.shown === value && key !== "url" && !/^(env|file|cmd):/.test(value) ? "***" : secret.shown;
+  }
+  if (typeof value === "object" && value !== null && "text" in value) return value.text;
+  return redactJson(value);
+}

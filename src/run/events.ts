@@ -1,0 +1,78 @@
+import type { ErrorRecord, Json } from "../core/errors.ts";
+import type { Change, UndoResult } from "./operation.ts";
+
+/** What a run was asked to do; enough to go on with it on another day. */
+export interface RunRequest {
+  readonly name: string;
+  /** `runbook`, or `operation` for a single one given as a command. */
+  readonly kind: "runbook" | "operation";
+  /** The runbook's whole text as it was when the run began: a resume uses this, not today's file. */
+  readonly text: string;
+  /** The file it came from; undefined for a single operation. */
+  readonly file?: string;
+  readonly environment: string;
+  readonly inputs: { readonly [name: string]: Json };
+  /** Values of the environment variables that the runbook's expressions use. */
+  readonly variables: { readonly [name: string]: string };
+  /** Steps left out by --from, --only or --skip. */
+  readonly unselected: readonly string[];
+  readonly planDigest: string;
+  readonly plannedChanges: { readonly [step: string]: readonly Change[] };
+  readonly targets: readonly string[];
+  readonly actor: string;
+  readonly version: string;
+}
+
+export interface Process {
+  readonly pid: number;
+  readonly host: string;
+}
+
+/** Everything that can happen in a run. Durable before the effect that it announces begins. */
+export type RunEvent =
+  | { readonly type: "run.created"; readonly data: RunRequest & { readonly process: Process } }
+  | { readonly type: "run.resumed"; readonly data: { readonly process: Process; readonly actor: string } }
+  | { readonly type: "run.done" }
+  | { readonly type: "run.failed"; readonly data: { readonly error: ErrorRecord } }
+  | { readonly type: "run.interrupted" }
+  | {
+      readonly type: "run.rollback-started";
+      readonly data: { readonly reason: string; readonly error?: ErrorRecord };
+    }
+  | { readonly type: "run.rolled-back" }
+  | { readonly type: "run.needs-person"; readonly data: { readonly reason: string } }
+  | { readonly type: "step.skipped"; readonly step: string; readonly data: { readonly why: string } }
+  | {
+      readonly type: "step.started";
+      readonly step: string;
+      readonly data: { readonly attempt: number; readonly input: Json };
+    }
+  | {
+      readonly type: "step.observed";
+      readonly step: string;
+      readonly data: { readonly before: Json; readonly changes: readonly Change[] };
+    }
+  | { readonly type: "step.applying"; readonly step: string }
+  | { readonly type: "step.checkpoint"; readonly step: string; readonly data: Json }
+  | { readonly type: "step.done"; readonly step: string; readonly data: { readonly output: Json } }
+  | {
+      readonly type: "step.failed";
+      readonly step: string;
+      readonly data: { readonly error: ErrorRecord; readonly retryInMs?: number };
+    }
+  | { readonly type: "step.undoing"; readonly step: string }
+  | { readonly type: "step.undone"; readonly step: string; readonly data: UndoResult }
+  | {
+      readonly type: "step.undo-failed";
+      readonly step: string;
+      readonly data: { readonly error: ErrorRecord };
+    };
+
+/** An event as the journal keeps it. */
+export type JournalEntry = RunEvent & {
+  readonly run: string;
+  /** From 1, without gaps, within a run. */
+  readonly sequence: number;
+  /** UTC, ISO 8601 with milliseconds. */
+  readonly at: string;
+};

@@ -1,0 +1,246 @@
+import { randomUUID } from "node:crypto";
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import type { Clock } from "../core/clock.ts";
+import { formatDuration } from "../core/duration.ts";
+import { ExitCode, OpsError, UsageError } from "../core/errors.ts";
+import { redactJson } from "../core/redaction.ts";
+import type { JournalEntry, RunEvent, RunRequest } from "./events.ts";
+import { type Journal, type Lease, type LeaseHolder, leaseDuration, runTarget } from "./journal.ts";
+import { mayBeAlive, thisProcess } from "./live-process.ts";
+
+const formatVersion = 1;
+
+const schema = `
+CREATE TABLE IF NOT EXISTS run (id TEXT PRIMARY KEY, created_at TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS event (
+  run TEXT NOT NULL REFERENCES run (id),
+  sequence INTEGER NOT NULL,
+  at TEXT NOT NULL,
+  type TEXT NOT NULL,
+  step TEXT,
+  data TEXT,
+  PRIMARY KEY (run, sequence)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS lease (
+  target TEXT PRIMARY KEY,
+  token TEXT NOT NULL,
+  holder TEXT NOT NULL,
+  expires_at INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER IF NOT EXISTS event_is_never_changed BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS event_is_never_removed BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+`;
+
+/** The journal of one machine: an SQLite file, in WAL mode with `synchronous=FULL`: durable when a call returns. */
+export class SqliteJournal implements Journal {
+  private readonly database: DatabaseSync;
+  private readonly clock: Clock;
+
+  private constructor(database: DatabaseSync, clock: Clock) {
+    this.database = database;
+    this.clock = clock;
+  }
+
+  static file(stateDirectory: string): string {
+    return join(stateDirectory, "journal.db");
+  }
+
+  static exists(stateDirectory: string): boolean {
+    return existsSync(SqliteJournal.file(stateDirectory));
+  }
+
+  /** Makes the folder (mode 0700) and the file where they are missing. Throws `E_JOURNAL`. */
+  static open(stateDirectory: string, clock: Clock): SqliteJournal {
+    const file = SqliteJournal.file(stateDirectory);
+    try {
+      mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
+      const database = new DatabaseSync(file);
+      database.exec(
+        "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON",
+      );
+      const version = Number(database.prepare("PRAGMA user_version").get()?.user_version);
+      if (version > formatVersion) {
+        database.close();
+        throw new UsageError("E_JOURNAL", `The journal ${file} was written by a newer version of ops`, {
+          hint: "upgrade ops on this machine",
+        });
+      }
+      if (version < formatVersion)
+        database.exec(`BEGIN IMMEDIATE; ${schema} PRAGMA user_version = ${formatVersion}; COMMIT`);
+      return new SqliteJournal(database, clock);
+    } catch (error) {
+      if (error instanceof OpsError) throw error;
+      throw new OpsError("E_JOURNAL", `The journal ${file} cannot be opened`, {
+        cause: error,
+        hint: "check the folder's permissions and free space, or name another one: state-dir in .opsrc",
+      });
+    }
+  }
+
+  async create(id: string, request: RunRequest): Promise<Lease> {
+    const lease: Lease = { run: id, token: randomUUID(), targets: [runTarget(id), ...request.targets] };
+    const { host, pid } = thisProcess();
+    this.transaction(() => {
+      this.take(lease, request.name, request.actor);
+      this.database.prepare("INSERT INTO run (id, created_at) VALUES (?, ?)").run(id, this.now());
+      this.insert(lease, { type: "run.created", data: { ...request, process: { host, pid } } });
+    });
+    return lease;
+  }
+
+  async reopen(id: string, targets: readonly string[]): Promise<Lease> {
+    const lease: Lease = { run: id, token: randomUUID(), targets: [runTarget(id), ...targets] };
+    const first = (await this.entries(id))[0];
+    const { name, actor } = first?.type === "run.created" ? first.data : { name: id, actor: "" };
+    this.transaction(() => this.take(lease, name, actor));
+    return lease;
+  }
+
+  async extend(lease: Lease, targets: readonly string[]): Promise<Lease> {
+    const added = targets.filter((each) => !lease.targets.includes(each));
+    if (added.length === 0) return lease;
+    const first = (await this.entries(lease.run))[0];
+    const { name, actor } = first?.type === "run.created" ? first.data : { name: lease.run, actor: "" };
+    this.transaction(() => this.take({ ...lease, targets: added }, name, actor));
+    return { ...lease, targets: [...lease.targets, ...added] };
+  }
+
+  async append(lease: Lease, event: RunEvent): Promise<JournalEntry> {
+    return this.insert(lease, event);
+  }
+
+  async renew(lease: Lease): Promise<void> {
+    const { changes } = this.database
+      .prepare("UPDATE lease SET expires_at = ? WHERE token = ?")
+      .run(this.clock.now().getTime() + leaseDuration, lease.token);
+    if (changes !== lease.targets.length) throw lockLost(lease);
+  }
+
+  async release(lease: Lease): Promise<void> {
+    this.database.prepare("DELETE FROM lease WHERE token = ?").run(lease.token);
+  }
+
+  async entries(run: string, afterSequence = 0): Promise<JournalEntry[]> {
+    const rows = this.database
+      .prepare(
+        "SELECT run, sequence, at, type, step, data FROM event WHERE run = ? AND sequence > ? ORDER BY sequence",
+      )
+      .all(run, afterSequence);
+    return rows.map((row) => {
+      const { step, data, ...rest } = row;
+      return {
+        ...rest,
+        ...(step === null ? {} : { step }),
+        ...(data === null ? {} : { data: JSON.parse(String(data)) }),
+      } as unknown as JournalEntry;
+    });
+  }
+
+  async runs(limit = -1): Promise<string[]> {
+    const rows = this.database
+      .prepare("SELECT id FROM run ORDER BY created_at DESC, id DESC LIMIT ?")
+      .all(limit);
+    return rows.map((row) => String(row.id));
+  }
+
+  async holder(run: string): Promise<LeaseHolder | undefined> {
+    const row = this.database
+      .prepare("SELECT holder, expires_at FROM lease WHERE target = ?")
+      .get(runTarget(run));
+    if (row === undefined) return undefined;
+    const holder = JSON.parse(String(row.holder)) as LeaseHolder;
+    return this.isLive(holder, Number(row.expires_at)) ? holder : undefined;
+  }
+
+  async close(): Promise<void> {
+    this.database.close();
+  }
+
+  /** All leases or none; inside a transaction. */
+  private take(lease: Lease, runName: string, actor: string): void {
+    const holder: LeaseHolder = { run: lease.run, runName, actor, ...thisProcess() };
+    for (const target of lease.targets) {
+      const row = this.database.prepare("SELECT holder, expires_at FROM lease WHERE target = ?").get(target);
+      if (row !== undefined) {
+        const other = JSON.parse(String(row.holder)) as LeaseHolder;
+        if (this.isLive(other, Number(row.expires_at)))
+          throw this.lockHeld(target, other, Number(row.expires_at));
+      }
+      this.database
+        .prepare("INSERT OR REPLACE INTO lease (target, token, holder, expires_at) VALUES (?, ?, ?, ?)")
+        .run(target, lease.token, JSON.stringify(holder), this.clock.now().getTime() + leaseDuration);
+    }
+  }
+
+  /** One statement, so that the lease is checked and the entry written at the same moment. */
+  private insert(lease: Lease, event: RunEvent): JournalEntry {
+    const at = this.now();
+    const step = "step" in event ? event.step : null;
+    const data = "data" in event ? redactJson(event.data) : undefined;
+    const row = this.database
+      .prepare(
+        `INSERT INTO event (run, sequence, at, type, step, data)
+         SELECT ?1, (SELECT coalesce(max(sequence), 0) + 1 FROM event WHERE run = ?1), ?2, ?3, ?4, ?5
+         WHERE EXISTS (SELECT 1 FROM lease WHERE target = ?6 AND token = ?7) RETURNING sequence`,
+      )
+      .get(
+        lease.run,
+        at,
+        event.type,
+        step,
+        data === undefined ? null : JSON.stringify(data),
+        runTarget(lease.run),
+        lease.token,
+      );
+    if (row === undefined) throw lockLost(lease);
+    return {
+      ...event,
+      ...(data === undefined ? {} : { data }),
+      run: lease.run,
+      sequence: Number(row.sequence),
+      at,
+    } as JournalEntry;
+  }
+
+  private transaction(work: () => void): void {
+    this.database.exec("BEGIN IMMEDIATE");
+    try {
+      work();
+      this.database.exec("COMMIT");
+    } catch (error) {
+      this.database.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  private isLive(holder: LeaseHolder, expiresAt: number): boolean {
+    return expiresAt > this.clock.now().getTime() && mayBeAlive(holder);
+  }
+
+  private lockHeld(target: string, holder: LeaseHolder, expiresAt: number): OpsError {
+    const seconds = formatDuration(Math.max(0, expiresAt - this.clock.now().getTime()));
+    const what = target.startsWith("run:") ? `Run ${holder.run}` : target;
+    return new OpsError(
+      "E_LOCK_HELD",
+      `${what} is held by run ${holder.run} (${holder.runName}) of ${holder.actor}, pid ${holder.pid} on ${holder.host}`,
+      {
+        exitCode: ExitCode.lockHeld,
+        hint: `watch it: ops runs watch ${holder.run} (if that process is gone, the lock ends in ${seconds})`,
+        details: { target, holder: { ...holder } },
+      },
+    );
+  }
+
+  private now(): string {
+    return this.clock.now().toISOString();
+  }
+}
+
+function lockLost(lease: Lease): OpsError {
+  return new OpsError("E_LOCK_LOST", `This process no longer holds the lock of run ${lease.run}`, {
+    hint: `see who has it: ops runs show ${lease.run}`,
+    retryable: false,
+  });
+}

@@ -1,0 +1,204 @@
+import { ExitCode, errorRecord, InterruptedError, OpsError, UsageError } from "../core/errors.ts";
+import { redactJson } from "../core/redaction.ts";
+import type { RunRequest } from "../run/events.ts";
+import type { Journal } from "../run/journal.ts";
+import { thisProcess } from "../run/live-process.ts";
+import { newRunId } from "../run/run-id.ts";
+import { type RunState, runState } from "../run/run-state.ts";
+import { Execution, type ExecutionEnvironment, lockName } from "./execution.ts";
+import type { Plan } from "./plan.ts";
+import { rollBack, stepsToUndo } from "./rollback.ts";
+import type { Runbook, Stage } from "./runbook.ts";
+
+/** How a run ended for this process. */
+export interface RunOutcome {
+  readonly state: RunState;
+  readonly exitCode: ExitCode;
+}
+
+/** Runs what was planned, as a new run. Throws `E_LOCK_HELD`; every other failure is in the outcome. */
+export async function startRun(
+  surroundings: ExecutionEnvironment,
+  runbook: Runbook,
+  plan: Plan,
+  details: {
+    readonly variables: Readonly<Record<string, string>>;
+    readonly unselected: ReadonlySet<string>;
+    readonly version: string;
+  },
+): Promise<RunOutcome> {
+  const { journal, environment, context } = surroundings;
+  const request: RunRequest = {
+    name: runbook.name,
+    kind: runbook.kind,
+    text: runbook.text,
+    ...(runbook.file === undefined ? {} : { file: runbook.file }),
+    environment: environment.name,
+    inputs: plan.inputs,
+    variables: redactJson(details.variables),
+    unselected: [...details.unselected],
+    planDigest: plan.digest,
+    plannedChanges: Object.fromEntries(
+      plan.steps.filter((step) => step.state === "planned").map((step) => [step.id, step.changes]),
+    ),
+    targets: plan.targets.map((target) => lockName(environment.name, target)),
+    actor: context.actor,
+    version: details.version,
+  };
+  const id = newRunId(context.clock.now());
+  const lease = await journal.create(id, request);
+  const entries = await journal.entries(id);
+  for (const entry of entries) surroundings.listener.entry(entry);
+  return hold(new Execution(surroundings, lease, loaded(id, runState(entries))), (execution) =>
+    runStages(execution, runbook),
+  );
+}
+
+/** Goes on with a run that stopped: forwards, or back where its roll-back had begun. */
+export async function resumeRun(
+  surroundings: ExecutionEnvironment,
+  runbook: Runbook,
+  state: RunState,
+): Promise<RunOutcome> {
+  if (state.status === "done") return { state, exitCode: ExitCode.done };
+  if (state.status === "rolled-back") {
+    throw new UsageError("E_RUN_FINISHED", `Run ${state.id} was rolled back`, {
+      hint: "start a new one: ops run FILE",
+    });
+  }
+  return reopen(surroundings, state, async (execution) => {
+    if (execution.state.status !== "rolling-back" && execution.state.status !== "needs-person") {
+      return runStages(execution, runbook);
+    }
+    await rollBack(execution, runbook, "resumed", execution.state.error);
+    return rollbackExitCode(execution.state, ExitCode.rolledBack);
+  });
+}
+
+/** Takes a run back, wherever it stands. Success is exit code 0: that is what was asked for. */
+export async function rollbackRun(
+  surroundings: ExecutionEnvironment,
+  runbook: Runbook,
+  state: RunState,
+): Promise<RunOutcome> {
+  if (state.status === "rolled-back") return { state, exitCode: ExitCode.done };
+  return reopen(surroundings, state, async (execution) => {
+    await rollBack(execution, runbook, `asked for by ${surroundings.context.actor}`);
+    return rollbackExitCode(execution.state, ExitCode.done);
+  });
+}
+
+async function reopen(
+  surroundings: ExecutionEnvironment,
+  state: RunState,
+  work: (execution: Execution) => Promise<ExitCode>,
+): Promise<RunOutcome> {
+  const { journal, context } = surroundings;
+  await refuseSuperseded(journal, state);
+  const lease = await journal.reopen(state.id, state.request.targets);
+  // Read again under the lease: what was known before may have been overtaken.
+  const fresh = loaded(state.id, runState(await journal.entries(state.id)));
+  return hold(new Execution(surroundings, lease, fresh), async (execution) => {
+    const { host, pid } = thisProcess();
+    await execution.append({ type: "run.resumed", data: { process: { host, pid }, actor: context.actor } });
+    return work(execution);
+  });
+}
+
+/** Releases the locks whatever happens; an interruption is journaled as one. */
+async function hold(
+  execution: Execution,
+  work: (execution: Execution) => Promise<ExitCode>,
+): Promise<RunOutcome> {
+  try {
+    const exitCode = await work(execution);
+    return { state: execution.state, exitCode };
+  } catch (error) {
+    if (!(error instanceof InterruptedError)) throw error;
+    await execution.append({ type: "run.interrupted" });
+    return { state: execution.state, exitCode: ExitCode.interrupted };
+  } finally {
+    await execution.release();
+  }
+}
+
+async function runStages(execution: Execution, runbook: Runbook): Promise<ExitCode> {
+  for (const stage of runbook.stages) {
+    const failure = await runStage(execution, stage, runbook);
+    if (failure === undefined) continue;
+    const record = errorRecord(failure.error);
+    if (failure.policy === "rollback" && stepsToUndo(execution, runbook).length > 0) {
+      await rollBack(execution, runbook, `step ${failure.step} failed`, record);
+      return rollbackExitCode(execution.state, ExitCode.rolledBack);
+    }
+    await execution.append({ type: "run.failed", data: { error: record } });
+    return record.exitCode;
+  }
+  await execution.append({ type: "run.done" });
+  return ExitCode.done;
+}
+
+interface StageFailure {
+  readonly step: string;
+  readonly error: unknown;
+  readonly policy: "stop" | "rollback";
+}
+
+/** The steps of a stage run at the same time; all of them end before a failure of one counts. */
+async function runStage(
+  execution: Execution,
+  stage: Stage,
+  runbook: Runbook,
+): Promise<StageFailure | undefined> {
+  const results = await Promise.allSettled(stage.map((step) => execution.runStep(step)));
+  const failures = results.flatMap((result, index) => {
+    const step = stage[index];
+    if (result.status === "fulfilled" || step === undefined) return [];
+    return [{ step, error: result.reason as unknown }];
+  });
+  // An interruption wins over a failure beside it: the run can be resumed and will meet the failure again.
+  for (const { error } of failures) {
+    if (error instanceof InterruptedError || isLost(error)) throw error;
+  }
+  const counting = failures.flatMap(({ step, error }) => {
+    const policy = step["on-failure"] ?? runbook.onFailure;
+    return policy === "continue" ? [] : [{ step: step.id, error, policy }];
+  });
+  return counting.find(({ policy }) => policy === "rollback") ?? counting[0];
+}
+
+function isLost(error: unknown): boolean {
+  return error instanceof OpsError && (error.code === "E_LOCK_LOST" || error.code === "E_JOURNAL");
+}
+
+function rollbackExitCode(state: RunState, success: ExitCode): ExitCode {
+  return state.status === "rolled-back" ? success : ExitCode.needsPerson;
+}
+
+/** A run that another one has worked over must not put back or finish what it remembers. */
+async function refuseSuperseded(journal: Journal, state: RunState): Promise<void> {
+  for (const id of await journal.runs()) {
+    if (id === state.id) break;
+    const other = runState(await journal.entries(id));
+    if (other === undefined || other.createdAt < state.lastAt) continue;
+    const shared = other.request.targets.filter((target) => state.request.targets.includes(target));
+    if (
+      shared.length === 0 ||
+      ![...other.steps.values()].some((step) => step.applied && step.changes.length > 0)
+    )
+      continue;
+    throw new UsageError(
+      "E_RUN_SUPERSEDED",
+      `Run ${id} has since changed ${shared.join(", ")}, which run ${state.id} would change`,
+      {
+        hint: `look at both (ops runs show ${id}), then start a new run`,
+      },
+    );
+  }
+}
+
+function loaded(id: string, state: RunState | undefined): RunState {
+  if (state === undefined)
+    throw new UsageError("E_RUN_UNKNOWN", `There is no run "${id}"`, { hint: "see all: ops runs list" });
+  return state;
+}

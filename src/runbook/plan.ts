@@ -1,0 +1,174 @@
+import type { Environment } from "../config/environment.ts";
+import { canonicalJson, digest } from "../core/digest.ts";
+import { type Json, UsageError } from "../core/errors.ts";
+import { redact } from "../core/redaction.ts";
+import type { OperationContext } from "../run/context.ts";
+import type { Change, Effect } from "../run/operation.ts";
+import { ExpressionError, type Scope } from "./expression.ts";
+import { type Runbook, type Step, steps } from "./runbook.ts";
+import { readInput } from "./step-input.ts";
+import { parseCondition, referencesIn, render } from "./template.ts";
+
+export interface PlannedStep {
+  readonly id: string;
+  readonly name: string | undefined;
+  readonly uses: string;
+  readonly effect: Effect;
+  /** `deferred`: what it changes is known when the steps before it have run. */
+  readonly state: "planned" | "deferred" | "skipped";
+  /** Why it is deferred or skipped. */
+  readonly why: string | undefined;
+  readonly changes: readonly Change[];
+  /** What a roll-back does with it. */
+  readonly undo: "automatic" | "skipped" | "not needed" | "no way back";
+}
+
+export interface Plan {
+  readonly runbook: string;
+  readonly environment: string;
+  readonly inputs: Readonly<Record<string, Json>>;
+  readonly steps: readonly PlannedStep[];
+  /** What the run locks. */
+  readonly targets: readonly string[];
+  /** Of all of the above and the runbook's text; a run is bound to it. */
+  readonly digest: string;
+}
+
+export interface PlanRequest {
+  readonly runbook: Runbook;
+  readonly environment: Environment;
+  readonly inputs: Readonly<Record<string, Json>>;
+  readonly variables: Readonly<Record<string, string>>;
+  /** Ids of the steps left out. */
+  readonly unselected: ReadonlySet<string>;
+  readonly context: OperationContext;
+}
+
+/** What a run would change, from what is there now. Changes nothing. */
+export async function planRunbook(request: PlanRequest): Promise<Plan> {
+  const { runbook, environment, inputs } = request;
+  refusePlainSecrets(request);
+  const planned: PlannedStep[] = [];
+  const targets = new Set(runbook.locks);
+  for (const step of steps(runbook)) {
+    const { targets: own, ...plan } = await planStep(step, request);
+    planned.push(plan);
+    for (const target of own) targets.add(target);
+  }
+  const content = {
+    runbook: digest(runbook.text),
+    environment: environment.name,
+    inputs: { ...inputs },
+    steps: planned.map((step) => JSON.parse(JSON.stringify(step)) as Json),
+  };
+  return {
+    runbook: runbook.name,
+    environment: environment.name,
+    inputs,
+    steps: planned,
+    targets: [...targets],
+    digest: digest(canonicalJson(content)),
+  };
+}
+
+/** The environment variables that the runbook's expressions use, with their values. Throws `E_VARIABLE`. */
+export function usedVariables(
+  runbook: Runbook,
+  all: Readonly<Record<string, string | undefined>>,
+): Record<string, string> {
+  const used = steps(runbook)
+    .flatMap((step) =>
+      referencesIn([step.with, step.name], typeof step.if === "string" ? step.if : undefined),
+    )
+    .filter((reference) => reference.variable === "env");
+  return Object.fromEntries(
+    used.map(({ key }) => {
+      const value = all[key];
+      if (value === undefined) {
+        throw new UsageError("E_VARIABLE", `The runbook uses env.${key}, which is not set`, {
+          hint: `set it: export ${key}=…`,
+        });
+      }
+      return [key, value];
+    }),
+  );
+}
+
+async function planStep(
+  step: Step,
+  request: PlanRequest,
+): Promise<PlannedStep & { targets: readonly string[] }> {
+  const { operation } = step;
+  const base = {
+    id: step.id,
+    name: step.name,
+    uses: step.uses,
+    effect: operation.effect,
+    changes: [],
+    targets: [],
+    why: undefined,
+    undo: undoOf(step),
+  };
+  if (request.unselected.has(step.id)) return { ...base, state: "skipped", why: "not selected" };
+  const scope: Scope = {
+    inputs: request.inputs,
+    steps: {},
+    env: request.variables,
+    environment: request.environment.name,
+    run: { id: "" },
+  };
+  const waits = waitsFor(step);
+  if (waits !== undefined) return { ...base, state: "deferred", why: waits };
+  try {
+    if (
+      step.if === false ||
+      (typeof step.if === "string" && render(parseCondition(step.if), scope) === false)
+    ) {
+      return { ...base, state: "skipped", why: `if: ${String(step.if)} is false` };
+    }
+    const input = readInput(step, scope);
+    const targets = operation.targets?.(input, request.environment) ?? [];
+    const seen = await operation.observe(request.context, input);
+    return { ...base, state: "planned", changes: operation.plan(seen, input), targets };
+  } catch (error) {
+    if (error instanceof ExpressionError) throw expressionFailed(step, error);
+    throw error;
+  }
+}
+
+export function expressionFailed(step: Step, error: ExpressionError): UsageError {
+  return new UsageError("E_EXPRESSION", `An expression of step ${step.id} has no value: ${error.message}`);
+}
+
+function undoOf(step: Step): PlannedStep["undo"] {
+  if (step.operation.effect === "read") return "not needed";
+  if (step.undo === "skip") return "skipped";
+  return step.operation.undo === undefined ? "no way back" : "automatic";
+}
+
+/** Why a step's input cannot be known before the run; undefined where it can. */
+function waitsFor(step: Step): string | undefined {
+  const references = referencesIn(step.with, typeof step.if === "string" ? step.if : undefined);
+  const before = [...new Set(references.filter((each) => each.variable === "steps").map((each) => each.key))];
+  if (before.length > 0)
+    return `known when ${before.join(" and ")} ${before.length === 1 ? "has" : "have"} run`;
+  return references.some((each) => each.variable === "run") ? "known when the run has begun" : undefined;
+}
+
+/** The journal keeps the text and the inputs so that a run can be resumed; a secret in them could not be kept. */
+function refusePlainSecrets({ runbook, inputs }: PlanRequest): void {
+  const place =
+    redact(runbook.text) === runbook.text
+      ? redact(JSON.stringify(inputs)) === JSON.stringify(inputs)
+        ? undefined
+        : "its inputs"
+      : "its text";
+  if (place === undefined) return;
+  throw new UsageError(
+    "E_PLAIN_SECRET",
+    `${runbook.name} holds a secret in ${place}, where the journal would have to keep it`,
+    {
+      hint: "use a reference: env:NAME, file:PATH or cmd:COMMAND",
+    },
+  );
+}

@@ -1,0 +1,25 @@
+import { UsageError } from "../core/errors.ts";
+import { suggestion } from "../core/suggestion.ts";
+import { type Runbook, steps } from "./runbook.ts";
+
+export interface Selection {
+  /** The first step to run. */
+  readonly from?: string | undefined;
+  readonly only?: readonly string[] | undefined;
+  readonly skip?: readonly string[] | undefined;
+}
+
+/** Ids of the steps that a selection leaves out. Throws `E_STEP_UNKNOWN`. */
+export function unselectedSteps(runbook: Runbook, { from, only, skip }: Selection): Set<string> {
+  const ids = steps(runbook).map((step) => step.id);
+  for (const id of [from, ...(only ?? []), ...(skip ?? [])]) {
+    if (id === undefined || ids.includes(id)) continue;
+    throw new UsageError("E_STEP_UNKNOWN", `The runbook ${runbook.name} has no step "${id}"`, {
+      hint: suggestion(id, ids),
+    });
+  }
+  const first = from === undefined ? 0 : ids.indexOf(from);
+  return new Set(
+    ids.filter((id, index) => index < first || only?.includes(id) === false || skip?.includes(id) === true),
+  );
+}

@@ -1,0 +1,23 @@
+import type { z } from "zod";
+import { UsageError } from "../core/errors.ts";
+import type { Scope } from "./expression.ts";
+import type { Step } from "./runbook.ts";
+import { renderAll } from "./template.ts";
+
+/** The step's `with:` with its expressions evaluated, checked by its operation. Throws `E_STEP_INPUT`. */
+export function readInput(step: Step, scope: Scope): Record<string, unknown> {
+  const raw = renderAll(step.with, scope);
+  const result = step.operation.input.safeParse(raw, { reportInput: true });
+  if (result.success) return result.data;
+  throw new UsageError(
+    "E_STEP_INPUT",
+    `Step ${step.id} cannot use its input: ${describeIssues(result.error)}`,
+  );
+}
+
+/** One line for all issues: `to: expected string, received number; …`. */
+export function describeIssues(error: z.ZodError): string {
+  return error.issues
+    .map((issue) => `${issue.path.length === 0 ? "" : `${issue.path.join(".")}: `}${issue.message}`)
+    .join("; ");
+}

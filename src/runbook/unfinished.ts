@@ -1,0 +1,32 @@
+import type { Journal } from "../run/journal.ts";
+import { isFinished, type RunState, runState } from "../run/run-state.ts";
+import { lockName } from "./execution.ts";
+
+/** How far back to look: an unfinished run older than this many runs is history. */
+const recent = 50;
+
+/** Runs that stopped in the middle, are held by nobody, and have changed some of these targets last. */
+export async function unfinishedOn(
+  journal: Journal,
+  environment: string,
+  targets: readonly string[],
+): Promise<{ readonly state: RunState; readonly shared: readonly string[] }[]> {
+  const open = new Set(targets);
+  const found: { state: RunState; shared: string[] }[] = [];
+  for (const id of await journal.runs(recent)) {
+    const state = runState(await journal.entries(id));
+    if (
+      state === undefined ||
+      ![...state.steps.values()].some((step) => step.applied && step.changes.length > 0)
+    )
+      continue;
+    const shared = [...open].filter((target) =>
+      state.request.targets.includes(lockName(environment, target)),
+    );
+    if (shared.length > 0 && !isFinished(state.status) && (await journal.holder(id)) === undefined)
+      found.push({ state, shared });
+    // A later run has had the last word on a target.
+    for (const target of shared) open.delete(target);
+  }
+  return found;
+}
