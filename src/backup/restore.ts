@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { z } from "zod";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { formatDuration } from "../core/duration.ts";
-import { OpsError } from "../core/errors.ts";
+import { causeText, OpsError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import { connectionEnvironment, withConnection } from "../postgres/connection.ts";
@@ -139,7 +139,12 @@ export const restore = defineOperation({
         });
       });
     } catch (error) {
-      await onServer(database, AbortSignal.timeout(30_000), (client) => dropDatabase(client, scratch));
+      try {
+        await onServer(database, AbortSignal.timeout(30_000), (client) => dropDatabase(client, scratch));
+      } catch (left) {
+        // Why the restore failed matters more; a resumed or rolled back run drops it.
+        report.log(`the half-restored database "${scratch}" is still there: ${causeText(left)}`);
+      }
       throw explained(error);
     }
     return result();

@@ -1,0 +1,38 @@
+import { execFileSync } from "node:child_process";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { perform, testContext } from "../support/context.ts";
+import { BackupSetting, operation, sampleSchema } from "./backup-setting.ts";
+
+let setting: BackupSetting;
+beforeAll(async () => {
+  setting = await BackupSetting.start();
+});
+afterAll(() => setting.stop());
+
+it("docs/restore-without-ops.md, followed word for word, restores the database", async () => {
+  const { database, settings, directory } = await setting.prepare(sampleSchema);
+  await perform(operation("backup.create"), testContext(settings), {});
+  const key = join(setting.folder, "key.txt");
+  await writeFile(key, `# public key: ${setting.recipient}\n${setting.identity}\n`, { mode: 0o600 });
+  const guide = await readFile(new URL("../../docs/restore-without-ops.md", import.meta.url), "utf8");
+  const commands = [...guide.matchAll(/^```sh\n(.*?)^```/gms)].map((match) => match[1] ?? "");
+
+  const output = execFileSync("bash", ["-e", "-c", commands.join("\n")], {
+    encoding: "utf8",
+    env: {
+      PATH: process.env.PATH,
+      STORE: directory,
+      KEY: key,
+      NEW: "by_hand",
+      PGHOST: "127.0.0.1",
+      PGPORT: String(setting.cluster.port),
+      PGUSER: "postgres",
+    },
+  });
+
+  expect(commands).toHaveLength(3);
+  expect(output).toContain("dump.zst.age: OK");
+  expect(setting.dump("by_hand")).toBe(setting.dump(database));
+});
