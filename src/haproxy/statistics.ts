@@ -10,7 +10,9 @@ export async function serverStatistics(
   backend: string,
   options: RuntimeCommandOptions = {},
 ): Promise<StatisticsRow[]> {
-  const rows = parseStatistics(await runtimeCommand(socket, `show stat ${backend} 6 -1`, options));
+  // Asked for by name, a frontend of the same name would be meant; 6 = backends and their servers.
+  const all = parseStatistics(await runtimeCommand(socket, "show stat -1 6 -1", options));
+  const rows = all.filter((row) => row.pxname === backend);
   if (rows.length === 0) {
     throw new OpsError("E_HAPROXY_BACKEND", `HAProxy at ${socket} has no backend "${backend}"`, {
       hint: 'correct the route\'s "backend" in .opsrc to the name of a "backend" section of haproxy.cfg',
