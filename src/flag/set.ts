@@ -11,7 +11,7 @@ import {
   restoreFlag,
   writeFlag,
 } from "./flag-table.ts";
-import { describeSettings, flagOutput, shownState } from "./shown.ts";
+import { describeRow, describeSettings, flagOutput, shownState } from "./shown.ts";
 import { flagName, source, withFlagSource } from "./source.ts";
 
 const setInput = z.strictObject({
@@ -42,17 +42,10 @@ export const set = defineOperation({
   plan: (before, input) => {
     const after = desired(before, input);
     if (before !== null && sameSettings(before, after)) return [];
-    const to = describeSettings(after);
-    const target = `flag:${input.flag}`;
-    if (before === null) {
-      return [{ target, action: "create", summary: `create flag ${input.flag}: ${to}`, to: settings(after) }];
-    }
-    const from = describeSettings(before);
-    const summary =
-      from === to
-        ? `change the description of flag ${input.flag}`
-        : `set flag ${input.flag} from ${from} to ${to}`;
-    return [{ target, action: "update", summary, from: settings(before), to: settings(after) }];
+    const change = { target: `flag:${input.flag}`, to: describeRow(after) };
+    return before === null
+      ? [{ ...change, action: "create", summary: `create flag ${input.flag}` }]
+      : [{ ...change, action: "update", summary: `set flag ${input.flag}`, from: describeRow(before) }];
   },
   apply: async (context, input, before) => {
     const after = desired(before, input);
@@ -105,10 +98,6 @@ function desired(before: FlagSettings | null, input: SetInput): FlagSettings {
     rollout: input.rollout ?? before?.rollout ?? 100,
     description: input.description ?? before?.description ?? null,
   };
-}
-
-function settings({ enabled, rollout, description }: FlagSettings): FlagSettings {
-  return { enabled, rollout, description };
 }
 
 function sameSettings(a: FlagSettings, b: FlagSettings): boolean {

@@ -19,3 +19,9 @@ export function describeSettings(settings: FlagSettings): string {
   const rollout = formatPercent(settings.rollout);
   return settings.enabled ? `on at ${rollout}` : `off (rollout ${rollout})`;
 }
+
+/** The same with the description: all that a plan would write. */
+export function describeRow(settings: FlagSettings): string {
+  const { description } = settings;
+  return `${describeSettings(settings)}${description === null ? "" : `, "${description}"`}`;
+}

@@ -66,8 +66,7 @@ export const down = defineOperation({
       target: `database:${before.database}`,
       action: "run",
       summary: `take back ${title(each)}`,
-      from: { version: each.version },
-      to: { checksum: each.checksum },
+      to: each.checksum,
     })),
   apply: async (context, input, before, report) => {
     const target = context.environment.database(input.database);

@@ -68,7 +68,7 @@ export const up = defineOperation({
       target: `database:${before.database}`,
       action: "run",
       summary: `apply ${title(each)}${each.reversible ? "" : ` (no way back: ${title(each)}.down.sql is missing)`}`,
-      to: { version: each.version, checksum: each.checksum },
+      to: each.checksum,
     })),
   apply: async (context, input, before, report) => {
     const target = context.environment.database(input.database);

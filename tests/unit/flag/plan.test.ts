@@ -17,46 +17,31 @@ const row = (settings: { enabled: boolean; rollout: number; description?: string
 
 describe("flag.set plans", () => {
   test.each([
-    [null, { rollout: "10%" }, ["create flag f: on at 10%"]],
-    [null, { state: "on" }, ["create flag f: on at 100%"]],
-    [null, { description: "why" }, ["create flag f: off (rollout 100%)"]],
-    [null, { state: "off", rollout: "10%" }, ["create flag f: off (rollout 10%)"]],
-    [
-      row({ enabled: false, rollout: 100 }),
-      { rollout: "10%" },
-      ["set flag f from off (rollout 100%) to on at 10%"],
-    ],
-    [
-      row({ enabled: true, rollout: 10 }),
-      { state: "off" },
-      ["set flag f from on at 10% to off (rollout 10%)"],
-    ],
-    [
-      row({ enabled: false, rollout: 10 }),
-      { state: "on" },
-      ["set flag f from off (rollout 10%) to on at 10%"],
-    ],
-    [row({ enabled: true, rollout: 10 }), { rollout: "50%" }, ["set flag f from on at 10% to on at 50%"]],
-    [row({ enabled: true, rollout: 10 }), { description: "why" }, ["change the description of flag f"]],
-    [row({ enabled: true, rollout: 10 }), { rollout: "10%" }, []],
-    [row({ enabled: true, rollout: 10, description: "why" }), { state: "on", description: "why" }, []],
-  ])("from %j with %j: %j", (before, input, summaries) => {
-    const changes = set.plan(before, set.input.parse({ flag: "f", ...input }));
-    expect(changes.map((each) => each.summary)).toEqual(summaries);
-  });
-
-  test("the row's old and new settings, and nothing volatile", () => {
-    const [change] = set.plan(
-      row({ enabled: false, rollout: 100 }),
-      set.input.parse({ flag: "f", rollout: "10%" }),
-    );
+    [null, { rollout: "10%" }, undefined, "on at 10%"],
+    [null, { state: "on" }, undefined, "on at 100%"],
+    [null, { description: "why" }, undefined, 'off (rollout 100%), "why"'],
+    [null, { state: "off", rollout: "10%" }, undefined, "off (rollout 10%)"],
+    [row({ enabled: false, rollout: 100 }), { rollout: "10%" }, "off (rollout 100%)", "on at 10%"],
+    [row({ enabled: true, rollout: 10 }), { state: "off" }, "on at 10%", "off (rollout 10%)"],
+    [row({ enabled: false, rollout: 10 }), { state: "on" }, "off (rollout 10%)", "on at 10%"],
+    [row({ enabled: true, rollout: 10 }), { rollout: "50%" }, "on at 10%", "on at 50%"],
+    [row({ enabled: true, rollout: 10 }), { description: "why" }, "on at 10%", 'on at 10%, "why"'],
+  ])("from %j with %j: %s → %s", (before, input, from, to) => {
+    const [change] = set.plan(before, set.input.parse({ flag: "f", ...input }));
     expect(change).toEqual({
       target: "flag:f",
-      action: "update",
-      summary: "set flag f from off (rollout 100%) to on at 10%",
-      from: { enabled: false, rollout: 100, description: null },
-      to: { enabled: true, rollout: 10, description: null },
+      ...(from === undefined
+        ? { action: "create", summary: "create flag f" }
+        : { action: "update", summary: "set flag f", from }),
+      to,
     });
+  });
+
+  test.each([
+    [row({ enabled: true, rollout: 10 }), { rollout: "10%" }],
+    [row({ enabled: true, rollout: 10, description: "why" }), { state: "on", description: "why" }],
+  ])("nothing from %j with %j", (before, input) => {
+    expect(set.plan(before, set.input.parse({ flag: "f", ...input }))).toEqual([]);
   });
 });
 
