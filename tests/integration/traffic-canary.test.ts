@@ -143,6 +143,43 @@ describe("a healthy version", () => {
     expect(await balancer.weights()).toEqual({ blue: 90, green: 33 });
   });
 
+  test("is stopped where the balancer was restarted and has the weights of its file again", async () => {
+    await using _load = new Load(balancer.port);
+    const { run, report } = await prepare({ bake: "10s" });
+    const restart = (async () => {
+      while (report.messages.length < 3) await delay(10);
+      await balancer.kill();
+      await balancer.run();
+    })();
+
+    const error = await failureOf(run());
+    await restart;
+
+    expect(error).toMatchObject({
+      code: "E_TRAFFIC_DRIFT",
+      details: { present: start },
+      hint: expect.stringContaining("reloaded"),
+    });
+  });
+
+  test("is watched on over a restart of the balancer that keeps the weights", async () => {
+    await using _load = new Load(balancer.port);
+    const { run, report } = await prepare({ bake: "2s", steps: ["10%"], "abort-when": { p95: "> 1s" } });
+    const restart = (async () => {
+      while (report.messages.length < 3) await delay(10);
+      await balancer.kill();
+      await balancer.run({ blue: 90, green: 10 });
+    })();
+
+    const output = await run();
+    await restart;
+
+    expect(output).toMatchObject({
+      verdict: "pass",
+      steps: [{ restarts: 1, errors: 0, p95: expect.any(Number) }],
+    });
+  });
+
   test("loses the traffic when the step's time is over", async () => {
     const { run } = await prepare({ bake: "10s" }, { signal: AbortSignal.timeout(400) });
 

@@ -79,18 +79,20 @@ export class Balancer implements AsyncDisposable {
   socket = "";
   port = 0;
   private child: ChildProcess | undefined;
+  private options: BalancerOptions = {};
 
   async start(options: BalancerOptions = {}): Promise<void> {
     this.directory = await mkdtemp(join(tmpdir(), "ops-lb-"));
     this.socket = join(this.directory, "s");
     this.port = await freePort();
     await Promise.all([this.blue.start(), this.green.start()]);
-    await writeFile(join(this.directory, "haproxy.cfg"), this.configuration(options));
+    this.options = options;
     await this.run();
   }
 
-  /** Starts the process; its weights are those of the file again. */
-  async run(): Promise<void> {
+  /** Starts the process with these weights, as a state file would give them. */
+  async run(weights = { blue: 100, green: 0 }): Promise<void> {
+    await writeFile(join(this.directory, "haproxy.cfg"), this.configuration(weights));
     const child = spawn("haproxy", ["-db", "-f", join(this.directory, "haproxy.cfg")], {
       env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
       stdio: ["ignore", "pipe", "pipe"],
@@ -143,10 +145,8 @@ export class Balancer implements AsyncDisposable {
     await rm(this.directory, { recursive: true, force: true });
   }
 
-  private configuration({
-    backendLines = [],
-    check = "check inter 200ms fall 2 rise 1",
-  }: BalancerOptions): string {
+  private configuration(weights: { blue: number; green: number }): string {
+    const { backendLines = [], check = "check inter 200ms fall 2 rise 1" } = this.options;
     return `global
   stats socket ${this.socket} level admin mode 600
   stats socket ${this.socket}-user level user mode 600
@@ -168,8 +168,8 @@ frontend public
 backend web
   balance roundrobin
   option httpchk GET /health
-${backendLines.map((line) => `  ${line}\n`).join("")}  server blue 127.0.0.1:${this.blue.port} weight 100 ${check}
-  server green 127.0.0.1:${this.green.port} weight 0 ${check}
+${backendLines.map((line) => `  ${line}\n`).join("")}  server blue 127.0.0.1:${this.blue.port} weight ${weights.blue} ${check}
+  server green 127.0.0.1:${this.green.port} weight ${weights.green} ${check}
 `;
   }
 }
