@@ -108,7 +108,7 @@ export class SqliteJournal implements Journal {
   }
 
   async append(lease: Lease, event: RunEvent): Promise<JournalEntry> {
-    return this.insert(lease, event);
+    return this.transaction(() => this.insert(lease, event));
   }
 
   async renew(lease: Lease): Promise<void> {
@@ -174,44 +174,43 @@ export class SqliteJournal implements Journal {
     }
   }
 
-  /** One statement, so that the lease is checked and the entry written at the same moment. */
+  /** Inside a transaction, so that the lease is checked and the entry written at the same moment. */
   private insert(lease: Lease, event: RunEvent): JournalEntry {
+    const held = this.database
+      .prepare("SELECT 1 FROM lease WHERE target = ? AND token = ?")
+      .get(runTarget(lease.run), lease.token);
+    if (held === undefined) throw lockLost(lease);
+    const newest = this.database
+      .prepare("SELECT max(sequence) AS sequence FROM event WHERE run = ?")
+      .get(lease.run);
+    const sequence = Number(newest?.sequence ?? 0) + 1;
     const at = this.now();
     const step = "step" in event ? event.step : null;
     const data = "data" in event ? redactJson(event.data) : undefined;
-    const row = this.database
-      .prepare(
-        `INSERT INTO event (run, sequence, at, type, step, data)
-         SELECT ?1, (SELECT coalesce(max(sequence), 0) + 1 FROM event WHERE run = ?1), ?2, ?3, ?4, ?5
-         WHERE EXISTS (SELECT 1 FROM lease WHERE target = ?6 AND token = ?7) RETURNING sequence`,
-      )
-      .get(
-        lease.run,
-        at,
-        event.type,
-        step,
-        data === undefined ? null : JSON.stringify(data),
-        runTarget(lease.run),
-        lease.token,
-      );
-    if (row === undefined) throw lockLost(lease);
+    this.database
+      .prepare("INSERT INTO event (run, sequence, at, type, step, data) VALUES (?, ?, ?, ?, ?, ?)")
+      .run(lease.run, sequence, at, event.type, step, data === undefined ? null : JSON.stringify(data));
     return {
       ...event,
       ...(data === undefined ? {} : { data }),
       run: lease.run,
-      sequence: Number(row.sequence),
+      sequence,
       at,
     } as JournalEntry;
   }
 
-  private transaction(work: () => void): void {
+  /** Durable when it returns: a failure to commit (a full disk) is thrown, not lost. */
+  private transaction<T>(work: () => T): T {
     this.database.exec("BEGIN IMMEDIATE");
     try {
-      work();
+      const result = work();
       this.database.exec("COMMIT");
+      return result;
     } catch (error) {
-      this.database.exec("ROLLBACK");
-      throw error;
+      if (this.database.isTransaction) this.database.exec("ROLLBACK");
+      throw error instanceof OpsError
+        ? error
+        : new OpsError("E_JOURNAL", "The journal could not be written", { cause: error });
     }
   }
 

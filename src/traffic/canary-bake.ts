@@ -32,18 +32,22 @@ export interface Bake {
   onLook(result: StepResult, message: string): Promise<void>;
 }
 
+/** Milliseconds that even a short bake waits for its missing requests. */
+const shortestExtension = 10_000;
+
 /** Milliseconds that the balancer may not answer (a reload) before the canary is called blind. */
 const blindLimit = 5000;
 
 /**
  * Watches one step, whose weights are set, until there is a verdict. A step passes after its bake time with enough
- * requests; where they are missing it is given once more the bake time, then it is inconclusive.
+ * requests; where they are missing it is given the extension, then it is inconclusive.
  */
 export async function bake(setup: Bake): Promise<BakeVerdict> {
   const { context, route, driver, input, step, times } = setup;
   const { clock } = context;
   const limits = input["abort-when"];
   const minRequests = input["min-requests"];
+  const extension = input.extend ?? Math.max(input.bake, shortestExtension);
   const share = sharesOf(step.weights)[input.to] ?? 0;
   times?.take();
   const window = new CanaryWindow(
@@ -73,7 +77,7 @@ export async function bake(setup: Bake): Promise<BakeVerdict> {
       if (got.verdict === "disagrees") return { verdict: "abort", reasons: [shareReason(seen, got)], result };
       return { verdict: "pass", result };
     }
-    if (baked >= 2 * input.bake) return { verdict: "inconclusive", reasons: [missing], result };
+    if (baked >= input.bake + extension) return { verdict: "inconclusive", reasons: [missing], result };
   }
 }
 

@@ -42,6 +42,9 @@ export const canaryInput = z.strictObject({
     .prefault(["10%", "50%", "100%"])
     .describe("The new version's share, step by step: 10%, 50%, 100%"),
   bake: duration("How long each step is watched before the next").prefault("10m"),
+  extend: duration(
+    "How long to wait for missing requests after the bake; default: the bake time again, at least 10s",
+  ).optional(),
   interval: duration("How often the figures are looked at")
     .refine((interval) => interval > 0, "must be above 0")
     .prefault("1s"),

@@ -1,0 +1,58 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CrashMatrix, type KillPoint } from "../support/crash-matrix.ts";
+import type { DeployState } from "../support/deploy-state.ts";
+
+/** Every entry of deploy.yaml's journal, killed before and after it. Two sandboxes work side by side. */
+describe.concurrent.each([{ when: "after" }, { when: "before" }] as const)(
+  "a deploy killed $when an entry of its journal",
+  ({ when }) => {
+    let matrix: CrashMatrix;
+    let undisturbed: DeployState;
+    let rolledBack: DeployState;
+    let entries: number;
+
+    beforeAll(async () => {
+      matrix = await CrashMatrix.start();
+      await matrix.reset();
+      expect(await matrix.deploy()).toMatchObject({ exitCode: 0 });
+      undisturbed = await matrix.state();
+      entries = await matrix.entries();
+      expect(await matrix.ops(["runs", "rollback", "last", "--yes"])).toMatchObject({ exitCode: 0 });
+      rolledBack = await matrix.state();
+      expect(entries).toBeGreaterThan(30);
+    });
+
+    afterAll(async () => {
+      await matrix.stop();
+    });
+
+    test("resume finishes it, as if nothing had happened", async () => {
+      for (const point of points(entries, when)) {
+        await matrix.reset();
+        expect(await matrix.deployKilled(point), JSON.stringify(point)).toMatchObject({ signal: "SIGKILL" });
+        const resumed = await matrix.ops(["runs", "resume", "last", "--yes"]);
+        expect(resumed, `${JSON.stringify(point)}\n${resumed.stderr}`).toMatchObject({ exitCode: 0 });
+        expect(await matrix.state(), JSON.stringify(point)).toEqual(undisturbed);
+      }
+    });
+
+    test("roll-back takes it back to where it began", async () => {
+      for (const point of points(entries, when)) {
+        await matrix.reset();
+        expect(await matrix.deployKilled(point), JSON.stringify(point)).toMatchObject({ signal: "SIGKILL" });
+        const back = await matrix.ops(["runs", "rollback", "last", "--yes"]);
+        expect(back, `${JSON.stringify(point)}\n${back.stderr}`).toMatchObject({ exitCode: 0 });
+        const { ddl: _, ...state } = await matrix.state();
+        const { ddl: __, ...expected } = rolledBack;
+        expect(state, JSON.stringify(point)).toEqual(expected);
+      }
+    });
+  },
+);
+
+/** Before its first entry a run does not exist: there is nothing to resume. */
+function points(entries: number, when: KillPoint["when"]): KillPoint[] {
+  return Array.from({ length: entries }, (_, index) => ({ entry: index + 1, when })).filter(
+    ({ entry }) => entry > 1 || when === "after",
+  );
+}

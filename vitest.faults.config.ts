@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+import { reporters } from "./vitest.config.ts";
+
+/** Long fault series: crash matrices, fuzzing. `npm run test:faults`. */
+export default defineConfig({
+  test: {
+    include: ["tests/**/*.faults.ts"],
+    testTimeout: 1_800_000,
+    hookTimeout: 120_000,
+    maxWorkers: 2,
+    ...reporters("faults"),
+  },
+});
