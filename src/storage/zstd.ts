@@ -18,6 +18,8 @@ const decompressFrame = promisify(zstdDecompress);
 
 export async function* compress(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
   const options = {
+    // Room for a whole frame of ordinary data: each chunk costs a hop to the thread pool.
+    chunkSize: blockSize / 2,
     params: { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_checksumFlag]: 1 },
   };
   yield* inOrder(blocks(source), (block) => compressBlock(block, options));
@@ -27,7 +29,7 @@ export async function* compress(source: AsyncIterable<Uint8Array>): AsyncGenerat
 export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
   yield* inOrder(splitFrames(source), async (frame) => {
     try {
-      return await decompressFrame(frame, { maxOutputLength: blockSize });
+      return await decompressFrame(frame, { maxOutputLength: blockSize, chunkSize: blockSize });
     } catch (error) {
       throw new OpsError("E_DECOMPRESS", "The compressed data is damaged", {
         cause: error,
