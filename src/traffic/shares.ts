@@ -45,7 +45,7 @@ export function weightsForShare(present: Weights, version: string, share: Percen
       "E_SHARE",
       `Whole weights up to ${maximumWeight} cannot give ${version} ${formatPercent(share)}`,
       {
-        hint: "the smallest share beside one other version is 0.3%: choose a share that is not closer to 0% or 100%",
+        hint: "beside one other version choose a share from 0.4% to 99.6%, or 0% or 100%",
       },
     );
   }
