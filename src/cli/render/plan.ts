@@ -59,6 +59,12 @@ export function renderChange(change: Change, color: ChalkInstance): string {
   return `${paint(signs[change.action])} ${change.target} ${change.summary}${values}`;
 }
 
+/** A value in a line: `blue 90, green 10` for a mapping, the beginning of a digest. */
 function text(value: Json): string {
-  return typeof value === "string" ? value : JSON.stringify(value);
+  if (typeof value === "string") return /^sha256:[0-9a-f]{64}$/.test(value) ? value.slice(0, 19) : value;
+  if (value === null || typeof value !== "object") return JSON.stringify(value);
+  if (Array.isArray(value)) return value.map(text).join(", ");
+  return Object.entries(value)
+    .map(([key, each]) => `${key} ${text(each ?? null)}`)
+    .join(", ");
 }

@@ -17,11 +17,12 @@ export function renderProgress(progress: Progress, startedAt: number, now: numbe
     share > 0 && share < 1 && elapsed > 500
       ? ` · ${formatDuration((elapsed / share) * (1 - share))} left`
       : "";
-  return `${message} ${bar} ${Math.floor(share * 100)}% · ${amount(done, unit)} of ${amount(total, unit)}${left}`;
+  // Time passed of time planned says no more than the share and what is left.
+  const amounts = unit === "ms" ? "" : ` · ${amount(done, unit)} of ${amount(total, unit)}`;
+  return `${message} ${bar} ${Math.floor(share * 100)}%${amounts}${left}`;
 }
 
 function amount(value: number, unit: Progress["unit"]): string {
   if (unit === "bytes") return formatBytes(value);
-  if (unit === "ms") return formatDuration(value);
   return unit === undefined ? String(value) : `${value} ${unit}`;
 }

@@ -67,7 +67,7 @@ export class TreeListener implements RunListener {
 
   progress(step: string, progress: Progress): void {
     const row = this.row(step);
-    row?.say(renderProgress(progress, row.startedAt, Date.now()));
+    row?.progress(renderProgress(progress, row.startedAt, Date.now()));
   }
 
   log(step: string, line: string): void {
@@ -130,48 +130,73 @@ export class TreeListener implements RunListener {
     rows.set(step.id, row);
     return {
       title: step.title,
-      rendererOptions: { persistentOutput: true, outputBar: 1 },
+      rendererOptions: { persistentOutput: true, outputBar: linesKept + 1 },
       task: (_, wrapper) => row.show(wrapper),
     };
   }
 }
 
-/** A line of the tree. May hear of its end before it is drawn, and be ended twice. */
+/** How many lines of a step stay on the screen. */
+const linesKept = 4;
+
+type Wrapper = { title: string | undefined; output: string | undefined; skip(why: string): void };
+
+/** A step in the tree. May hear of its end before it is drawn, and be ended twice. */
 class Row {
   startedAt = Date.now();
   private readonly ended = Promise.withResolvers<void>();
-  private wrapper: { output: string | undefined; skip(why: string): void } | undefined;
-  private early: string | undefined;
+  private wrapper: Wrapper | undefined;
+  private lines: string[] = [];
+  private now: string | undefined;
 
   constructor() {
     this.ended.promise.catch(() => undefined);
   }
 
-  show(wrapper: { output: string | undefined; skip(why: string): void }): Promise<void> {
+  show(wrapper: Wrapper): Promise<void> {
     this.startedAt = Date.now();
     this.wrapper = wrapper;
-    if (this.early !== undefined) wrapper.output = this.early;
+    this.draw();
     return this.ended.promise;
   }
 
+  /** A line that stays. */
   say(text: string): void {
-    const redacted = redact(text);
-    if (this.wrapper === undefined) this.early = redacted;
-    else this.wrapper.output = redacted;
+    this.lines = [...this.lines, redact(text)].slice(-linesKept);
+    this.draw();
+  }
+
+  /** What goes on at this moment; gone when the step has ended. */
+  progress(text: string): void {
+    this.now = redact(text);
+    this.draw();
   }
 
   skip(why: string): void {
-    if (this.wrapper === undefined) this.early = `skipped: ${why}`;
+    if (this.wrapper === undefined) this.say(`skipped: ${why}`);
     else this.wrapper.skip(why);
   }
 
   end(): void {
+    this.now = undefined;
+    this.draw();
+    const took = Date.now() - this.startedAt;
+    if (this.wrapper !== undefined && took > 1000) this.wrapper.title += ` ${formatDuration(took)}`;
     this.ended.resolve();
+    this.end = () => undefined;
   }
 
   fail(error: ErrorRecord): void {
+    this.now = undefined;
+    this.draw();
     this.ended.reject(
       new Error(redact(`${error.message}${error.hint === undefined ? "" : `\n→ ${error.hint}`}`)),
     );
+    this.end = () => undefined;
+  }
+
+  private draw(): void {
+    if (this.wrapper === undefined) return;
+    this.wrapper.output = [...this.lines, ...(this.now === undefined ? [] : [this.now])].join("\n");
   }
 }
