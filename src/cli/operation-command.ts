@@ -5,6 +5,7 @@ import { singleOperation } from "../runbook/runbook.ts";
 import { describeIssues } from "../runbook/step-input.ts";
 import { type FieldOption, fieldOptions, fieldValue } from "./field-option.ts";
 import { type CommonOptions, commonOptions } from "./options.ts";
+import { renderError } from "./render/error.ts";
 import { renderChange } from "./render/plan.ts";
 import { renderValue } from "./render/value.ts";
 import { planAndRun } from "./run-command.ts";
@@ -71,7 +72,10 @@ async function perform(
       ? JSON.stringify(output, null, 2)
       : (operation.render?.(output) ?? renderValue(output)),
   );
-  return ExitCode.done;
+  const failure = operation.failure?.(output);
+  if (failure === undefined) return ExitCode.done;
+  terminal.note(renderError(failure, terminal.noteColor, options.debug === true));
+  return failure.exitCode;
 }
 
 /** What was typed, checked by the operation's own input. Throws `E_USAGE` naming the flags. */

@@ -33,7 +33,13 @@ export async function openSession(
     options,
     config,
     environment,
-    context: { environment, clock: systemClock, actor: actor(), checks: allChecks },
+    context: {
+      environment,
+      stateDirectory: config.stateDirectory,
+      clock: systemClock,
+      actor: actor(),
+      checks: allChecks,
+    },
     interruption: listenForInterruption(terminal),
   };
 }

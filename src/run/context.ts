@@ -5,6 +5,8 @@ import type { Check } from "./check.ts";
 /** Everything that an operation may touch of the world outside, handed in so that a test can replace it. */
 export interface OperationContext {
   readonly environment: Environment;
+  /** Absolute path of the folder for what ops keeps beside the journal: reports, progress. May not exist. */
+  readonly stateDirectory: string;
   readonly clock: Clock;
   /** Aborts when the work must end now: a timeout, a second Ctrl-C, a lost lock. Pass it to everything that waits. */
   readonly signal: AbortSignal;

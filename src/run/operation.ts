@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import type { Environment } from "../config/environment.ts";
-import type { Json } from "../core/errors.ts";
+import type { Json, OpsError } from "../core/errors.ts";
 import type { OperationContext } from "./context.ts";
 
 /** What an operation does to the world: nothing, something that can be taken back, something that loses data. */
@@ -72,6 +72,11 @@ export interface OperationDefinition<I extends z.ZodObject, B extends Json, O ex
    * there is no way back (a read needs none).
    */
   undo?(context: OperationContext, input: z.output<I>, before: B, report: Report): Promise<UndoResult>;
+  /**
+   * An answer that is bad news (drift, a finding of lint): it is printed as any other, then this error ends the
+   * command or fails the step. Undefined where all is well.
+   */
+  failure?(output: z.output<O>): OpsError | undefined;
   /** The result for a person, on a terminal or in a pipe; without it the output is printed as `key: value` lines. */
   render?(output: z.output<O>): string;
 }

@@ -120,6 +120,8 @@ export class Execution {
       await this.append({ type: "step.applying", step: id });
       const output = await operation.apply(context, input, before.value, this.report(id));
       const data = { output: JSON.parse(JSON.stringify(operation.output.parse(output) ?? null)) as Json };
+      const failure = operation.failure?.(output);
+      if (failure !== undefined) throw failure;
       await this.append({ type: "step.done", step: id, data });
     } catch (error) {
       if (timeout?.aborted === true) throw timedOut(step, error);

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { Environment } from "../../src/config/environment.ts";
 import { environmentSchema } from "../../src/config/schema.ts";
 import { systemClock } from "../../src/core/clock.ts";
@@ -23,6 +24,7 @@ export function testContext(
       options.directory ?? process.cwd(),
       environmentSchema.parse(settings),
     ),
+    stateDirectory: join(options.directory ?? process.cwd(), ".ops"),
     clock: systemClock,
     signal: options.signal ?? new AbortController().signal,
     stop: stop.signal,
