@@ -110,19 +110,22 @@ export class TreeListener implements RunListener {
   }
 
   private draw(tasks: ListrTask[]): void {
-    const list = new Listr(tasks, {
-      exitOnError: true,
-      registerSignalListeners: false,
-      rendererOptions: {
-        collapseErrors: false,
-        collapseSkips: false,
-        suffixSkips: true,
-        logger: new ListrLogger({ processOutput: new ProcessOutput(process.stderr, process.stderr) }),
-      },
-    });
     const previous = this.drawn.at(-1) ?? Promise.resolve();
+    // Made only when the tree before it has ended: while that one is drawn, standard error is in its hands, and a
+    // tree made meanwhile would write into nothing.
+    const show = () =>
+      new Listr(tasks, {
+        exitOnError: true,
+        registerSignalListeners: false,
+        rendererOptions: {
+          collapseErrors: false,
+          collapseSkips: false,
+          suffixSkips: true,
+          logger: new ListrLogger({ processOutput: new ProcessOutput(process.stderr, process.stderr) }),
+        },
+      }).run();
     // The engine reports a failure; the tree only shows it.
-    this.drawn.push(previous.then(() => list.run()).catch(() => undefined));
+    this.drawn.push(previous.then(show).catch(() => undefined));
   }
 
   private task(rows: Map<string, Row>, step: TreeStep): ListrTask {
@@ -130,7 +133,8 @@ export class TreeListener implements RunListener {
     rows.set(step.id, row);
     return {
       title: step.title,
-      rendererOptions: { persistentOutput: true, outputBar: linesKept + 1 },
+      // Of what was set as output only the newest stands: `draw` sets all that is to be seen.
+      rendererOptions: { persistentOutput: true, outputBar: 1 },
       task: (_, wrapper) => row.show(wrapper),
     };
   }
