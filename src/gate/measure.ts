@@ -77,13 +77,9 @@ async function withinTime<T>(
   const over = new AbortController();
   const signal = AbortSignal.any([context.signal, context.stop, over.signal]);
   const bounded: OperationContext = {
-    environment: context.environment,
-    clock: context.clock,
+    ...context,
     signal,
-    stop: context.stop,
     safePoint: () => context.safePoint(),
-    actor: context.actor,
-    runId: context.runId,
     checks: () => context.checks(),
   };
   const timer = delay(timeout, undefined, { signal }).then(() => {
