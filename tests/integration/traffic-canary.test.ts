@@ -6,7 +6,7 @@ import { perform, RecordingReport, testContext } from "../support/context.ts";
 import { type Balancer, Load, startBalancer } from "../support/haproxy.ts";
 
 const hidingErrors = ["option redispatch 1", "retries 3", "retry-on conn-failure empty-response"];
-const quick = { to: "green", bake: "700ms", interval: "50ms", "min-requests": 10 };
+const quick = { to: "green", bake: "700ms", extend: "700ms", interval: "50ms", "min-requests": 10 };
 const start = { blue: 100, green: 0 };
 
 let balancer: Balancer;
@@ -326,7 +326,7 @@ describe("a broken version", () => {
     await begin();
     balancer.green.mode = "silent";
     await using _load = new Load(balancer.port, 60);
-    const { run } = await prepare({ bake: "1s" });
+    const { run } = await prepare({ bake: "1s", extend: "1s" });
 
     const error = await failureOf(run());
 
