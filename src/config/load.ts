@@ -1,13 +1,20 @@
 import { readFile } from "node:fs/promises";
 import { basename, dirname, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { z } from "zod";
+import type { z } from "zod";
 import { type Diagnostic, DiagnosticsError } from "../core/diagnostic.ts";
-import { type OpsError, UsageError } from "../core/errors.ts";
+import { UsageError } from "../core/errors.ts";
+import { schemaMistakes } from "../core/schema-mistake.ts";
 import { suggestion } from "../core/suggestion.ts";
 import { type Path, schemaDiagnostics, YamlSource } from "../core/yaml-source.ts";
 import { Environment } from "./environment.ts";
-import { configSchema, type EnvironmentSettings, environmentSchema, targetKinds } from "./schema.ts";
+import {
+  configSchema,
+  databaseSchema,
+  type EnvironmentSettings,
+  environmentSchema,
+  targetKinds,
+} from "./schema.ts";
 
 export interface ConfigOptions {
   /** `--config` or OPS_CONFIG; without it the file is searched from `cwd` upwards. */
@@ -84,8 +91,13 @@ export async function loadConfig(options: ConfigOptions): Promise<Config> {
   const directory = file === undefined ? options.cwd : dirname(file);
   const loaded = file === undefined ? undefined : await read(file, options.cwd);
   const raw = loaded?.value ?? {};
-  const shape = configSchema.safeParse(raw, { reportInput: true });
-  if (!shape.success) throw configError(loaded, configSchema, shape.error);
+  refuseVariable(options.variables[databaseVariable]);
+  const problems: Diagnostic[] = [];
+  const first = configSchema.safeParse(raw, { reportInput: true });
+  if (!first.success) problems.push(...diagnostics(loaded, configSchema, first.error, []));
+  // Unknown keys do not hide the mistakes in the known ones.
+  const shape = first.success ? first : configSchema.safeParse(withoutUnknown(raw, first.error));
+  if (!shape.success) throw new DiagnosticsError("E_CONFIG", problems);
 
   const parsed = shape.data as Layer & {
     "state-dir": string;
@@ -95,26 +107,19 @@ export async function loadConfig(options: ConfigOptions): Promise<Config> {
   const names = Object.keys(parsed.environments);
   const fallback = parsed["default-environment"];
   if (fallback !== undefined && names.length > 0 && !names.includes(fallback)) {
-    throw new DiagnosticsError("E_CONFIG", [
-      diagnostic(
-        loaded,
-        ["default-environment"],
-        `there is no environment "${fallback}"`,
-        suggestion(fallback, names),
-      ),
-    ]);
+    const message = `there is no environment "${fallback}"`;
+    problems.push(diagnostic(loaded, ["default-environment"], message, suggestion(fallback, names)));
   }
   const all: Record<string, Layer> =
     names.length === 0 ? { [fallback ?? "default"]: {} } : parsed.environments;
   const settings = new Map<string, EnvironmentSettings>();
-  const problems: Diagnostic[] = [];
   for (const [name, own] of Object.entries(all)) {
     const joined = join(parsed, own, options.variables[databaseVariable]);
     const result = environmentSchema.safeParse(joined, { reportInput: true });
     if (result.success) settings.set(name, result.data);
     else problems.push(...environmentDiagnostics(loaded, name, result.error));
   }
-  if (problems.length > 0) throw new DiagnosticsError("E_CONFIG", unique(problems));
+  if (problems.length > 0) throw new DiagnosticsError("E_CONFIG", problems);
   return new Config({
     file,
     directory,
@@ -157,9 +162,18 @@ async function read(file: string, cwd: string): Promise<Loaded> {
   if (file.endsWith(".ts") || file.endsWith(".js") || file.endsWith(".mjs")) {
     try {
       const module = (await import(pathToFileURL(file).href)) as { default?: unknown };
+      if (module.default === undefined) {
+        throw new UsageError("E_CONFIG", `The configuration ${shown} has no default export`, {
+          hint: "write: export default { databases: { main: { url: … } } }",
+        });
+      }
       return { shown, value: module.default, source: undefined, base: [] };
     } catch (error) {
-      throw new UsageError("E_CONFIG", `The configuration ${shown} cannot be loaded`, { cause: error });
+      if (error instanceof UsageError) throw error;
+      throw new UsageError("E_CONFIG", `The configuration ${shown} cannot be loaded`, {
+        cause: unreadable(error),
+        hint: "it is run as a program: mend the error in it, or name another file with --config",
+      });
     }
   }
   let text: string;
@@ -167,7 +181,7 @@ async function read(file: string, cwd: string): Promise<Loaded> {
     text = await readFile(file, "utf8");
   } catch (error) {
     throw new UsageError("E_CONFIG", `The configuration ${shown} cannot be read`, {
-      cause: error,
+      cause: unreadable(error),
       hint: "name another one with --config, or start from .opsrc.example",
     });
   }
@@ -176,6 +190,45 @@ async function read(file: string, cwd: string): Promise<Loaded> {
   if (basename(file) === "package.json")
     return { shown, value: (whole as Raw).ops ?? {}, source, base: ["ops"] };
   return { shown, value: whole, source, base: [] };
+}
+
+/** Checked apart from the file, so that the file is not blamed for it. */
+function refuseVariable(databaseUrl: string | undefined): void {
+  if (databaseUrl === undefined) return;
+  const { error } = databaseSchema.shape.url.safeParse(databaseUrl);
+  if (error === undefined) return;
+  throw new UsageError(
+    "E_CONFIG",
+    `The environment variable ${databaseVariable} ${error.issues[0]?.message}`,
+  );
+}
+
+/** The system's reason in plain words; the path is in the sentence before it. */
+function unreadable(error: unknown): unknown {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "ENOENT" || code === "ERR_MODULE_NOT_FOUND") return "there is no such file";
+  if (code === "EISDIR") return "it is a folder";
+  if (code === "EACCES") return "this user may not read it";
+  return error;
+}
+
+/** The value without the keys that its schema does not know. */
+function withoutUnknown(value: unknown, error: z.ZodError): unknown {
+  return error.issues.reduce(
+    (rest, issue) => (issue.code === "unrecognized_keys" ? without(rest, issue.path, issue.keys) : rest),
+    value,
+  );
+}
+
+function without(value: unknown, path: readonly PropertyKey[], keys: readonly string[]): unknown {
+  if (!isMapping(value)) return value;
+  const [next, ...rest] = path;
+  const entries = Object.entries(value);
+  return Object.fromEntries(
+    next === undefined
+      ? entries.filter(([key]) => !keys.includes(key))
+      : entries.map(([key, each]) => [key, key === next ? without(each, rest, keys) : each]),
+  );
 }
 
 /** An environment's targets: the shared ones, each key of which the environment may override. */
@@ -194,40 +247,38 @@ function join(shared: Layer, own: Layer, databaseUrl: string | undefined): Layer
 
 function overlay(below: unknown, above: unknown): unknown {
   if (above === undefined) return below;
-  const mapping = (value: unknown): value is Raw =>
-    typeof value === "object" && value !== null && !Array.isArray(value);
-  return mapping(below) && mapping(above) ? { ...below, ...above } : above;
+  return isMapping(below) && isMapping(above) ? { ...below, ...above } : above;
 }
 
-function configError(loaded: Loaded | undefined, schema: z.ZodType, error: z.ZodError): OpsError {
+function isMapping(value: unknown): value is Raw {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Each mistake with its place; where the values have none (a TypeScript file), with its path. */
+function diagnostics(
+  loaded: Loaded | undefined,
+  schema: z.ZodType,
+  error: z.ZodError,
+  base: Path,
+): Diagnostic[] {
   if (loaded?.source !== undefined) {
-    return new DiagnosticsError("E_CONFIG", schemaDiagnostics(loaded.source, schema, error, loaded.base));
+    return schemaDiagnostics(loaded.source, schema, error, [...loaded.base, ...base]);
   }
-  return new DiagnosticsError(
-    "E_CONFIG",
-    error.issues.map((issue) => diagnostic(loaded, issue.path as Path, issue.message)),
+  return schemaMistakes(schema, error).map(({ path, message, hint }) =>
+    diagnostic(loaded, path, message, hint),
   );
 }
 
-/** An issue of a joined environment stands either in the environment's own part of the file or in the shared one. */
+/** A mistake of a joined environment stands either in the environment's own part of the file or in the shared one. */
 function environmentDiagnostics(loaded: Loaded | undefined, name: string, error: z.ZodError): Diagnostic[] {
-  const source = loaded?.source;
-  if (source === undefined) {
-    return error.issues.map((issue) => diagnostic(loaded, issue.path as Path, issue.message));
-  }
-  return error.issues.flatMap((issue) => {
-    const own: Path = [...(loaded?.base ?? []), "environments", name];
-    const exact = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0] ?? ""] : issue.path;
-    const parent = exact.slice(0, -1);
-    const inOwn = source.has([...own, ...(exact as Path)]);
-    const inShared = source.has([...(loaded?.base ?? []), ...(exact as Path)]);
-    const missingInOwn = !inShared && source.has([...own, ...(parent as Path)]);
-    return schemaDiagnostics(
-      source,
-      environmentSchema,
-      new z.ZodError([issue]),
-      inOwn || missingInOwn ? own : loaded?.base,
-    );
+  const mistakes = schemaMistakes(environmentSchema, error);
+  return mistakes.map(({ path, key, message, hint }) => {
+    const source = loaded?.source;
+    if (loaded === undefined || source === undefined) return diagnostic(loaded, path, message, hint);
+    const own: Path = [...loaded.base, "environments", name, ...path];
+    const whole = source.has(key === undefined ? own : [...own, key]) ? own : [...loaded.base, ...path];
+    const where = key === undefined ? source.position(whole) : source.keyPosition(whole, key);
+    return source.at(where, message, hint);
   });
 }
 
@@ -242,11 +293,4 @@ function diagnostic(loaded: Loaded | undefined, path: Path, message: string, hin
     message: `${place}${message}`,
     hint,
   };
-}
-
-function unique(problems: readonly Diagnostic[]): Diagnostic[] {
-  const seen = new Map(
-    problems.map((each) => [`${each.position.line}:${each.position.column}:${each.message}`, each]),
-  );
-  return [...seen.values()];
 }

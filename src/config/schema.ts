@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { name, threshold } from "../core/schema.ts";
+import { isReference } from "./secret.ts";
 
 /** What `.opsrc` may hold. Every key has a default, so that a first file needs one database URL. */
 
@@ -10,7 +11,10 @@ const secret = (what: string) =>
     .describe(`${what} (text, or a reference: env:NAME, file:PATH, cmd:COMMAND)`);
 
 export const databaseSchema = z.strictObject({
-  url: secret("Connection URL: postgresql://user@host:5432/database"),
+  url: secret("Connection URL: postgresql://user@host:5432/database").refine(
+    (each) => each === "" || isReference(each) || /^postgres(ql)?:\/\//.test(each),
+    "must be a connection URL (postgresql://user@host:5432/database) or a reference (env:NAME)",
+  ),
   password: secret("Password, where the URL has none").optional(),
   migrations: z.string().default("migrations").describe("Folder of the migration files"),
 });
@@ -22,7 +26,14 @@ export const storeSchema = z.strictObject({
     .describe("Where backups live: file:/var/backups/ops, or file:backups relative to this file"),
   recipients: z
     .array(
-      z.string().regex(/^age1[a-z0-9]+$/, 'must be an age public key ("age1…"): make one with age-keygen'),
+      z
+        .string()
+        .refine((each) => !each.startsWith("AGE-SECRET-KEY-"), {
+          error: "this is a private key; a recipient is the public one",
+          params: { hint: "age-keygen -y prints it; then make a new pair, since this one was written down" },
+          abort: true,
+        })
+        .regex(/^age1[a-z0-9]{58,}$/, 'must be an age public key ("age1…"): make one with age-keygen'),
     )
     .default([])
     .describe("age public keys that backups are encrypted to; each can open them"),

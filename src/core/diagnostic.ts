@@ -1,4 +1,5 @@
 import { UsageError } from "./errors.ts";
+import { redactSourceLine } from "./redaction.ts";
 
 /** Line and column count from 1, as editors do. */
 export interface Position {
@@ -31,10 +32,26 @@ export function formatDiagnostic(diagnostic: Diagnostic): string {
   const gutter = String(position.line);
   const blank = " ".repeat(gutter.length);
   if (sourceLine !== undefined) {
-    lines.push(`  ${gutter} | ${sourceLine}`, `  ${blank} | ${" ".repeat(position.column - 1)}^`);
+    const shown = redactSourceLine(sourceLine);
+    lines.push(`  ${gutter} | ${shown}`, `  ${blank} | ${caret(sourceLine, shown, position.column)}`);
   }
   if (hint !== undefined) lines.push(`  ${blank} = ${hint}`);
   return lines.join("\n");
+}
+
+/** Under the same character as in the file, also where a secret before it was masked; tabs stay tabs. */
+function caret(sourceLine: string, shown: string, column: number): string {
+  const before = redactSourceLine(sourceLine.slice(0, column - 1));
+  const indent = shown.startsWith(before) ? before : sourceLine.slice(0, column - 1);
+  return `${indent.replaceAll(/[^\t]/g, blankAsWide)}^`;
+}
+
+/** As many columns as a terminal gives the character: two for an East Asian one, none for a mark on the one before. */
+function blankAsWide(unit: string): string {
+  if (/[\u0300-\u036f]|\u200d|\ufe0f/.test(unit)) return "";
+  return /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60]/.test(unit)
+    ? "  "
+    : " ";
 }
 
 /** All mistakes of one or several files, thrown together so that they can be mended together. */
@@ -42,7 +59,7 @@ export class DiagnosticsError extends UsageError {
   readonly diagnostics: readonly Diagnostic[];
 
   constructor(code: `E_${string}`, diagnostics: readonly Diagnostic[]) {
-    const sorted = [...diagnostics].sort(
+    const sorted = [...new Map(diagnostics.map((each) => [formatDiagnostic(each), each])).values()].sort(
       (a, b) =>
         a.file.localeCompare(b.file) ||
         a.position.line - b.position.line ||

@@ -9,7 +9,7 @@ export function parsePercent(text: string): Percent {
   const value = match === null ? Number.NaN : Number(match[1]);
   if (!(value >= 0 && value <= 100)) {
     throw new UsageError("E_PERCENT", `"${text}" is not a percentage between 0% and 100%`, {
-      hint: "write it with its sign: 10%",
+      hint: match === null ? "write it with its sign: 10%" : "write at most 100%",
     });
   }
   return value as Percent;

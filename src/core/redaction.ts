@@ -31,6 +31,19 @@ export function redactUrlPasswords(text: string): string {
   return text.replace(/\b([a-z][a-z0-9+.-]*:\/\/[^\s:/@'"]*):([^\s@'"]+)@/gi, `$1:${mask}@`);
 }
 
+const secretKey =
+  /(["']?\b[\w-]*(?:pass?w|pwd|identity|secret|token)[\w-]*["']?\s*:\s+["']?)(?!(?:env|file|cmd):|\$\{\{|[\s[{|>"'*&])([^\s"',}]+)/gi;
+
+/**
+ * A line of a person's file as an error may show it: also without the values of keys that are named for a secret, and
+ * without the password of a URL that lost its scheme.
+ */
+export function redactSourceLine(line: string): string {
+  return redact(line)
+    .replace(secretKey, `$1${mask}`)
+    .replace(/(?<=["'\s])([\w.-]+):(?!\*\*\*)([^\s:/@'"]+)@/g, `$1:${mask}@`);
+}
+
 /** The same value with every string in it redacted. Keys are left alone. */
 export function redactJson<T>(value: T): T {
   if (typeof value === "string") return redact(value) as T;

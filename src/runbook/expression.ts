@@ -1,5 +1,6 @@
 import { Environment } from "@marcbachmann/cel-js";
 import type { Json } from "../core/errors.ts";
+import { nearest } from "../core/suggestion.ts";
 
 /** What an expression can see. Source: CEL (github.com/google/cel-spec), in GitHub's `${{ }}` brackets. */
 export interface Scope {
@@ -23,11 +24,14 @@ const cel = Object.entries(variables).reduce(
 /** An expression's mistake; `offset` counts UTF-16 units from the expression's first character. */
 export class ExpressionError extends Error {
   readonly offset: number;
+  /** What to write instead. */
+  readonly hint: string | undefined;
 
-  constructor(message: string, offset: number) {
+  constructor(message: string, offset: number, hint?: string) {
     super(message);
     this.name = "ExpressionError";
     this.offset = offset;
+    this.hint = hint;
   }
 }
 
@@ -35,6 +39,7 @@ export interface Reference {
   readonly variable: "inputs" | "steps" | "env" | "run";
   /** The key asked for: an input's, a step's or a variable's name. */
   readonly key: string;
+  /** Where the key stands, in UTF-16 units from the expression's first character. */
   readonly offset: number;
 }
 
@@ -57,7 +62,10 @@ export function compile(source: string): Expression {
   if (!check.valid) throw expressionError(check.error);
   return {
     source,
-    references: references(evaluate.ast),
+    references: references(evaluate.ast).map((each) => ({
+      ...each,
+      offset: Math.max(each.offset, source.indexOf(each.key, each.offset + each.variable.length)),
+    })),
     evaluate: (scope) => {
       try {
         return fromCel(evaluate(toCel(scope) as Record<string, unknown>));
@@ -75,10 +83,58 @@ function expressionError(error: unknown): ExpressionError {
     range?: { start: number };
   };
   const text = (summary ?? message).split("\n")[0] ?? message;
-  return new ExpressionError(
-    text.replace(/^(No such key|Unknown variable): /, (_, what: string) => `${what.toLowerCase()}: `),
-    range?.start ?? 0,
-  );
+  const [said, hint] = inWords(text);
+  return new ExpressionError(said, range?.start ?? 0, hint);
+}
+
+/** CEL's own message, for somebody who does not know its grammar, and what to write instead. */
+function inWords(text: string): [message: string, hint?: string] {
+  const of = (pattern: RegExp) => pattern.exec(text)?.slice(1) ?? [];
+  const [unknown] = of(/^Unknown variable: (.+)/);
+  if (unknown !== undefined) return [`there is no variable "${unknown}"`, suggestVariable(unknown)];
+  const [key] = of(/^No such key: (.+)/);
+  if (key !== undefined) return [`no such key: ${key}`];
+  const [call] = of(/^found no matching overload for '(.+)'/);
+  if (call !== undefined) {
+    return [
+      `there is no function ${call}`,
+      "see the functions of CEL: size, contains, startsWith, matches, int, …",
+    ];
+  }
+  const [left, operator, right] = of(/^no such overload: (\S+) (\S+) (\S+)/);
+  if (left !== undefined) {
+    const convert =
+      left === "string" && right === "int"
+        ? "put the number in quotes, or convert: string(…)"
+        : "convert one side: string(…), int(…)";
+    return [`"${operator}" does not work between ${left} and ${right}`, convert];
+  }
+  if (/^Unexpected token: EOF|got EOF$/.test(text)) {
+    const [wanted = ""] = of(/^Expected (\w+)/);
+    const sign = { RPAREN: ")", RBRACKET: "]", RBRACE: "}", COLON: ":" }[wanted];
+    return ["the expression ends too early", sign === undefined ? undefined : `"${sign}" is missing`];
+  }
+  if (text === "Unexpected character: =") return ['"=" is not an operator', 'compare with "=="'];
+  const [single] = of(/^Unexpected character: '?(.+?)'?$/);
+  if (single !== undefined)
+    return [`"${single}" cannot stand here`, "an operator is missing before it, or a quote"];
+  if (text === "Unterminated string")
+    return ["the text in quotes is never closed", "end it with the same quote"];
+  const [operand] = of(/^Logical operator requires bool operands, got '(.+)'/);
+  if (operand !== undefined)
+    return [
+      `"&&" and "||" need true or false on both sides, found ${operand}`,
+      'write a comparison: … == "value"',
+    ];
+  return [text];
+}
+
+function suggestVariable(unknown: string): string {
+  const names = Object.keys(variables);
+  const meant = nearest(unknown, names);
+  return meant === undefined
+    ? `there are: ${names.join(", ")}; a text needs quotes: "${unknown}"`
+    : `did you mean "${meant}"?`;
 }
 
 /** Every `inputs.x`, `steps.x`, `env.x` (also `steps["x"]`) of the syntax tree. */

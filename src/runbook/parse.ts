@@ -1,12 +1,12 @@
 import { z } from "zod";
 import { type Diagnostic, DiagnosticsError } from "../core/diagnostic.ts";
-import { suggestion } from "../core/suggestion.ts";
+import { nearest, suggestion } from "../core/suggestion.ts";
 import { type Path, schemaDiagnostics, YamlSource } from "../core/yaml-source.ts";
 import type { Operation } from "../run/operation.ts";
-import { ExpressionError, type Reference } from "./expression.ts";
 import type { Runbook, Stage, Step } from "./runbook.ts";
-import { groupSchema, type InputSettings, runbookSchema, stepSchema } from "./schema.ts";
-import { expressions, parseCondition, parseTemplate, texts } from "./template.ts";
+import { groupSchema, type InputSettings, inputSchema, runbookSchema, stepSchema } from "./schema.ts";
+import { expressionMistakes, type Surroundings } from "./step-expressions.ts";
+import { texts } from "./template.ts";
 
 /** Looks up an operation by name; undefined where there is none. */
 export interface OperationCatalog {
@@ -19,15 +19,15 @@ const code = "E_RUNBOOK";
 /** Reads a runbook's text. Throws a DiagnosticsError with every mistake in it, not only the first. */
 export async function parseRunbook(file: string, text: string, catalog: OperationCatalog): Promise<Runbook> {
   const source = new YamlSource(file, text, code);
+  refuseOtherShapes(source);
   const result = runbookSchema.safeParse(source.value, { reportInput: true });
   const reader = new Reader(source, catalog);
-  if (!result.success) reader.problems.push(...schemaDiagnostics(source, runbookSchema, result.error));
-  // The steps are read even where the head has mistakes, so that all of them show at once.
-  const raw = (source.value ?? {}) as { steps?: unknown; inputs?: unknown };
-  const inputs = result.success ? result.data.inputs : {};
-  if (result.success) reader.checkInputs(inputs);
-  const declared = Object.keys(typeof raw.inputs === "object" && raw.inputs !== null ? raw.inputs : {});
-  const stages = Array.isArray(raw.steps) ? await reader.stages(raw.steps, declared) : [];
+  if (!result.success) reader.check(runbookSchema, result.error, []);
+  // Inputs and steps are read even where the head has mistakes, so that all of them show at once.
+  const raw = source.value as { steps?: unknown; inputs?: unknown };
+  const inputs = isMapping(raw.inputs) ? raw.inputs : {};
+  reader.checkInputs(inputs);
+  const stages = Array.isArray(raw.steps) ? await reader.stages(raw.steps, Object.keys(inputs)) : [];
   if (reader.problems.length > 0 || !result.success) throw new DiagnosticsError(code, reader.problems);
   const { name, description, locks } = result.data;
   return {
@@ -36,11 +36,23 @@ export async function parseRunbook(file: string, text: string, catalog: Operatio
     kind: "runbook",
     text,
     file,
-    inputs,
+    inputs: result.data.inputs,
     locks,
     onFailure: result.data["on-failure"],
     stages,
   };
+}
+
+/** What is no runbook at all gets one answer, not one for each missing key. */
+function refuseOtherShapes(source: YamlSource): void {
+  const { value } = source;
+  if (isMapping(value)) return;
+  const hint = Array.isArray(value)
+    ? 'put the list under "steps:", and "name: …" above it'
+    : 'begin with "name: …" and "steps:"';
+  const message =
+    value === null ? "there is nothing in this file" : "a runbook is a mapping with a name and steps";
+  throw new DiagnosticsError(code, [source.at(source.position([]), message, hint)]);
 }
 
 class Reader {
@@ -48,7 +60,6 @@ class Reader {
   private readonly source: YamlSource;
   private readonly catalog: OperationCatalog;
   private declaredInputs: readonly string[] = [];
-  /** Ids of all steps, to tell "comes later" from "does not exist". */
   private all: string[] = [];
   private readonly seen = new Map<string, number>();
 
@@ -57,20 +68,37 @@ class Reader {
     this.catalog = catalog;
   }
 
-  checkInputs(inputs: Readonly<Record<string, InputSettings>>): void {
-    for (const [name, input] of Object.entries(inputs)) {
-      const { default: value, type, options } = input;
-      if (value === undefined) continue;
-      const path = ["inputs", name, "default"];
-      if (typeof value !== type)
-        this.problem(path, `the default ${JSON.stringify(value)} is not a ${type}`, hintForType(type));
-      else if (options !== undefined && !options.includes(value as string | number)) {
-        this.problem(
-          path,
-          `the default ${JSON.stringify(value)} is not one of the options`,
-          `one of: ${options.join(", ")}`,
-        );
-      }
+  /** Mistakes of the value at a path; one place gets one answer. */
+  check(schema: z.ZodType, error: z.ZodError, path: Path): void {
+    const places = new Set(this.problems.map(place));
+    const found = schemaDiagnostics(this.source, schema, error, path);
+    this.problems.push(...found.filter((each) => !places.has(place(each))));
+  }
+
+  checkInputs(inputs: Readonly<Record<string, unknown>>): void {
+    for (const { path } of texts(inputs).filter(({ text }) => text.includes("${{"))) {
+      this.problem(["inputs", ...path], "an input cannot hold an expression", "write the value itself");
+    }
+    for (const [name, raw] of Object.entries(inputs)) {
+      const result = inputSchema.safeParse(raw);
+      if (result.success) this.checkValues(name, result.data);
+    }
+  }
+
+  private checkValues(name: string, { default: value, type, options = [] }: InputSettings): void {
+    const path: Path = ["inputs", name];
+    for (const [index, option] of options.entries()) {
+      if (typeof option === type) continue;
+      const message = `the option ${JSON.stringify(option)} is not a ${type}`;
+      this.problem([...path, "options", index], message, hintForType(type, option));
+    }
+    if (value === undefined) return;
+    if (typeof value !== type) {
+      const message = `the default ${JSON.stringify(value)} is not a ${type}`;
+      this.problem([...path, "default"], message, hintForType(type, value));
+    } else if (options.length > 0 && !options.includes(value as string | number)) {
+      const message = `the default ${JSON.stringify(value)} is not one of the options`;
+      this.problem([...path, "default"], message, suggestion(String(value), options.map(String)));
     }
   }
 
@@ -83,41 +111,47 @@ class Reader {
       const path: Path = ["steps", index];
       const stage = isGroup(item)
         ? await this.group(item, path, ended)
-        : [await this.step(item, path, ended)];
+        : [await this.step(item, path, ended, [])];
       stages.push(stage.filter((each) => each !== undefined));
       for (const each of itemsOf(item)) ended.add(idOf(each));
     }
     return stages;
   }
 
-  private async group(
-    item: { parallel: unknown },
-    path: Path,
-    before: ReadonlySet<string>,
-  ): Promise<(Step | undefined)[]> {
+  private async group(item: object, path: Path, before: ReadonlySet<string>): Promise<(Step | undefined)[]> {
     const result = groupSchema.safeParse(item, { reportInput: true });
-    if (!result.success)
-      this.problems.push(...schemaDiagnostics(this.source, groupSchema, result.error, path));
+    if (!result.success) this.check(groupSchema, result.error, path);
+    if (!("parallel" in item)) return [];
     const stage: (Step | undefined)[] = [];
+    const beside = itemsOf(item).map(idOf);
     for (const [index, each] of itemsOf(item).entries()) {
       const stepPath = [...path, "parallel", index];
       if (isGroup(each))
-        this.problem(stepPath, "a parallel group cannot hold another one", "list its steps here");
-      else stage.push(await this.step(each, stepPath, before));
+        this.problem(stepPath, "a parallel group cannot hold another one", "list its steps in the outer one");
+      else stage.push(await this.step(each, stepPath, before, beside));
     }
     return stage;
   }
 
-  /** @param before ids of the steps that are certain to have ended when this one begins */
-  private async step(item: unknown, path: Path, before: ReadonlySet<string>): Promise<Step | undefined> {
-    const result = stepSchema.safeParse(item, { reportInput: true });
-    if (!result.success)
-      this.problems.push(...schemaDiagnostics(this.source, stepSchema, result.error, path));
-    const raw = (typeof item === "object" && item !== null ? item : {}) as Record<string, unknown>;
+  private async step(
+    item: unknown,
+    path: Path,
+    before: ReadonlySet<string>,
+    beside: readonly string[],
+  ): Promise<Step | undefined> {
+    const raw = isMapping(item) ? item : {};
     this.checkId(raw.id, path);
-    this.checkExpressions(raw, path, before);
+    this.checkExpressions(raw, path, {
+      id: idOf(item),
+      before,
+      beside,
+      inputs: this.declaredInputs,
+      all: this.all,
+    });
+    const result = stepSchema.safeParse(item, { reportInput: true });
+    if (!result.success) this.check(stepSchema, result.error, path);
     const operation = typeof raw.uses === "string" ? await this.operation(raw.uses, path) : undefined;
-    if (operation !== undefined) this.checkInput(operation, raw.with ?? {}, [...path, "with"]);
+    if (operation !== undefined) this.checkInput(operation, raw.with, path);
     return result.success && operation !== undefined ? { ...result.data, operation } : undefined;
   }
 
@@ -136,20 +170,28 @@ class Reader {
 
   private async operation(uses: string, path: Path): Promise<Operation | undefined> {
     const operation = await this.catalog.find(uses);
-    if (operation === undefined) {
-      this.problem(
-        [...path, "uses"],
-        `there is no operation "${uses}"`,
-        suggestion(uses, await this.catalog.names()),
-      );
+    if (operation === undefined && !uses.includes("${{")) {
+      const names = await this.catalog.names();
+      this.problem([...path, "uses"], `there is no operation "${uses}"`, suggestion(uses, names));
     }
     return operation;
   }
 
   /** Values behind an expression are only known when it runs; everything else is checked now. */
   private checkInput(operation: Operation, input: unknown, path: Path): void {
-    const result = operation.input.safeParse(input, { reportInput: true });
+    if (input !== undefined && !isMapping(input)) return;
+    const result = operation.input.safeParse(input ?? {}, { reportInput: true });
     if (result.success) return;
+    if (input === undefined) {
+      const keys = result.error.issues.map((issue) => String(issue.path[0]));
+      const hint = `add "with: { ${keys.map((key) => `${key}: …`).join(", ")} }"`;
+      this.problem(
+        [...path, "uses"],
+        `${operation.name} needs ${keys.map((key) => `"${key}"`).join(" and ")}`,
+        hint,
+      );
+      return;
+    }
     const dynamic = texts(input).filter(({ text }) => text.includes("${{"));
     const known = result.error.issues.filter(
       (issue) =>
@@ -157,88 +199,54 @@ class Reader {
           each.path.every((key, index) => index >= issue.path.length || issue.path[index] === key),
         ) || issue.code === "unrecognized_keys",
     );
-    this.problems.push(...schemaDiagnostics(this.source, operation.input, new z.ZodError(known), path));
+    this.check(operation.input, new z.ZodError(known), [...path, "with"]);
   }
 
-  private checkExpressions(step: Record<string, unknown>, path: Path, before: ReadonlySet<string>): void {
-    for (const { path: inner, text } of texts(step)) {
-      const condition = inner.length === 1 && inner[0] === "if";
-      if (!condition && !text.includes("${{")) continue;
+  private checkExpressions(step: Record<string, unknown>, path: Path, surroundings: Surroundings): void {
+    for (const { path: inner, offset, message, hint } of expressionMistakes(step, surroundings)) {
       const where = [...path, ...inner];
-      if (!condition && inner[0] !== "with" && inner[0] !== "name") {
-        this.problem(
-          where,
-          `"${inner.join(".")}" cannot hold an expression`,
-          'expressions are for "with", "if" and "name"',
-        );
-        continue;
-      }
-      try {
-        const template = condition ? parseCondition(text) : parseTemplate(text);
-        for (const { expression, offset } of expressions(template)) {
-          for (const reference of expression.references)
-            this.checkReference(reference, where, text, offset, before);
-        }
-      } catch (error) {
-        if (!(error instanceof ExpressionError)) throw error;
-        this.problemInText(where, text, error.offset, error.message);
-      }
-    }
-  }
-
-  private checkReference(
-    reference: Reference,
-    path: Path,
-    text: string,
-    offset: number,
-    before: ReadonlySet<string>,
-  ): void {
-    const { variable, key } = reference;
-    const at = offset + reference.offset;
-    if (variable === "inputs" && !this.declaredInputs.includes(key)) {
-      this.problemInText(path, text, at, `there is no input "${key}"`, suggestion(key, this.declaredInputs));
-    }
-    if (variable === "steps" && !before.has(key)) {
-      if (this.all.includes(key))
-        this.problemInText(
-          path,
-          text,
-          at,
-          `step "${key}" has not ended when this one begins`,
-          "use the output of an earlier step",
-        );
-      else this.problemInText(path, text, at, `there is no step "${key}"`, suggestion(key, before));
+      const position =
+        offset === undefined ? this.source.position(where) : this.source.positionInText(where, offset);
+      this.problems.push(this.source.at(position, message, hint));
     }
   }
 
   private problem(path: Path, message: string, hint?: string): void {
     this.problems.push(this.source.at(this.source.position(path), message, hint));
   }
-
-  /** A place inside a text; exact where the text stands on one line as it is written. */
-  private problemInText(path: Path, text: string, offset: number, message: string, hint?: string): void {
-    const start = this.source.position(path);
-    const line = this.source.text.split(/\r?\n/)[start.line - 1] ?? "";
-    const found = line.indexOf(text, start.column - 1);
-    const column = found === -1 ? start.column : found + 1 + offset;
-    this.problems.push(this.source.at({ line: start.line, column }, message, hint));
-  }
 }
 
-function isGroup(item: unknown): item is { parallel: unknown } {
-  return typeof item === "object" && item !== null && "parallel" in item;
+function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Also where the word is misspelt: the answer is then about that word, not about the keys of a step. */
+function isGroup(item: unknown): item is object {
+  if (!isMapping(item)) return false;
+  const words = ["parallel", ...Object.keys(stepSchema.shape)];
+  return (
+    "parallel" in item ||
+    (!("uses" in item) && Object.keys(item).some((key) => nearest(key, words) === "parallel"))
+  );
 }
 
 /** The steps of a stage: those of a group, or the one that it is. */
 function itemsOf(item: unknown): unknown[] {
   if (!isGroup(item)) return [item];
-  return Array.isArray(item.parallel) ? item.parallel : [];
+  const found = "parallel" in item ? item.parallel : Object.values(item).find(Array.isArray);
+  return Array.isArray(found) ? found : [];
 }
 
 function idOf(item: unknown): string {
-  return typeof item === "object" && item !== null && "id" in item ? String(item.id) : "";
+  return isMapping(item) && "id" in item ? String(item.id) : "";
 }
 
-function hintForType(type: string): string {
-  return type === "string" ? "put it in quotes" : `write a ${type} without quotes`;
+function place({ position }: Diagnostic): string {
+  return `${position.line}:${position.column}`;
+}
+
+function hintForType(type: string, value: string | number | boolean): string {
+  if (type === "string") return `put it in quotes: "${value}"`;
+  if (type === "boolean") return "write true or false, without quotes";
+  return Number.isNaN(Number(value)) ? "write a number" : `write it without quotes: ${value}`;
 }

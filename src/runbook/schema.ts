@@ -15,7 +15,7 @@ export const retrySchema = z.strictObject({
     .describe("How often in all"),
   backoff: duration("Pause before the second attempt; doubles each time").prefault("1s"),
   on: z
-    .array(z.string().regex(/^[a-zA-Z_]+$/, "must be an error code: lock_timeout, connection_lost"))
+    .array(z.string().regex(/^[a-zA-Z_]+$/, "must be an error code, letters and _ only: lock_timeout"))
     .optional()
     .describe("Only these error codes; without it every error that trying again can mend"),
 });

@@ -18,11 +18,16 @@ export function parseTemplate(text: string): Template {
     const open = text.indexOf("${{", at);
     if (open === -1) break;
     const close = text.indexOf("}}", open + 3);
-    if (close === -1) throw new ExpressionError('the expression is never closed; end it with "}}"', open);
+    if (close === -1) throw new ExpressionError("the expression is never closed", open, 'end it with "}}"');
     if (open > at) pieces.push(text.slice(at, open));
     const inner = text.slice(open + 3, close);
     const offset = open + 3 + (inner.length - inner.trimStart().length);
-    if (inner.trim() === "") throw new ExpressionError("the expression is empty", open);
+    if (inner.trim() === "")
+      throw new ExpressionError(
+        "the expression is empty",
+        open,
+        `write what it stands for: \${{ inputs.name }}`,
+      );
     pieces.push({ expression: compileAt(inner.trim(), offset), offset });
     at = close + 2;
   }
@@ -33,9 +38,15 @@ export function parseTemplate(text: string): Template {
 /** An `if:` may leave its brackets out, as in GitHub's workflows. */
 export function parseCondition(text: string): Template {
   if (text.includes("${{")) return parseTemplate(text);
-  return {
-    pieces: [{ expression: compileAt(text.trim(), text.length - text.trimStart().length), offset: 0 }],
-  };
+  const offset = text.length - text.trimStart().length;
+  if (text.trim() === "") {
+    throw new ExpressionError(
+      "the condition is empty",
+      0,
+      'leave "if" out, or write a comparison: inputs.name == "x"',
+    );
+  }
+  return { pieces: [{ expression: compileAt(text.trim(), offset), offset }] };
 }
 
 export function expressions(
@@ -92,7 +103,8 @@ function compileAt(source: string, offset: number): Expression {
   try {
     return compile(source);
   } catch (error) {
-    if (error instanceof ExpressionError) throw new ExpressionError(error.message, offset + error.offset);
+    if (error instanceof ExpressionError)
+      throw new ExpressionError(error.message, offset + error.offset, error.hint);
     throw error;
   }
 }
