@@ -32,6 +32,7 @@ const neededNode = 24;
 const systemPackages = [
   { package: "postgresql", programs: ["initdb"], brew: "postgresql" },
   { package: "haproxy", programs: ["haproxy"], brew: "haproxy" },
+  { package: "pgbouncer", programs: ["pgbouncer"], brew: "pgbouncer" },
   { package: "age", programs: ["age"], brew: "age" },
   { package: "zstd", programs: ["zstd"], brew: "zstd" },
 ];
