@@ -4,7 +4,12 @@ import autocannon from "autocannon";
 
 /** Enough that 10% of it gives a canary a verdict in a few seconds, little enough for a laptop. */
 export const requestsPerSecond = 300;
-const connections = 8;
+
+/**
+ * autocannon sends what it may send in a second at the second's beginning and then pauses. Several of them, begun one
+ * after the other, give traffic without such pauses.
+ */
+const generators = 10;
 
 /** Steady requests to one URL until it is stopped, counted where the users are: in front of the balancer. */
 export class Load {
@@ -12,15 +17,11 @@ export class Load {
   constructor(url) {
     this.requests = 0;
     this.failed = 0;
-    this.instance = autocannon(
-      { url, connections, overallRate: requestsPerSecond, duration: 600 },
-      (error) => {
-        if (error) throw error;
-      },
-    );
-    this.instance.on("response", (_client, statusCode) => this.count(statusCode === 200));
-    // No answer at all: a refused or broken connection, a timeout.
-    this.instance.on("reqError", () => this.count(false));
+    this.stopped = false;
+    /** @type {autocannon.Instance[]} */
+    this.running = [];
+    for (let index = 0; index < generators; index += 1)
+      setTimeout(() => this.begin(url), (1000 / generators) * index);
   }
 
   /** Answered requests so far; a failed one got no answer, or another one than 200. @returns {Counts} */
@@ -29,7 +30,21 @@ export class Load {
   }
 
   stop() {
-    this.instance.stop();
+    this.stopped = true;
+    for (const each of this.running) each.stop();
+  }
+
+  /** @param {string} url */
+  begin(url) {
+    if (this.stopped) return;
+    const overallRate = requestsPerSecond / generators;
+    const instance = autocannon({ url, connections: 1, overallRate, duration: 600 }, (error) => {
+      if (error) throw error;
+    });
+    instance.on("response", (_client, statusCode) => this.count(statusCode === 200));
+    // No answer at all: a refused or broken connection, a timeout.
+    instance.on("reqError", () => this.count(false));
+    this.running.push(instance);
   }
 
   /** @param {boolean} succeeded */

@@ -133,19 +133,14 @@ async function listenerFor(
   if (options.events === true) return eventListener(terminal);
   if (!terminal.interactive || options.json === true) return lineListener(terminal);
   const { TreeListener } = await import("./render/tree-listener.ts");
-  const open = (id: string) => state?.steps.get(id)?.status !== "done";
   const stages = runbook.stages.map((stage) =>
-    stage
-      .filter((step) => open(step.id))
-      .map((step) => ({
-        id: step.id,
-        title: step.name ?? `${step.id} ${terminal.noteColor.dim(step.uses)}`,
-      })),
+    stage.map((step) => ({
+      id: step.id,
+      title: step.name ?? `${step.id} ${terminal.noteColor.dim(step.uses)}`,
+      inRollback: step.operation.effect !== "read",
+    })),
   );
-  return new TreeListener(
-    stages.filter((stage) => stage.length > 0),
-    state,
-  );
+  return new TreeListener(stages, state);
 }
 
 /** A run that crashed on the same targets is worth knowing of before another one begins. */

@@ -11,12 +11,14 @@ import { renderProgress } from "./progress.ts";
 export interface TreeStep {
   readonly id: string;
   readonly title: string;
+  /** Whether it is one of the rows of a roll-back. */
+  readonly inRollback: boolean;
 }
 
 /** A live tree on standard error: one line for each step, and a second tree for a roll-back. */
 export class TreeListener implements RunListener {
   private readonly stages: readonly (readonly TreeStep[])[];
-  private readonly titles: ReadonlyMap<string, string>;
+  private readonly all: readonly TreeStep[];
   /** Steps whose effect may have begun, in order. */
   private readonly applied: string[];
   private forwards: Map<string, Row> | undefined;
@@ -24,12 +26,13 @@ export class TreeListener implements RunListener {
   private readonly drawn: Promise<unknown>[] = [];
 
   /**
-   * @param stages the steps still to run, in order; those in one stage run at the same time
-   * @param state the run so far, where it is resumed
+   * @param stages all steps, in order; those in one stage run at the same time
+   * @param state the run so far, where it is resumed or taken back
    */
   constructor(stages: readonly (readonly TreeStep[])[], state?: RunState) {
-    this.stages = stages;
-    this.titles = new Map(stages.flat().map((step) => [step.id, step.title]));
+    const open = (step: TreeStep) => state?.steps.get(step.id)?.status !== "done";
+    this.stages = stages.map((stage) => stage.filter(open)).filter((stage) => stage.length > 0);
+    this.all = stages.flat();
     this.applied = [...(state?.steps.values() ?? [])]
       .filter((step) => step.applied && step.undo?.status !== "ended")
       .map((step) => step.id);
@@ -104,7 +107,8 @@ export class TreeListener implements RunListener {
     const rows = new Map<string, Row>();
     this.backwards = rows;
     const steps = this.applied
-      .map((id) => ({ id, title: `Take back: ${this.titles.get(id) ?? id}` }))
+      .flatMap((id) => this.all.filter((step) => step.id === id && step.inRollback))
+      .map((step) => ({ ...step, title: `Take back: ${step.title}` }))
       .reverse();
     this.draw(steps.map((step) => this.task(rows, step)));
   }
