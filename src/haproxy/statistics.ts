@@ -4,15 +4,23 @@ import { type RuntimeCommandOptions, runtimeCommand } from "./runtime-socket.ts"
 /** One line of `show stat`: column name → text, empty where the column does not apply. */
 export type StatisticsRow = Readonly<Record<string, string>>;
 
-/** The server lines of one backend. Throws `E_HAPROXY_BACKEND` where HAProxy has no such backend. */
+/**
+ * The server lines of one backend, each with one column more: `process`, the process id of the worker that counted
+ * them (HAProxy's own column `pid` is not that). It changes with every restart and reload. Throws `E_HAPROXY_BACKEND` where HAProxy has no such backend.
+ */
 export async function serverStatistics(
   socket: string,
   backend: string,
   options: RuntimeCommandOptions = {},
 ): Promise<StatisticsRow[]> {
   // Asked for by name, a frontend of the same name would be meant; 6 = backends and their servers.
-  const all = parseStatistics(await runtimeCommand(socket, "show stat -1 6 -1", options));
-  const rows = all.filter((row) => row.pxname === backend);
+  // Both in one exchange, so that both come from the same process.
+  const answer = await runtimeCommand(socket, "show info; show stat -1 6 -1", options);
+  const process = /^Pid: (\d+)$/m.exec(answer)?.[1] ?? "";
+  const all = parseStatistics(answer.slice(Math.max(0, answer.indexOf("# pxname,"))));
+  const rows: StatisticsRow[] = all
+    .filter((row) => row.pxname === backend)
+    .map((row) => ({ ...row, process }));
   if (rows.length === 0) {
     throw new OpsError("E_HAPROXY_BACKEND", `HAProxy at ${socket} has no backend "${backend}"`, {
       hint: 'correct the route\'s "backend" in .opsrc to the name of a "backend" section of haproxy.cfg',

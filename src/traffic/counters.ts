@@ -1,8 +1,13 @@
 import type { Counters, Reading, VersionReading } from "./traffic-driver.ts";
 
-/** Counters of the balancer never fall while it lives: a lower number means that it was restarted or reloaded. */
-export function wasReset(earlier: Counters, later: Counters): boolean {
-  return keys.some((key) => later[key] < earlier[key]);
+type Counted = Pick<VersionReading, "process" | "counters">;
+
+/**
+ * Whether the balancer was restarted or reloaded in between: another process answers, or (a restarted container has
+ * the same process ids) a counter fell, which none does while it lives.
+ */
+export function wasReset(earlier: Counted, later: Counted): boolean {
+  return earlier.process !== later.process || keys.some((key) => later.counters[key] < earlier.counters[key]);
 }
 
 const keys = [
@@ -64,23 +69,21 @@ export function readingOf(reading: Reading, version: string): VersionReading {
 
 /** Adds up what happens between looks, also across a restart of the balancer, which sets its counters to zero. */
 export class CountingWindow {
-  private readonly versions = new Map<string, { last: Counters; counted: Counters }>();
+  private readonly versions = new Map<string, { last: Counted; counted: Counters }>();
   /** How often the balancer was restarted or reloaded since the window began. */
   restarts = 0;
 
   constructor(start: Reading) {
-    for (const { version, counters } of start) {
-      this.versions.set(version, { last: counters, counted: noCounts });
-    }
+    for (const each of start) this.versions.set(each.version, { last: each, counted: noCounts });
   }
 
   add(reading: Reading): void {
-    const reset = reading.some(({ version, counters }) => wasReset(this.entry(version).last, counters));
+    const reset = reading.some((each) => wasReset(this.entry(each.version).last, each));
     if (reset) this.restarts += 1;
-    for (const { version, counters } of reading) {
-      const { last, counted } = this.entry(version);
-      const grown = difference(counters, reset ? noCounts : last);
-      this.versions.set(version, { last: counters, counted: sum(counted, grown) });
+    for (const each of reading) {
+      const { last, counted } = this.entry(each.version);
+      const grown = difference(each.counters, reset ? noCounts : last.counters);
+      this.versions.set(each.version, { last: each, counted: sum(counted, grown) });
     }
   }
 
@@ -94,7 +97,9 @@ export class CountingWindow {
     return [...this.versions.values()].reduce((total, { counted }) => total + counted.requests, 0);
   }
 
-  private entry(version: string): { last: Counters; counted: Counters } {
-    return this.versions.get(version) ?? { last: noCounts, counted: noCounts };
+  private entry(version: string): { last: Counted; counted: Counters } {
+    const found = this.versions.get(version);
+    if (found === undefined) throw new Error(`the window has no version ${version}`);
+    return found;
   }
 }

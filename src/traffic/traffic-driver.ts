@@ -31,6 +31,8 @@ export type VersionReading = {
   /** As the balancer calls it: `UP`, `UP 1/2`, `DOWN`, `MAINT`. */
   status: string;
   counters: Counters;
+  /** Which process of the balancer counted: another one after a restart or a reload. */
+  process: string;
   /** The balancer's own mean time to answer, in milliseconds; undefined before the first answer. */
   meanResponse?: number;
 };

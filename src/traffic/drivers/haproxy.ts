@@ -78,6 +78,7 @@ export function haproxyDriver(route: RouteTarget): TrafficDriver {
         weight: Number(row.uweight),
         health: healthOf(status),
         status,
+        process: row.process ?? "",
         counters: {
           requests: Number(row.stot),
           answered,

@@ -4,11 +4,11 @@ import { badRequests, CountingWindow, noCounts, settledRequests } from "../../..
 import type { Counters, Reading } from "../../../src/traffic/traffic-driver.ts";
 
 const counts = (some: Partial<Counters>): Counters => ({ ...noCounts, ...some });
-const reading = (green: Partial<Counters>, blue: Partial<Counters> = {}): Reading =>
+const reading = (green: Partial<Counters>, blue: Partial<Counters> = {}, process = "7"): Reading =>
   [
     { version: "blue", counters: counts(blue) },
     { version: "green", counters: counts(green) },
-  ].map((each) => ({ ...each, server: each.version, weight: 1, health: "up", status: "UP" }));
+  ].map((each) => ({ ...each, server: each.version, weight: 1, health: "up", status: "UP", process }));
 
 describe("bad requests", () => {
   test("include those that the balancer hid by sending them elsewhere", () => {
@@ -68,6 +68,15 @@ describe("a counting window", () => {
     expect(window.restarts).toBe(1);
     expect(window.counts("green").requests).toBe(10 + 20);
     expect(window.requests).toBe(10 + 20 + 100 + 80);
+  });
+
+  test("notices a restart by the process, also when the new counters are past the old ones already", () => {
+    const window = new CountingWindow(reading({ requests: 5 }));
+
+    window.add(reading({ requests: 40 }, {}, "8"));
+
+    expect(window.restarts).toBe(1);
+    expect(window.counts("green").requests).toBe(40);
   });
 
   test("never counts backwards, whatever the balancer shows", () => {
