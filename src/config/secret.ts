@@ -82,7 +82,16 @@ export class Secret {
   }
 
   private unusable(why: string, cause?: unknown): UsageError {
-    return new UsageError("E_SECRET", `The secret ${this.shown} cannot be used: ${why}`, { cause });
+    const [, scheme, rest = ""] = referencePattern.exec(this.source) ?? [];
+    const hints: Readonly<Record<string, string>> = {
+      env: `set it: export ${rest}=…`,
+      file: "make the file, or mend the path in the configuration (relative paths begin at its folder)",
+      cmd: `see what it says: /bin/sh -c ${JSON.stringify(rest)}`,
+    };
+    return new UsageError("E_SECRET", `The secret ${this.shown} cannot be used: ${why}`, {
+      cause,
+      hint: hints[scheme ?? ""] ?? "give it a value in the configuration",
+    });
   }
 }
 

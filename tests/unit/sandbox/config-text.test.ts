@@ -7,7 +7,7 @@ import { sandboxLayout } from "../../../src/sandbox/layout.ts";
 const ports = { database: 20001, web: 20002, statistics: 20003, blue: 20004, green: 20005 };
 
 describe("the sandbox's configuration", () => {
-  const text = configText(sandboxLayout("/tmp/box"), ports, "age1qqqq");
+  const text = configText(sandboxLayout("/tmp/box"), ports, `age1${"q".repeat(58)}`);
   const config = configSchema.parse(parse(text));
   const environment = environmentSchema.parse(
     Object.fromEntries(targetKinds.map((kind) => [kind, config[kind as keyof typeof config]])),
