@@ -1,9 +1,9 @@
 /**
  * Lower end of the Wilson score interval for a rate of `hits` in `trials`: with z = 3 the true rate is above it in
- * 999 of 1000 cases. 0 without trials.
+ * 999 of 1000 cases. 0 without hits.
  */
 export function wilsonLowerBound(hits: number, trials: number, z: number): number {
-  if (trials === 0) return 0;
+  if (hits === 0) return 0;
   const rate = hits / trials;
   const square = z * z;
   const spread = z * Math.sqrt((rate * (1 - rate)) / trials + square / (4 * trials * trials));
