@@ -1,11 +1,11 @@
 import { z } from "zod";
+import { belongsTo, readCatalog } from "../archive/catalog.ts";
 import { formatDuration } from "../core/duration.ts";
 import { OpsError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { exceeds, parseThreshold } from "../core/threshold.ts";
 import { type Check, defineCheck } from "../run/check.ts";
 import { openStore } from "../storage/open-store.ts";
-import { belongsTo, readCatalog } from "./catalog.ts";
 
 /** A daily backup, and an hour for it to run in. */
 const defaultLimit = parseThreshold("> 25h");

@@ -1,20 +1,20 @@
 import { z } from "zod";
+import { dumpObject, manifestObject, newBackupId } from "../archive/backup-id.ts";
+import { corrupt, storedBytes } from "../archive/catalog.ts";
+import { decodeManifest, encodeManifest, type Manifest } from "../archive/manifest.ts";
+import { observeSource } from "../archive/source.ts";
 import { formatDuration } from "../core/duration.ts";
 import { duration, name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import { encrypt, newHeader } from "../crypto/age.ts";
 import { connectionEnvironment } from "../postgres/connection.ts";
 import { findProgram, RunningProgram } from "../postgres/programs.ts";
+import { reportBytes } from "../run/byte-progress.ts";
+import { interruptible } from "../run/interruptible.ts";
 import { defineOperation } from "../run/operation.ts";
 import { Measured, type ObjectStore, readObject } from "../storage/object-store.ts";
 import { openStore } from "../storage/open-store.ts";
 import { compress } from "../storage/zstd.ts";
-import { dumpObject, manifestObject, newBackupId } from "./backup-id.ts";
-import { reportBytes } from "./byte-progress.ts";
-import { corrupt, storedBytes } from "./catalog.ts";
-import { interruptible } from "./interruptible.ts";
-import { decodeManifest, encodeManifest, type Manifest } from "./manifest.ts";
-import { observeSource } from "./source.ts";
 
 const output = z.object({
   id: z.string().describe("The backup's id"),

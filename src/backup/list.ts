@@ -1,10 +1,10 @@
 import { z } from "zod";
+import { databaseOfId } from "../archive/backup-id.ts";
+import { type CatalogEntry, readCatalog, storedBytes } from "../archive/catalog.ts";
 import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import { defineOperation } from "../run/operation.ts";
 import { openStore } from "../storage/open-store.ts";
-import { databaseOfId } from "./backup-id.ts";
-import { type CatalogEntry, readCatalog, storedBytes } from "./catalog.ts";
 
 const line = z.object({
   id: z.string(),

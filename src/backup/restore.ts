@@ -1,5 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { z } from "zod";
+import { findBackup } from "../archive/catalog.ts";
+import { identityOf, readDump } from "../archive/dump.ts";
+import { createDatabase } from "../archive/new-database.ts";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { formatDuration } from "../core/duration.ts";
 import { causeText, OpsError } from "../core/errors.ts";
@@ -7,14 +10,11 @@ import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import { connectionEnvironment, withConnection } from "../postgres/connection.ts";
 import { findProgram, RunningProgram } from "../postgres/programs.ts";
+import { reportBytes } from "../run/byte-progress.ts";
+import { interruptible } from "../run/interruptible.ts";
 import { defineOperation } from "../run/operation.ts";
 import { openStore } from "../storage/open-store.ts";
-import { identityOf, readDump } from "./archive.ts";
-import { reportBytes } from "./byte-progress.ts";
-import { findBackup } from "./catalog.ts";
-import { interruptible } from "./interruptible.ts";
 import {
-  createDatabase,
   databaseComment,
   databaseExists,
   dropDatabase,
@@ -123,7 +123,8 @@ export const restore = defineOperation({
       await interruptible(context, async (signal) => {
         await onServer(database, signal, async (client) => {
           await dropDatabase(client, scratch);
-          await createDatabase(client, scratch, manifest.source, `ops: restoring ${mark}`);
+          await createDatabase(client, scratch, manifest.source);
+          await setComment(client, scratch, `ops: restoring ${mark}`);
         });
         const loading = new RunningProgram(program, args, environment, signal);
         try {

@@ -2,7 +2,6 @@ import pg from "pg";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { OpsError, UsageError } from "../core/errors.ts";
 import { withConnection } from "../postgres/connection.ts";
-import type { DatabaseSource } from "./manifest.ts";
 
 /**
  * Works on a connection to the server's `postgres` database, or to the target's own one where there is none: the
@@ -33,33 +32,6 @@ export async function databaseComment(client: pg.Client, name: string): Promise<
 
 export async function dropDatabase(client: pg.Client, name: string): Promise<void> {
   await client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`);
-}
-
-/** An empty database with the encoding and the locale of the one that was dumped. */
-export async function createDatabase(
-  client: pg.Client,
-  name: string,
-  source: DatabaseSource,
-  comment: string,
-): Promise<void> {
-  const { rows } = await client.query<{ number: number }>(
-    "SELECT current_setting('server_version_num')::int AS number",
-  );
-  const options = [
-    "TEMPLATE template0",
-    `ENCODING ${pg.escapeLiteral(source.encoding)}`,
-    `LC_COLLATE ${pg.escapeLiteral(source.collate)}`,
-    `LC_CTYPE ${pg.escapeLiteral(source.ctype)}`,
-  ];
-  if ((rows[0]?.number ?? 0) >= 150_000) {
-    options.push(`LOCALE_PROVIDER ${source.localeProvider}`);
-    if (source.locale !== null && source.localeProvider !== "libc") {
-      const option = source.localeProvider === "icu" ? "ICU_LOCALE" : "BUILTIN_LOCALE";
-      options.push(`${option} ${pg.escapeLiteral(source.locale)}`);
-    }
-  }
-  await client.query(`CREATE DATABASE ${pg.escapeIdentifier(name)} ${options.join(" ")}`);
-  await setComment(client, name, comment);
 }
 
 export async function setComment(client: pg.Client, name: string, comment: string): Promise<void> {

@@ -1,14 +1,14 @@
 import { z } from "zod";
+import { corrupt, findBackup, storedBytes } from "../archive/catalog.ts";
+import { identityOf, readDump } from "../archive/dump.ts";
 import { formatDuration } from "../core/duration.ts";
 import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import { findProgram, RunningProgram } from "../postgres/programs.ts";
+import { reportBytes } from "../run/byte-progress.ts";
+import { interruptible } from "../run/interruptible.ts";
 import { defineOperation } from "../run/operation.ts";
 import { openStore } from "../storage/open-store.ts";
-import { identityOf, readDump } from "./archive.ts";
-import { reportBytes } from "./byte-progress.ts";
-import { corrupt, findBackup, storedBytes } from "./catalog.ts";
-import { interruptible } from "./interruptible.ts";
 
 /**
  * Reads the whole backup once: the checksum of what is stored, the authentication of every encrypted chunk, the
@@ -65,6 +65,7 @@ export const verify = defineOperation({
             manifest.id,
             manifest.objects[0]?.name ?? "",
             "is not an archive that pg_restore reads",
+            error,
           );
         }
         throw error;

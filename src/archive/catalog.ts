@@ -75,8 +75,9 @@ export function storedBytes(manifest: Manifest): number {
   return manifest.objects.reduce((sum, each) => sum + each.bytes, 0);
 }
 
-export function corrupt(id: string, object: string, reason: string): OpsError {
+export function corrupt(id: string, object: string, reason: string, cause?: unknown): OpsError {
   return new OpsError("E_BACKUP_CORRUPT", `Backup ${id} is damaged: ${object} ${reason}`, {
+    cause,
     hint: "do not rely on it: make a new one with: ops backup create; see older ones with: ops backup list",
     details: { id, object },
     retryable: false,

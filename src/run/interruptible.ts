@@ -1,4 +1,4 @@
-import type { OperationContext } from "../run/context.ts";
+import type { OperationContext } from "./context.ts";
 
 /**
  * Work that may be given up at any moment because nothing half done counts: the first Ctrl-C ends it as an

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { databaseOfId, isBackupId, newBackupId } from "../../../src/backup/backup-id.ts";
-import { decodeManifest, encodeManifest, type Manifest } from "../../../src/backup/manifest.ts";
+import { databaseOfId, isBackupId, newBackupId } from "../../../src/archive/backup-id.ts";
+import { decodeManifest, encodeManifest, type Manifest } from "../../../src/archive/manifest.ts";
 
 const manifest: Manifest = {
   format: "ops-backup",

@@ -1,4 +1,4 @@
-import type { Report } from "../run/operation.ts";
+import type { Report } from "./operation.ts";
 
 const interval = 200;
 
