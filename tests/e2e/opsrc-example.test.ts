@@ -1,0 +1,71 @@
+import { describe, expect, it } from "vitest";
+import type { z } from "zod";
+import { allChecks } from "../../src/cli/session.ts";
+import { loadConfig } from "../../src/config/load.ts";
+import {
+  checkSchema,
+  configSchema,
+  databaseSchema,
+  flagSourceSchema,
+  gateSchema,
+  routeSchema,
+  storeSchema,
+} from "../../src/config/schema.ts";
+import { configuredChecks } from "../../src/run/configured-check.ts";
+import { projectRoot } from "../support/ops.ts";
+
+describe(".opsrc.example", () => {
+  const load = () => loadConfig({ file: ".opsrc.example", cwd: projectRoot, variables: {} });
+
+  it("is a valid configuration with three environments, each gate of which can be measured", async () => {
+    const config = await load();
+    const kinds = await allChecks();
+
+    expect(config.environmentNames).toEqual(["dev", "staging", "production"]);
+    for (const name of config.environmentNames) {
+      for (const [gate, settings] of Object.entries(config.settingsOf(name).gates)) {
+        expect(() => configuredChecks(gate, settings, kinds)).not.toThrow();
+      }
+    }
+  });
+
+  it("overrides one key of a shared target in an environment and keeps the others", async () => {
+    const { databases, routes } = (await load()).settingsOf("production");
+
+    expect(databases.main).toMatchObject({ url: "env:PRODUCTION_DATABASE_URL", migrations: "migrations" });
+    expect(routes.web).toMatchObject({ socket: "10.0.0.10:9999", backend: "web" });
+  });
+
+  it("shows every key that there is", async () => {
+    const whole = (await load()).source?.value as Example;
+    const keys = (schema: z.ZodObject) => Object.keys(schema.shape);
+    const used = (...values: (object | undefined)[]) =>
+      new Set(values.flatMap((each) => Object.keys(each ?? {})));
+    const gates = Object.values(whole.gates);
+
+    expect([...used(whole)]).toEqual(expect.arrayContaining(keys(configSchema)));
+    expect([...used(whole.databases.main)]).toEqual(expect.arrayContaining(keys(databaseSchema)));
+    expect([...used(whole.stores.local)]).toEqual(expect.arrayContaining(keys(storeSchema)));
+    expect([...used(whole.routes.web)]).toEqual(expect.arrayContaining(keys(routeSchema)));
+    expect([...used(whole["flag-sources"].default)]).toEqual(expect.arrayContaining(keys(flagSourceSchema)));
+    expect([...used(...gates)]).toEqual(expect.arrayContaining(keys(gateSchema)));
+    expect([...used(...gates.flatMap((each) => each.checks))]).toEqual(
+      expect.arrayContaining(keys(checkSchema)),
+    );
+  });
+
+  it("has a check of every kind", async () => {
+    const whole = (await load()).source?.value as Example;
+    const kinds = Object.values(whole.gates).flatMap((each) => each.checks.map((check) => check.kind));
+
+    expect(kinds).toEqual(expect.arrayContaining([...(await allChecks()).keys()]));
+  });
+});
+
+type Example = {
+  databases: { main: object };
+  stores: { local: object };
+  routes: { web: object };
+  "flag-sources": { default: object };
+  gates: Record<string, { checks: { kind: string }[] }>;
+};
