@@ -6,9 +6,9 @@ import type { Clock } from "../core/clock.ts";
 import { formatDuration } from "../core/duration.ts";
 import { ExitCode, OpsError, UsageError } from "../core/errors.ts";
 import { redactJson } from "../core/redaction.ts";
+import { mayBeAlive, thisProcess } from "../process/live-process.ts";
 import type { JournalEntry, RunEvent, RunRequest } from "./events.ts";
 import { type Journal, type Lease, type LeaseHolder, leaseDuration, runTarget } from "./journal.ts";
-import { mayBeAlive, thisProcess } from "./live-process.ts";
 
 const formatVersion = 1;
 

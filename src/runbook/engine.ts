@@ -1,8 +1,8 @@
 import { ExitCode, errorRecord, InterruptedError, OpsError, UsageError } from "../core/errors.ts";
 import { redactJson } from "../core/redaction.ts";
+import { thisProcess } from "../process/live-process.ts";
 import type { RunRequest } from "../run/events.ts";
 import type { Journal } from "../run/journal.ts";
-import { thisProcess } from "../run/live-process.ts";
 import { newRunId } from "../run/run-id.ts";
 import { type RunState, runState } from "../run/run-state.ts";
 import { Execution, type ExecutionEnvironment, lockName } from "./execution.ts";
