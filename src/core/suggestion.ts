@@ -6,7 +6,8 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
   for (const candidate of candidates) {
     const beginning = word.length >= 3 && candidate.toLowerCase().startsWith(word.toLowerCase());
-    const distance = beginning ? 1 : leven(word.toLowerCase(), candidate.toLowerCase());
+    const letters = leven(word.toLowerCase(), candidate.toLowerCase());
+    const distance = beginning ? Math.min(1, letters) : letters;
     if (distance < bestDistance) {
       best = candidate;
       bestDistance = distance;

@@ -1,0 +1,116 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Journal } from "../../../src/run/journal.ts";
+import { SqliteJournal } from "../../../src/run/sqlite-journal.ts";
+import { HeldClock, journalContract, runRequest } from "../../support/journal-contract.ts";
+
+let folder: string;
+let clock: HeldClock;
+let opened: Journal[];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ops-journal-"));
+  clock = new HeldClock();
+  opened = [];
+});
+
+afterEach(async () => {
+  for (const journal of opened) await journal.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function open(): Promise<Journal> {
+  const journal = SqliteJournal.open(folder, clock);
+  opened.push(journal);
+  return journal;
+}
+
+describe("the journal in SQLite", () => {
+  journalContract(() => ({ clock, open }));
+
+  it("is append-only also for somebody with an SQL shell", async () => {
+    const journal = await open();
+    await journal.create("r1", runRequest());
+    const database = new DatabaseSync(SqliteJournal.file(folder));
+
+    expect(() => database.exec("DELETE FROM event")).toThrow("append-only");
+    expect(() => database.exec("UPDATE event SET data = NULL")).toThrow("append-only");
+    database.close();
+  });
+
+  it("is synchronous and in WAL mode, in a folder for its owner only", async () => {
+    await rm(folder, { recursive: true });
+    await open();
+
+    expect((await stat(folder)).mode & 0o777).toBe(0o700);
+    const database = new DatabaseSync(SqliteJournal.file(folder));
+    expect(database.prepare("PRAGMA journal_mode").get()).toEqual({ journal_mode: "wal" });
+    database.close();
+  });
+
+  it("of a newer version is refused, not damaged", async () => {
+    await (await open()).close();
+    opened = [];
+    const database = new DatabaseSync(SqliteJournal.file(folder));
+    database.exec("PRAGMA user_version = 99");
+    database.close();
+
+    await expect(open()).rejects.toMatchObject({ code: "E_JOURNAL", exitCode: 2, hint: /upgrade ops/ });
+  });
+
+  it("that is no database is named", async () => {
+    const { writeFile } = await import("node:fs/promises");
+    await writeFile(SqliteJournal.file(folder), "this is no database, whatever its name says".repeat(50));
+
+    await expect(open()).rejects.toMatchObject({
+      code: "E_JOURNAL",
+      message: expect.stringContaining(folder),
+    });
+  });
+
+  it("frees the leases of a process that is gone before they expire", async () => {
+    await createInChild("r1", "a");
+    const journal = await open();
+
+    expect(await journal.holder("r1")).toBeUndefined();
+    await expect(journal.reopen("r1", ["a"])).resolves.toMatchObject({ run: "r1" });
+  });
+
+  it("gives a target to one of two processes that ask at once", async () => {
+    await (await open()).close();
+    opened = [];
+
+    const codes = await Promise.all([createInChild("r1", "a", 500), createInChild("r2", "a", 500)]);
+
+    expect(codes.sort()).toEqual([0, 6]);
+  });
+});
+
+/** Another process that creates a run, lives on for a moment and ends without releasing it. */
+async function createInChild(id: string, target: string, linger = 0): Promise<number> {
+  const url = (path: string) => JSON.stringify(new URL(`../../../src/${path}`, import.meta.url).href);
+  const script = `
+    const { SqliteJournal } = await import(${url("run/sqlite-journal.ts")});
+    const { systemClock } = await import(${url("core/clock.ts")});
+    const held = { ...systemClock, now: () => new Date("2026-01-01T00:00:00Z") };
+    try {
+      const journal = SqliteJournal.open(${JSON.stringify(folder)}, held);
+      await journal.create(${JSON.stringify(id)}, ${JSON.stringify(runRequest({ targets: [target] }))});
+      await new Promise((resolve) => setTimeout(resolve, ${linger}));
+      process.exit(0);
+    } catch (error) {
+      process.exit(error.exitCode ?? 99);
+    }`;
+  const child = spawn(process.execPath, ["--input-type=module", "--eval", script], {
+    cwd: fileURLToPath(new URL("../../..", import.meta.url)),
+    stdio: "ignore",
+  });
+  const [code] = await once(child, "exit");
+  return Number(code);
+}
