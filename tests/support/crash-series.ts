@@ -1,11 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { CrashMatrix, type KillPoint } from "../support/crash-matrix.ts";
-import type { DeployState } from "../support/deploy-state.ts";
+import { CrashMatrix, type KillPoint } from "./crash-matrix.ts";
+import type { DeployState } from "./deploy-state.ts";
 
-/** Every entry of deploy.yaml's journal, killed before and after it. Two sandboxes work side by side. */
-describe.concurrent.each([{ when: "after" }, { when: "before" }] as const)(
-  "a deploy killed $when an entry of its journal",
-  ({ when }) => {
+/** Every entry of deploy.yaml's journal, killed before or after it. A file for each, so that both work side by side. */
+export function crashSeries(when: KillPoint["when"]): void {
+  describe(`a deploy killed ${when} an entry of its journal`, () => {
     let matrix: CrashMatrix;
     let undisturbed: DeployState;
     let rolledBack: DeployState;
@@ -47,8 +46,8 @@ describe.concurrent.each([{ when: "after" }, { when: "before" }] as const)(
         expect(state, JSON.stringify(point)).toEqual(expected);
       }
     });
-  },
-);
+  });
+}
 
 /** Before its first entry a run does not exist: there is nothing to resume. */
 function points(entries: number, when: KillPoint["when"]): KillPoint[] {

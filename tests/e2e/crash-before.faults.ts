@@ -1,0 +1,3 @@
+import { crashSeries } from "../support/crash-series.ts";
+
+crashSeries("before");
