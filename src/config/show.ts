@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import { redactJson } from "../core/redaction.ts";
 import type { Path } from "../core/yaml-source.ts";
 import type { Config } from "./load.ts";
@@ -28,7 +29,7 @@ export function settings(
       [...config.base, ...path],
     ]) {
       if (config.source?.has(whole) === true)
-        return `${config.source.file}:${config.source.position(whole).line}`;
+        return `${basename(config.source.file)}:${config.source.position(whole).line}`;
     }
     return config.source === undefined && config.file !== undefined ? config.file : "default";
   };
@@ -49,6 +50,10 @@ export function settings(
 
 function leaves(value: unknown, path: Path): [Path, unknown][] {
   if (value === undefined) return [];
+  // A list of plain values is one value; a list of mappings (a gate's checks) is shown item by item.
+  if (Array.isArray(value) && value.some((each) => typeof each === "object")) {
+    return value.flatMap((each, index) => leaves(each, [...path, index]));
+  }
   if (typeof value === "object" && value !== null && !Array.isArray(value) && !("operator" in value)) {
     return Object.entries(value).flatMap(([key, each]) => leaves(each, [...path, key]));
   }
