@@ -57,7 +57,8 @@ export async function startDetached(
   await using log = await open(layout.log(name), "a", 0o600);
   const child = spawn(file, args, {
     cwd: layout.directory,
-    env: childEnvironment({ ...env, ...markerEnvironment(layout) }),
+    // Debian keeps haproxy where only root's PATH leads.
+    env: childEnvironment({ PATH: `${process.env.PATH}:/usr/sbin`, ...env, ...markerEnvironment(layout) }),
     detached: true,
     stdio: ["ignore", log.fd, log.fd],
   });
