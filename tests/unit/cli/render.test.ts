@@ -1,0 +1,109 @@
+import { Chalk } from "chalk";
+import { describe, expect, it } from "vitest";
+import { renderPlan } from "../../../src/cli/render/plan.ts";
+import { renderProgress } from "../../../src/cli/render/progress.ts";
+import { table } from "../../../src/cli/render/table.ts";
+import type { Plan, PlannedStep } from "../../../src/runbook/plan.ts";
+
+const plain = new Chalk({ level: 0 });
+
+describe("a table", () => {
+  it("aligns its columns by their widest cell and ends no line in spaces", () => {
+    expect(
+      table(
+        ["ID", "STATE"],
+        [
+          ["r1", "done"],
+          ["longer", ""],
+        ],
+      ).split("\n"),
+    ).toEqual(["ID      STATE", "r1      done", "longer"]);
+  });
+
+  it("does not count colours as width", () => {
+    const { red } = new Chalk({ level: 1 });
+
+    const [, first = "", second = ""] = table(
+      ["A", "B"],
+      [
+        [red("x"), "1"],
+        ["yy", "2"],
+      ],
+    ).split("\n");
+
+    expect(first.replace(red("x"), "x").indexOf("1")).toBe(second.indexOf("2"));
+  });
+});
+
+describe("progress", () => {
+  const half = { message: "dumping", done: 50 * 2 ** 20, total: 100 * 2 ** 20, unit: "bytes" } as const;
+
+  it("with a total has a bar, a share, amounts and the time that is left", () => {
+    expect(renderProgress(half, 0, 10_000)).toBe(
+      `dumping ${"█".repeat(12)}${"░".repeat(12)} 50% · 50.0 MiB of 100 MiB · 10s left`,
+    );
+  });
+
+  it.each([
+    [{ message: "waiting" }, "waiting"],
+    [{ message: "copying", done: 7, unit: "rows" as const }, "copying · 7 rows"],
+    [{ message: "copying", done: 7, total: 0 }, "copying · 7"],
+    [
+      { message: "baking", done: 1500, total: 3000, unit: "ms" as const },
+      `baking ${"█".repeat(12)}${"░".repeat(12)} 50%`,
+    ],
+  ])("%j is %s", (progress, shown) => {
+    expect(renderProgress(progress, 0, 1)).toBe(shown);
+  });
+
+  it("past its total stays at 100%, and at its beginning promises nothing", () => {
+    expect(renderProgress({ message: "m", done: 12, total: 10 }, 0, 9000)).toContain("100%");
+    expect(renderProgress(half, 0, 100)).not.toContain("left");
+  });
+});
+
+describe("a plan on paper", () => {
+  const step = (change: Partial<PlannedStep>): PlannedStep => ({
+    id: "a",
+    name: undefined,
+    uses: "value.set",
+    effect: "change",
+    state: "planned",
+    why: undefined,
+    changes: [],
+    undo: "automatic",
+    ...change,
+  });
+  const plan = (...steps: PlannedStep[]): Plan => ({
+    runbook: "deploy",
+    environment: "production",
+    inputs: { version: "2" },
+    steps,
+    targets: ["value:a"],
+    digest: "sha256:abc",
+  });
+  const change = { target: "value:a", action: "update", summary: "set a", from: "1", to: "2" } as const;
+
+  it("names every step, its changes with their values, the locks and the digest", () => {
+    const text = renderPlan(plan(step({ changes: [change] })), plain);
+
+    expect(text).toMatch(/deploy on production {2}version="2"/);
+    expect(text).toMatch(/● a value\.set\n.*value:a set a.*1.*2/);
+    expect(text).toMatch(/1 change, locks value:a/);
+    expect(text).toContain("sha256:abc");
+  });
+
+  it.each([
+    ["what destroys data", step({ effect: "destroy", undo: "no way back" }), /destroys data.*no way back/],
+    [
+      "what is known later",
+      step({ state: "deferred", why: "known when b has run" }),
+      /\? a[\s\S]*known when b has run/,
+    ],
+    ["what is skipped", step({ state: "skipped", why: "not selected" }), /○ a.*skipped, not selected/],
+    ["what a roll-back leaves", step({ undo: "skipped" }), /undo: skip/],
+    ["what has nothing to do", step({}), /nothing to change/],
+  ])("marks %s", (_, planned, expected) => {
+    expect(renderPlan(plan(planned), plain)).toMatch(expected);
+  });
+});
