@@ -78,6 +78,8 @@ export class RunningProgram {
     this.child = spawn(program.path, args, {
       env: childEnvironment(environment),
       stdio: ["pipe", "pipe", "pipe"],
+      // Out of reach of the terminal's Ctrl-C: ops itself decides when it ends.
+      detached: true,
     });
     this.child.stderr?.on("data", (chunk: Buffer) => this.errors.write(chunk));
     // A program that ends before it has read everything: its exit code says whether that was right.

@@ -8,7 +8,7 @@ export interface ProgramOptions {
   /** Added to a small base (PATH, HOME, LANG, TZ, TMPDIR); nothing else of our environment reaches the child. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** Aborting it sends SIGTERM, then SIGKILL after five seconds. */
+  /** Aborting it sends SIGTERM to the program and its children, then SIGKILL after five seconds. */
   readonly signal?: AbortSignal | undefined;
   readonly input?: string | Uint8Array;
   /** Called with every line of standard error and output, redacted. */
@@ -49,9 +49,9 @@ export async function runProgram(
     extendEnv: false,
     reject: false,
     buffer: false,
-    forceKillAfterDelay: 5000,
+    // A process group of its own: the terminal's Ctrl-C is for ops, which ends its work at a safe point.
+    detached: true,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
     ...(options.input === undefined ? { stdin: "ignore" as const } : { input: options.input }),
   });
   const { onLine } = options;
@@ -60,7 +60,8 @@ export async function runProgram(
   const stderr = new OutputTail(keptOutput, pass);
   child.stdout?.on("data", (chunk: Buffer) => stdout.write(chunk));
   child.stderr?.on("data", (chunk: Buffer) => stderr.write(chunk));
-  const result = await child;
+  const release = endGroupWith(child.pid, options.signal);
+  const result = await child.finally(release);
   options.signal?.throwIfAborted();
   const code = result.cause instanceof Error && "code" in result.cause ? result.cause.code : undefined;
   if (code === "ENOENT" && options.cwd !== undefined && !existsSync(options.cwd)) {
@@ -84,4 +85,34 @@ export async function runProgram(
     });
   }
   return { exitCode: result.exitCode, stdout: stdout.finish(), stderr: stderr.finish() };
+}
+
+/** Milliseconds between SIGTERM and SIGKILL. */
+const killDelay = 5000;
+
+/** Ends the whole process group when the signal aborts or this process exits; returns what takes that back. */
+function endGroupWith(pid: number | undefined, signal: AbortSignal | undefined): () => void {
+  if (pid === undefined) return () => undefined;
+  let insist: NodeJS.Timeout | undefined;
+  const end = () => {
+    killGroup(pid, "SIGTERM");
+    insist = setTimeout(() => killGroup(pid, "SIGKILL"), killDelay);
+  };
+  const endAtExit = () => killGroup(pid, "SIGKILL");
+  signal?.addEventListener("abort", end, { once: true });
+  process.once("exit", endAtExit);
+  return () => {
+    clearTimeout(insist);
+    signal?.removeEventListener("abort", end);
+    process.off("exit", endAtExit);
+  };
+}
+
+function killGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    // Gone already.
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
 }
