@@ -50,7 +50,7 @@ it("shows on a terminal what each step said last, and then what is taken back", 
 
 /** What a program writes to a terminal, which `script` is for it. */
 function onTerminal(text: string): Promise<string> {
-  const command = `'${process.execPath}' --input-type=module -e "$PROGRAM"`;
+  const command = `stty cols 90 rows 40; '${process.execPath}' --input-type=module -e "$PROGRAM"`;
   return new Promise((resolve, reject) => {
     const env = { PATH: process.env.PATH, TERM: "xterm", PROGRAM: text };
     execFile("script", ["-qec", command, "/dev/null"], { env }, (error, stdout) =>
