@@ -171,8 +171,8 @@ class Reader {
   private async operation(uses: string, path: Path): Promise<Operation | undefined> {
     const operation = await this.catalog.find(uses);
     if (operation === undefined && !uses.includes("${{")) {
-      const names = await this.catalog.names();
-      this.problem([...path, "uses"], `there is no operation "${uses}"`, suggestion(uses, names));
+      const hint = suggestOperation(uses, await this.catalog.names());
+      this.problem([...path, "uses"], `there is no operation "${uses}"`, hint);
     }
     return operation;
   }
@@ -239,6 +239,14 @@ function itemsOf(item: unknown): unknown[] {
 
 function idOf(item: unknown): string {
   return isMapping(item) && "id" in item ? String(item.id) : "";
+}
+
+/** The list of all operations would be longer than the rest of the answer. */
+function suggestOperation(uses: string, names: readonly string[]): string {
+  const siblings = names.filter((name) => name.split(".")[0] === uses.split(".")[0]);
+  if (nearest(uses, names) !== undefined || siblings.length > 0)
+    return suggestion(uses, siblings.length > 0 ? siblings : names);
+  return "see what there is: ops --help";
 }
 
 function place({ position }: Diagnostic): string {
