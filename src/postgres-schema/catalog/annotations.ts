@@ -4,7 +4,7 @@
  */
 const annotation = (kind: string, table: string, statement: string) => `
   SELECT '${kind}' AS kind, object AS identity, ${statement} AS definition
-    FROM (SELECT x.*, CASE WHEN x.classoid = 'pg_class'::regclass AND x.objsubid > 0 THEN 'column' ELSE o.type END
+    FROM (SELECT x.*, CASE WHEN x.classoid = 'pg_class'::regclass AND x.objsubid > 0 THEN 'column' WHEN o.type = 'table constraint' THEN 'constraint' ELSE o.type END
                       || ' ' || o.identity AS object, o.schema, o.identity
             FROM ${table} AS x, LATERAL pg_identify_object(x.classoid, x.objoid, x.objsubid) AS o
            WHERE x.classoid <> 'pg_largeobject'::regclass
