@@ -34,6 +34,8 @@ export interface Progress {
   readonly done?: number;
   readonly total?: number;
   readonly unit?: "bytes" | "rows" | "requests" | "ms";
+  /** Milliseconds to go, where the work knows better than the time passed and the share tell: after a resume. */
+  readonly leftMs?: number;
 }
 
 export type UndoResult =

@@ -6,17 +6,16 @@ const width = 24;
 
 /** `dumping ████████░░░░ 43% · 12 MiB of 30 MiB · 8s left` */
 export function renderProgress(progress: Progress, startedAt: number, now: number): string {
-  const { message, done, total, unit } = progress;
+  const { message, done, total, unit, leftMs } = progress;
   if (done === undefined) return message;
   if (total === undefined || total <= 0) return `${message} · ${amount(done, unit)}`;
   const share = Math.min(1, done / total);
   const filled = Math.round(share * width);
   const bar = `${"█".repeat(filled)}${"░".repeat(width - filled)}`;
   const elapsed = now - startedAt;
-  const left =
-    share > 0 && share < 1 && elapsed > 500
-      ? ` · ${formatDuration((elapsed / share) * (1 - share))} left`
-      : "";
+  const guessed = share > 0 && elapsed > 500 ? (elapsed / share) * (1 - share) : undefined;
+  const remaining = leftMs ?? guessed;
+  const left = remaining === undefined || share === 1 ? "" : ` · ${formatDuration(remaining)} left`;
   // Time passed of time planned says no more than the share and what is left.
   const amounts = unit === "ms" ? "" : ` · ${amount(done, unit)} of ${amount(total, unit)}`;
   return `${message} ${bar} ${Math.floor(share * 100)}%${amounts}${left}`;
