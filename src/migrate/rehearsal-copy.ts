@@ -1,0 +1,189 @@
+import pg from "pg";
+import { findBackup } from "../archive/catalog.ts";
+import { identityOf, readDump } from "../archive/dump.ts";
+import type { DatabaseSource } from "../archive/manifest.ts";
+import { createDatabase } from "../archive/new-database.ts";
+import { observeSource } from "../archive/source.ts";
+import type { DatabaseTarget } from "../config/environment.ts";
+import { connectionEnvironment, withConnection } from "../postgres/connection.ts";
+import { findProgram, RunningProgram } from "../postgres/programs.ts";
+import { reportBytes } from "../run/byte-progress.ts";
+import type { OperationContext } from "../run/context.ts";
+import type { Report } from "../run/operation.ts";
+import { openStore } from "../storage/open-store.ts";
+import type { Pass } from "./report.ts";
+import { splitStatements } from "./statements.ts";
+import { makeRoles, namedRoles } from "./test/named-roles.ts";
+import { readTableSizes, type TableSize } from "./test/relations.ts";
+
+/** Where a copy of the real database comes from. */
+export type CopySource =
+  | { readonly kind: "backup"; readonly backup: string; readonly store: string | undefined }
+  | { readonly kind: "url"; readonly target: DatabaseTarget };
+
+export interface LoadedCopy {
+  readonly source: NonNullable<Pass["source"]>;
+  /** Sizes of the real tables; empty where only a backup is known. */
+  readonly realSizes: ReadonlyMap<string, TableSize>;
+  readonly notes: readonly string[];
+}
+
+/** What loading works with: the throw-away server, as a target for each of its databases. */
+export interface CopyPlace {
+  readonly server: DatabaseTarget;
+  readonly database: string;
+  readonly signal: AbortSignal;
+}
+
+/** Makes the database and fills it. The dump flows from one program to the other and is on no disk in between. */
+export async function loadCopy(
+  context: OperationContext,
+  wanted: CopySource,
+  owner: DatabaseTarget,
+  place: CopyPlace,
+  report: Report,
+): Promise<LoadedCopy> {
+  const loaded =
+    wanted.kind === "url"
+      ? await fromUrl(context, wanted.target, place, report)
+      : await fromBackup(context, wanted, owner, place, report);
+  // Statements are planned as on the real one; autovacuum is off here.
+  await inCopy(place, (client) => client.query("ANALYZE"));
+  return loaded;
+}
+
+async function fromUrl(
+  context: OperationContext,
+  target: DatabaseTarget,
+  place: CopyPlace,
+  report: Report,
+): Promise<LoadedCopy> {
+  const { signal } = place;
+  const dataFrom = context.clock.now().toISOString();
+  const { serverMajor, ...source } = await observeSource(target, signal);
+  const { roles, realSizes } = await withConnection(target, { signal }, async (client) => {
+    const { rows } = await client.query<{ name: string }>("SELECT rolname AS name FROM pg_roles");
+    return { roles: rows.map((each) => each.name), realSizes: await readTableSizes(client) };
+  });
+  const notes = await prepare(place, source, roles);
+  const program = await findProgram("pg_dump", serverMajor);
+  const args = ["--format=custom", "--compress=0", "--no-password", "--lock-wait-timeout=60000"];
+  const dump = new RunningProgram(program, args, await connectionEnvironment(target), signal);
+  try {
+    await restore(place, program.major, reportBytes(dump.output(), report, "copying the database"));
+  } finally {
+    await dump.stop();
+  }
+  const { serverVersion } = source;
+  return { source: { kind: "url", id: target.url.shown, dataFrom, serverVersion }, realSizes, notes };
+}
+
+async function fromBackup(
+  context: OperationContext,
+  wanted: Extract<CopySource, { kind: "backup" }>,
+  database: DatabaseTarget,
+  place: CopyPlace,
+  report: Report,
+): Promise<LoadedCopy> {
+  const target = context.environment.store(wanted.store);
+  const store = openStore(target);
+  const owner = { environment: context.environment.name, database: database.name };
+  const manifest = await findBackup(store, wanted.backup, () => owner);
+  const identity = await identityOf(target);
+  const major = Number.parseInt(manifest.dumpProgram, 10);
+  const roles = await rolesInDump(place, major, readDump(store, manifest, identity));
+  const notes = await prepare(place, manifest.source, roles);
+  const dump = readDump(store, manifest, identity);
+  await restore(place, major, reportBytes(dump, report, `restoring ${manifest.id}`, manifest.dumpBytes));
+  return {
+    source: {
+      kind: "backup",
+      id: manifest.id,
+      dataFrom: manifest.startedAt,
+      serverVersion: manifest.source.serverVersion,
+    },
+    realSizes: new Map(),
+    notes,
+  };
+}
+
+/** Makes the database and the roles that own something in it. Returns what differs from the real one. */
+async function prepare(
+  { server, database, signal }: CopyPlace,
+  source: DatabaseSource,
+  roles: readonly string[],
+): Promise<string[]> {
+  return withConnection(server, { signal }, async (client) => {
+    await makeRoles(client, roles);
+    try {
+      await createDatabase(client, database, source);
+      return [];
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError)) throw error;
+      await client.query(`CREATE DATABASE ${pg.escapeIdentifier(database)} TEMPLATE template0`);
+      return [`the copy sorts text in another way than the real one: ${error.message}`];
+    }
+  });
+}
+
+/**
+ * Without subscriptions, which would connect to another server, and without tablespaces, which are folders of the
+ * real machine.
+ */
+const restoreOptions = [
+  "--exit-on-error",
+  "--no-password",
+  "--no-subscriptions",
+  "--no-publications",
+  "--no-tablespaces",
+];
+
+async function restore(
+  { server, database, signal }: CopyPlace,
+  atLeast: number,
+  dump: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  const program = await findProgram("pg_restore", atLeast);
+  const environment = await connectionEnvironment(server);
+  const loading = new RunningProgram(
+    program,
+    [...restoreOptions, `--dbname=${database}`],
+    environment,
+    signal,
+  );
+  try {
+    await Promise.all([textOf(loading.output()), loading.feed(dump, signal)]);
+  } finally {
+    await loading.stop();
+  }
+}
+
+/** A dump holds no roles but names them: who owns what and who may do what. Reads the dump once. */
+async function rolesInDump(
+  { signal }: CopyPlace,
+  atLeast: number,
+  dump: AsyncIterable<Uint8Array>,
+): Promise<string[]> {
+  const program = await findProgram("pg_restore", atLeast);
+  const printing = new RunningProgram(program, ["--schema-only", "--file=-"], {}, signal);
+  try {
+    const [sql] = await Promise.all([textOf(printing.output()), printing.feed(dump, signal)]);
+    // psql's own commands, such as \restrict, stand on lines of their own.
+    return namedRoles(await splitStatements(sql.replaceAll(/^\\.*$/gm, ""), { file: "the dump" }));
+  } finally {
+    await printing.stop();
+  }
+}
+
+async function textOf(output: AsyncIterable<Buffer>): Promise<string> {
+  const parts: Buffer[] = [];
+  for await (const part of output) parts.push(part);
+  return Buffer.concat(parts).toString("utf8");
+}
+
+export function inCopy<T>(
+  { server, database, signal }: CopyPlace,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  return withConnection(server, { signal, database }, work);
+}

@@ -1,0 +1,110 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { mayBeAlive, thisProcess } from "../process/live-process.ts";
+import { type Cluster, postmasterPid, startCluster } from "./cluster.ts";
+
+export interface ThrowAwayOptions {
+  /** The folder that throw-away clusters live in, each in a folder of its own; made where it is missing. */
+  readonly parent: string;
+  /** They win over the ones below. */
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Nothing here must survive a power cut, so nothing waits for a disk. Autovacuum and checkpoints would put locks and
+ * WAL of their own between the ones that are measured.
+ */
+const throwAwaySettings = {
+  fsync: "off",
+  synchronous_commit: "off",
+  autovacuum: "off",
+  checkpoint_timeout: "1h",
+  max_wal_size: "4GB",
+  max_locks_per_transaction: "1024",
+  shared_buffers: "128MB",
+};
+
+const ownerSchema = z.object({ host: z.string(), pid: z.number(), pidStartedAt: z.string().nullable() });
+
+/**
+ * Starts a cluster of our own, works on it, and removes it whatever happens. Where this process is killed instead,
+ * the next call with the same parent ends the server it left and removes its folder.
+ */
+export async function withThrowAwayCluster<T>(
+  options: ThrowAwayOptions,
+  work: (cluster: Cluster) => Promise<T>,
+): Promise<T> {
+  await removeAbandonedClusters(options.parent);
+  const folder = await ownedFolder(options.parent);
+  try {
+    const cluster = await startCluster({
+      directory: join(folder, "data"),
+      settings: { ...throwAwaySettings, ...options.settings },
+      signal: options.signal,
+    });
+    return await work(cluster);
+  } finally {
+    await discard(folder);
+  }
+}
+
+/** Ends and removes the clusters whose process is gone. Returns how many there were. */
+export async function removeAbandonedClusters(parent: string): Promise<number> {
+  const names = await readdir(parent).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw error;
+  });
+  let removed = 0;
+  for (const name of names) {
+    const folder = join(parent, name);
+    const owner = await ownerOf(folder);
+    if (owner === undefined || mayBeAlive(owner)) continue;
+    await discard(folder);
+    removed += 1;
+  }
+  return removed;
+}
+
+/** A folder that says whose it is from the moment it has its name. */
+async function ownedFolder(parent: string): Promise<string> {
+  await mkdir(parent, { recursive: true });
+  const name = `cluster-${randomBytes(4).toString("hex")}`;
+  const unfinished = join(parent, `.${name}`);
+  await mkdir(unfinished);
+  await writeFile(join(unfinished, "owner.json"), `${JSON.stringify(thisProcess())}\n`);
+  await rename(unfinished, join(parent, name));
+  return join(parent, name);
+}
+
+/** Undefined for what is no cluster's folder of ours. */
+async function ownerOf(folder: string) {
+  const text = await readFile(join(folder, "owner.json"), "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
+    throw error;
+  });
+  return text === undefined ? undefined : ownerSchema.parse(JSON.parse(text));
+}
+
+/** SIGQUIT is PostgreSQL's immediate shutdown: nothing is written any more. */
+async function discard(folder: string): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  for (;;) {
+    const pid = await postmasterPid(join(folder, "data"));
+    if (pid === undefined) break;
+    signal(pid, performance.now() < deadline ? "SIGQUIT" : "SIGKILL");
+    await new Promise((done) => setTimeout(done, 25));
+  }
+  // Children of the server that still end may write into it.
+  await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
