@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { UsageError } from "../core/errors.ts";
 import { suggestion } from "../core/suggestion.ts";
-import type { EnvironmentSettings, GateSettings, TargetKind } from "./schema.ts";
+import type { DatabaseSettings, EnvironmentSettings, GateSettings, TargetKind } from "./schema.ts";
 import { Secret } from "./secret.ts";
 
 /** A PostgreSQL database. */
@@ -11,6 +11,10 @@ export interface DatabaseTarget {
   readonly password: Secret | undefined;
   /** Absolute path of the folder of migration files. */
   readonly migrations: string;
+  /** Undefined: the form that the files have. */
+  readonly migrationsFormat?: DatabaseSettings["migrations-format"];
+  readonly migrationsPolicy?: DatabaseSettings["migrations-policy"];
+  readonly migrationsPlaceholders?: DatabaseSettings["migrations-placeholders"];
 }
 
 /** Where backups live. */
@@ -76,6 +80,9 @@ export class Environment {
       url: new Secret(settings.url, this.directory),
       password: settings.password === undefined ? undefined : new Secret(settings.password, this.directory),
       migrations: resolve(this.directory, settings.migrations),
+      migrationsFormat: settings["migrations-format"],
+      migrationsPolicy: settings["migrations-policy"],
+      migrationsPlaceholders: settings["migrations-placeholders"],
     };
   }
 

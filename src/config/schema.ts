@@ -17,6 +17,22 @@ export const databaseSchema = z.strictObject({
   ),
   password: secret("Password, where the URL has none").optional(),
   migrations: z.string().default("migrations").describe("Folder of the migration files"),
+  "migrations-format": z
+    .enum(["ops", "dbmate", "golang-migrate", "goose", "diesel", "flyway", "node-pg-migrate", "sqitch"])
+    .optional()
+    .describe("The tool whose form the files have; default: as they look"),
+  "migrations-policy": z
+    .strictObject({
+      "out-of-order": z.enum(["error", "allow", "warn", "ignore"]).optional(),
+      missing: z.enum(["error", "warn", "ignore"]).optional(),
+      edited: z.enum(["error", "warn", "ignore"]).optional(),
+    })
+    .optional()
+    .describe("What to do about files that do not fit what is applied; default: error"),
+  "migrations-placeholders": z
+    .record(z.string(), z.string())
+    .optional()
+    .describe("Values of the placeholders in Flyway's files, by name"),
 });
 
 export const storeSchema = z.strictObject({
@@ -105,5 +121,6 @@ export const configSchema = z.strictObject({
 });
 
 export type EnvironmentSettings = z.output<typeof environmentSchema>;
+export type DatabaseSettings = z.output<typeof databaseSchema>;
 export type GateSettings = z.output<typeof gateSchema>;
 export type CheckSettings = z.output<typeof checkSchema>;

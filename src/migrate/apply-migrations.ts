@@ -1,8 +1,9 @@
-import { ensureHistoryTable, readHistory, recordApplied } from "./history-table.ts";
+import { ensureHistoryTable, type HistoryRow, readHistory } from "./history-table.ts";
 import { type Migration, title } from "./migration-file.ts";
-import { includesVersion } from "./selection.ts";
+import { applyMigration } from "./run-migration.ts";
 import type { MigrationSession } from "./session.ts";
-import { type LockLimits, runFile } from "./transaction.ts";
+import type { LockLimits } from "./transaction.ts";
+import { canonicalVersion } from "./version.ts";
 
 /** Applies those that the history does not hold yet, in the given order. Between two of them is a safe point. */
 export async function applyMigrations(
@@ -13,14 +14,17 @@ export async function applyMigrations(
 ): Promise<void> {
   const { client, context, report } = session;
   await ensureHistoryTable(client);
-  const applied = (await readHistory(client)).map((row) => row.version);
-  const by = { appliedBy: context.actor, runId: context.runId ?? null };
+  const rows = new Map((await readHistory(client)).map((row) => [canonicalVersion(row.version), row]));
   for (const [index, migration] of migrations.entries()) {
-    if (includesVersion(applied, migration.version)) continue;
+    if (isApplied(migration, rows.get(canonicalVersion(migration.version)))) continue;
     context.safePoint();
+    await session.lock.confirm();
     report.progress({ message: `apply ${title(migration)}`, done: index, total });
-    await runFile(session, migration.up, limits, (durationMs) =>
-      recordApplied(client, migration, by, durationMs),
-    );
+    await applyMigration(session, migration, limits);
   }
+}
+
+function isApplied(migration: Migration, row: HistoryRow | undefined): boolean {
+  if (row === undefined) return false;
+  return !migration.repeatable || row.checksum === migration.up.checksum;
 }

@@ -1,43 +1,55 @@
 import type { HistoryRow } from "./history-table.ts";
-import { type Migration, type SqlFile, title } from "./migration-file.ts";
+import { type Migration, type MigrationFolder, title } from "./migration-file.ts";
 import type { Problem } from "./problem.ts";
-import { placeOfIndex } from "./sql-position.ts";
-import { transactionStatements } from "./transaction-control.ts";
-import { canonicalVersion, compareVersions } from "./version.ts";
+import { canonicalVersion } from "./version.ts";
 
 /** How one migration stands: its file against its row in the history. */
 export type Standing =
   | { readonly state: "applied" | "edited"; readonly row: HistoryRow; readonly migration: Migration }
   | { readonly state: "missing"; readonly row: HistoryRow }
-  | { readonly state: "pending" | "out-of-order"; readonly migration: Migration };
+  | {
+      readonly state: "pending" | "out-of-order";
+      readonly migration: Migration;
+      /** Of a repeatable one that has another text than when it was last applied. */
+      readonly previous?: HistoryRow;
+    };
 
 export interface Assessment {
   /** Every migration that has a file or a row, oldest first. */
   readonly standings: readonly Standing[];
-  /** Why nothing may run. */
+  /** Why nothing may run, unless a policy says otherwise. */
   readonly problems: readonly Problem[];
   /** The newest applied version. */
   readonly current: string | undefined;
 }
 
+type Files = Pick<MigrationFolder, "migrations" | "compare">;
+
 /** Compares the files with the history. */
-export function assess(migrations: readonly Migration[], history: readonly HistoryRow[]): Assessment {
+export function assess({ migrations, compare }: Files, history: readonly HistoryRow[]): Assessment {
   const rows = new Map(history.map((row) => [canonicalVersion(row.version), row]));
-  const known = new Set(migrations.map((each) => canonicalVersion(each.version)));
-  const current = [...history].sort((a, b) => compareVersions(a.version, b.version)).at(-1)?.version;
+  const files = new Map(migrations.map((each) => [canonicalVersion(each.version), each]));
+  const versioned = history.filter((row) => !files.get(canonicalVersion(row.version))?.repeatable);
+  const current = versioned
+    .map((row) => row.version)
+    .toSorted(compare)
+    .at(-1);
   const standings: Standing[] = [
     ...migrations.map((migration): Standing => {
       const row = rows.get(canonicalVersion(migration.version));
       if (row !== undefined) {
-        return { state: row.checksum === migration.up.checksum ? "applied" : "edited", row, migration };
+        if (row.checksum === migration.up.checksum) return { state: "applied", row, migration };
+        return migration.repeatable
+          ? { state: "pending", migration, previous: row }
+          : { state: "edited", row, migration };
       }
-      const late = current !== undefined && compareVersions(migration.version, current) < 0;
+      const late = !migration.repeatable && current !== undefined && compare(migration.version, current) < 0;
       return { state: late ? "out-of-order" : "pending", migration };
     }),
     ...history
-      .filter((row) => !known.has(canonicalVersion(row.version)))
+      .filter((row) => !files.has(canonicalVersion(row.version)))
       .map((row): Standing => ({ state: "missing", row })),
-  ].sort((a, b) => compareVersions(versionOf(a), versionOf(b)));
+  ].sort((a, b) => compare(versionOf(a), versionOf(b)));
   return { standings, problems: standings.flatMap((each) => problemOf(each, current)), current };
 }
 
@@ -74,13 +86,4 @@ function problemOf(standing: Standing, current: string | undefined): Problem[] {
     default:
       return [];
   }
-}
-
-/** The statements of a file that would end our transaction in the middle of it. */
-export function transactionProblems(file: SqlFile): Problem[] {
-  return transactionStatements(file.sql).map(({ keyword, index }) => ({
-    kind: "transaction-control",
-    message: `${file.name}:${placeOfIndex(file.sql, index).position.line}: ${keyword} is not allowed in a migration`,
-    hint: "remove it: each file runs in one transaction of its own, together with its record",
-  }));
 }

@@ -2,8 +2,8 @@ import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
 import { defineOperation } from "../run/operation.ts";
 import { applyMigrations } from "./apply-migrations.ts";
-import { type Standing, transactionProblems, versionOf } from "./assessment.ts";
-import { readHistory, recordTakenBack } from "./history-table.ts";
+import { assess, type Standing, versionOf } from "./assessment.ts";
+import { ensureHistoryTable, readHistory } from "./history-table.ts";
 import {
   database,
   limits,
@@ -13,12 +13,21 @@ import {
   steps,
   version,
 } from "./input.ts";
-import { title } from "./migration-file.ts";
+import { type MigrationFolder, title } from "./migration-file.ts";
 import { type Problem, refuseProblems } from "./problem.ts";
-import { type Before, findPlanned, includesVersion, type Ran, ranSchema } from "./selection.ts";
+import type { StatementProgress } from "./progress-table.ts";
+import { notAtomic, takeBackMigration } from "./run-migration.ts";
+import {
+  type Before,
+  findPlanned,
+  includesVersion,
+  type PlannedFile,
+  type Ran,
+  ranSchema,
+} from "./selection.ts";
 import { survey, surveyInside, withMigrationSession } from "./session.ts";
-import { runFile } from "./transaction.ts";
-import { canonicalVersion, compareVersions } from "./version.ts";
+import { otherDirection } from "./statement-run.ts";
+import { canonicalVersion } from "./version.ts";
 
 export const down = defineOperation({
   name: "migrate.down",
@@ -40,58 +49,66 @@ export const down = defineOperation({
   observe: async (context, input): Promise<Before> => {
     refuseToWithSteps(input);
     const target = context.environment.database(input.database);
-    const { folder, assessment } = await survey(context, target);
-    const applied = assessment.standings.filter((each) => "row" in each);
+    const { folder, assessment, halfDone } = await survey(context, target);
+    const applied = assessment.standings.filter(canBeTakenBack);
     const { to } = input;
     if (to !== undefined && canonicalVersion(to) !== "0") refuseUnknownVersion(to, applied.map(versionOf));
     const newestFirst = applied.toReversed();
     const chosen =
       to === undefined
         ? newestFirst.slice(0, input.steps ?? 1)
-        : newestFirst.filter((each) => compareVersions(versionOf(each), to) > 0);
-    const problems = chosen.flatMap(obstacles);
+        : newestFirst.filter(
+            (each) => canonicalVersion(to) === "0" || folder.compare(versionOf(each), to) > 0,
+          );
+    const planned: PlannedFile[] = [];
+    const problems: Problem[] = halfApplied(halfDone, chosen);
+    for (const standing of chosen) {
+      const down = "migration" in standing ? standing.migration.down : undefined;
+      if (!("migration" in standing) || down === undefined) {
+        problems.push(noWayBack(standing, folder));
+        continue;
+      }
+      const { version, name } = standing.migration;
+      const { statements, problems: own } = await notAtomic(down);
+      problems.push(...own);
+      const notes = statements > 0 && [`not atomic: ${statements} statements, each kept when it is done`];
+      planned.push({ version, name, checksum: down.checksum, reversible: true, ...(notes && { notes }) });
+    }
     refuseProblems(target.name, [...folder.problems, ...problems]);
-    return {
-      database: target.name,
-      applied: applied.map(versionOf),
-      planned: chosen.flatMap((each) => {
-        if (!("migration" in each) || each.migration.down === undefined) return [];
-        const { version, name, down } = each.migration;
-        return [{ version, name, checksum: down.checksum, reversible: true }];
-      }),
-    };
+    return { database: target.name, applied: applied.map(versionOf), planned };
   },
   plan: (before) =>
     before.planned.map((each) => ({
       target: `database:${before.database}`,
       action: "run",
-      summary: `take back ${title(each)}`,
+      summary: [`take back ${title(each)}`, ...(each.notes ?? []).map((note) => ` (${note})`)].join(""),
       to: each.checksum,
     })),
   apply: async (context, input, before, report) => {
     const target = context.environment.database(input.database);
     return withMigrationSession(context, target, input["lock-wait"], report, async (session) => {
-      const { folder, assessment } = await surveyInside(session);
+      await ensureHistoryTable(session.client);
+      const { folder, assessment, history } = await surveyInside(session);
       const { found, problems } = findPlanned(before.planned, folder.migrations, "down");
-      const applied = assessment.standings.flatMap((each) => ("row" in each ? [each.row.version] : []));
+      const applied = assessment.standings.filter(canBeTakenBack).map(versionOf);
       refuseProblems(target.name, [...folder.problems, ...problems, ...newcomers(before, applied)]);
       const takenBack: Ran[] = [];
+      const rows = new Map(history.map((row) => [canonicalVersion(row.version), row]));
       for (const { version, name, down } of found) {
-        if (down === undefined || !includesVersion(applied, version)) continue;
+        const row = rows.get(canonicalVersion(version));
+        if (down === undefined || row === undefined) continue;
         context.safePoint();
+        await session.lock.confirm();
         report.progress({
           message: `take back ${title({ version, name })}`,
           done: takenBack.length,
           total: found.length,
         });
-        await runFile(session, down, limits(input), async (durationMs) => {
-          await recordTakenBack(session.client, version);
-          takenBack.push({ version, name, durationMs: Math.round(durationMs) });
-        });
+        const durationMs = await takeBackMigration(session, row, down, limits(input));
+        takenBack.push({ version, name, durationMs: Math.round(durationMs) });
       }
-      const left = await readHistory(session.client);
-      const newestFirst = left.toSorted((a, b) => compareVersions(b.version, a.version));
-      return { database: target.name, takenBack, current: newestFirst[0]?.version ?? null };
+      const { current } = assess(folder, await readHistory(session.client));
+      return { database: target.name, takenBack, current: current ?? null };
     });
   },
   undo: async (context, input, before, report) => {
@@ -120,20 +137,28 @@ export const down = defineOperation({
     ].join("\n"),
 });
 
-/** Why an applied migration cannot be taken back. */
-function obstacles(standing: Standing): Problem[] {
-  if (!("row" in standing)) return [];
-  const { row } = standing;
-  if (standing.state === "missing" || standing.migration.down === undefined) {
-    return [
-      {
-        kind: "missing-down",
-        message: `${title(row)} cannot be taken back: ${title(row)}.down.sql is missing`,
-        hint: `write ${title(row)}.down.sql`,
-      },
-    ];
-  }
-  return transactionProblems(standing.migration.down);
+/** A repeatable migration has no way back: the next text of it is. */
+function canBeTakenBack(standing: Standing): standing is Extract<Standing, { row: unknown }> {
+  return "row" in standing && !("migration" in standing && standing.migration.repeatable);
+}
+
+function noWayBack(standing: Extract<Standing, { row: unknown }>, folder: MigrationFolder): Problem {
+  const file = folder.wayBackFile(standing.row);
+  return {
+    kind: "missing-down",
+    message: `${title(standing.row)} cannot be taken back: ${file} is missing`,
+    hint: `write ${file}`,
+  };
+}
+
+/** What is applied by half stands on what is below it. */
+function halfApplied(halfDone: readonly StatementProgress[], chosen: readonly Standing[]): Problem[] {
+  return halfDone
+    .filter((each) => each.direction === "up" && chosen.length > 0)
+    .map((each) => {
+      const { message, hint = "" } = otherDirection(each);
+      return { kind: "half-done", message, hint };
+    });
 }
 
 /** What was applied after the plan was made would lose the ground it stands on. */

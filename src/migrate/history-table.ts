@@ -1,6 +1,7 @@
-import type pg from "pg";
-import { ensureOpsTable, opsTableExists } from "../postgres/ops-schema.ts";
-import type { Migration } from "./migration-file.ts";
+import pg from "pg";
+import { ensureOpsTable } from "../postgres/ops-schema.ts";
+import type { Migration } from "./migration.ts";
+import { progressColumns, progressTable } from "./progress-table.ts";
 
 /** One applied migration. A row is written in the transaction that applied it, so there is never one without the other. */
 export interface HistoryRow {
@@ -15,29 +16,70 @@ export interface HistoryRow {
   readonly durationMs: number;
 }
 
-const table = "ops.migration";
+/** What was done to one version; lines are only ever added. */
+export type LogAction = "up" | "down" | "adopt" | "baseline" | "repair" | "forget";
 
-const columns = `
-  version text PRIMARY KEY,
-  name text NOT NULL,
-  checksum text NOT NULL,
-  applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  applied_by text NOT NULL,
-  run_id text,
-  duration_ms integer NOT NULL`;
+const tables = [
+  {
+    name: "ops.migration",
+    columns: `
+      version text PRIMARY KEY,
+      name text NOT NULL,
+      checksum text NOT NULL,
+      applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+      applied_by text NOT NULL,
+      run_id text,
+      duration_ms integer NOT NULL`,
+  },
+  {
+    name: "ops.migration_log",
+    columns: `
+      id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      at timestamptz NOT NULL DEFAULT clock_timestamp(),
+      action text NOT NULL,
+      version text NOT NULL,
+      name text NOT NULL,
+      checksum text NOT NULL,
+      actor text NOT NULL,
+      run_id text,
+      duration_ms integer`,
+  },
+  { name: progressTable, columns: progressColumns },
+] as const;
 
 export async function ensureHistoryTable(client: pg.ClientBase): Promise<void> {
-  await ensureOpsTable(client, table, columns);
+  const { rows } = await client.query<{ name: string }>(
+    "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL",
+    [tables.map((each) => each.name)],
+  );
+  for (const { name, columns } of tables) {
+    if (rows.some((row) => row.name === name)) await ensureOpsTable(client, name, columns);
+  }
 }
 
-/** In no particular order; empty where nothing was ever applied. */
+const undefinedTable = "42P01";
+
+/** The rows of a query on tables of ours; none where the tables are not there yet. */
+export async function rowsIfThere<T extends pg.QueryResultRow>(
+  client: pg.ClientBase,
+  sql: string,
+): Promise<T[]> {
+  try {
+    return (await client.query<T>(sql)).rows;
+  } catch (error) {
+    if (error instanceof pg.DatabaseError && error.code === undefinedTable) return [];
+    throw error;
+  }
+}
+
+/** In no particular order; empty where nothing was ever applied. Not for use inside a transaction. */
 export async function readHistory(client: pg.ClientBase): Promise<HistoryRow[]> {
-  if (!(await opsTableExists(client, table))) return [];
-  const { rows } = await client.query<HistoryRow>(`
-    SELECT version, name, checksum, applied_by AS "appliedBy", run_id AS "runId", duration_ms AS "durationMs",
-           to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "appliedAt"
-      FROM ops.migration`);
-  return rows;
+  return rowsIfThere<HistoryRow>(
+    client,
+    `SELECT version, name, checksum, applied_by AS "appliedBy", run_id AS "runId", duration_ms AS "durationMs",
+            to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "appliedAt"
+       FROM ops.migration`,
+  );
 }
 
 export interface Attribution {
@@ -45,26 +87,51 @@ export interface Attribution {
   readonly runId: string | null;
 }
 
-export async function recordApplied(
-  client: pg.ClientBase,
+/** SQL that records a migration as applied: part of the transaction that applies it. */
+export function recordApplied(
   migration: Migration,
   by: Attribution,
   durationMs: number,
-): Promise<void> {
-  await client.query(
-    `INSERT INTO ops.migration (version, name, checksum, applied_by, run_id, duration_ms)
-     VALUES ($1, $2, $3, $4, $5, $6)`,
-    [
-      migration.version,
-      migration.name,
-      migration.up.checksum,
-      by.appliedBy,
-      by.runId,
-      Math.round(durationMs),
-    ],
-  );
+  action: LogAction = "up",
+): string {
+  const { version, name, up, repeatable } = migration;
+  const again = repeatable
+    ? ` ON CONFLICT (version) DO UPDATE SET checksum = excluded.checksum, applied_at = excluded.applied_at,
+        applied_by = excluded.applied_by, run_id = excluded.run_id, duration_ms = excluded.duration_ms`
+    : "";
+  return `INSERT INTO ops.migration (version, name, checksum, applied_by, run_id, duration_ms)
+VALUES (${literals(version, name, up.checksum, by.appliedBy, by.runId, Math.round(durationMs))})${again};
+${logLine(action, { version, name, checksum: up.checksum }, by, durationMs)}`;
 }
 
-export async function recordTakenBack(client: pg.ClientBase, version: string): Promise<void> {
-  await client.query("DELETE FROM ops.migration WHERE version = $1", [version]);
+/** SQL that takes the record of a migration away again. */
+export function recordTakenBack(
+  row: Pick<HistoryRow, "version" | "name" | "checksum">,
+  by: Attribution,
+  durationMs: number,
+  action: LogAction = "down",
+): string {
+  return `DELETE FROM ops.migration WHERE version = ${literals(row.version)};
+${logLine(action, row, by, durationMs)}`;
+}
+
+/** SQL that adds one line to the log. */
+export function logLine(
+  action: LogAction,
+  { version, name, checksum }: Pick<HistoryRow, "version" | "name" | "checksum">,
+  by: Attribution,
+  durationMs: number | null,
+): string {
+  const duration = durationMs === null ? null : Math.round(durationMs);
+  return `INSERT INTO ops.migration_log (action, version, name, checksum, actor, run_id, duration_ms)
+VALUES (${literals(action, version, name, checksum, by.appliedBy, by.runId, duration)});`;
+}
+
+/** Values as SQL, separated by commas. */
+export function literals(...values: readonly (string | number | null)[]): string {
+  return values
+    .map((each) =>
+      each === null ? "NULL" : typeof each === "number" ? String(each) : pg.escapeLiteral(each),
+    )
+    .join(", ");
 }

@@ -11,7 +11,7 @@ export const database = name("The database to work on; default: the only one, or
 /** YAML reads 0002 as the number 2: versions are compared as numbers, so that is the same. */
 export const version = (description: string) =>
   z
-    .union([z.string().regex(/^\d+$/, "must be a version: digits only"), z.number().int().nonnegative()])
+    .union([z.string().regex(/^\S+$/, "must be a version"), z.number().int().nonnegative()])
     .transform(String)
     .describe(description)
     .optional();

@@ -9,8 +9,9 @@ export type Problem = {
   readonly hint: string;
 };
 
-/** Throws `E_MIGRATIONS` with all problems at once, where there are any. */
-export function refuseProblems(database: string, problems: readonly Problem[]): void {
+/** Throws `E_MIGRATIONS` with all problems at once, each once, where there are any. */
+export function refuseProblems(database: string, all: readonly Problem[]): void {
+  const problems = [...new Map(all.map((each) => [each.message, each])).values()];
   const [first] = problems;
   if (first === undefined) return;
   if (problems.length === 1) {

@@ -1,6 +1,8 @@
 import type pg from "pg";
+import type { DatabaseTarget } from "../config/environment.ts";
 import { formatDuration } from "../core/duration.ts";
 import { ExitCode, OpsError } from "../core/errors.ts";
+import { connect } from "../postgres/connection.ts";
 import { migrationLock, opsLockSpace } from "../postgres/ops-schema.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
@@ -10,15 +12,88 @@ import { pause } from "./pause.ts";
 const shortestPause = 50;
 const longestPause = 500;
 
+/** How long a proof that the lock is ours is good for, in milliseconds. */
+const proofAge = 1000;
+
+/** The right to run migrations in a database, as long as its connection lives. */
+export interface RunnerLock {
+  /** Throws `E_MIGRATION_LOCK_LOST` where the lock's connection is gone. To be called before each migration. */
+  confirm(): Promise<void>;
+  release(): Promise<void>;
+}
+
 /**
- * Waits until this session alone may run migrations in its database. The lock is the session's: it ends with the
- * connection, so a killed runner leaves none behind. It is asked for again and again instead of waited for in the
- * server, because a waiting statement holds a snapshot that a CREATE INDEX CONCURRENTLY of the holder would wait for.
- * Throws `E_MIGRATION_LOCK` (exit code 6), naming the holder.
+ * Waits until this process alone may run migrations in a database. The lock is a transaction's, on a connection of its
+ * own that does nothing else: behind PgBouncer in transaction mode a session has no server of its own, a transaction
+ * has. It ends with the connection, so a killed runner leaves none behind. The transaction keeps no snapshot, so that
+ * neither VACUUM nor CREATE INDEX CONCURRENTLY waits for it; for the same reason the lock is asked for again and again
+ * instead of waited for in the server. Throws `E_MIGRATION_LOCK` (exit code 6), naming the holder.
  */
 export async function lockRunner(
   context: OperationContext,
-  client: pg.ClientBase,
+  target: DatabaseTarget,
+  applicationName: string,
+  wait: number,
+  report: Report,
+): Promise<RunnerLock> {
+  const client = await connect(target, { signal: context.signal, applicationName });
+  try {
+    await waitForTurn(context, client, target.name, wait, report);
+  } catch (error) {
+    await client.end();
+    throw error;
+  }
+  return new HeldLock(context, client, target.name);
+}
+
+class HeldLock implements RunnerLock {
+  readonly #context: OperationContext;
+  readonly #client: pg.Client;
+  readonly #database: string;
+  #proved: number;
+  #lost = false;
+
+  constructor(context: OperationContext, client: pg.Client, database: string) {
+    this.#context = context;
+    this.#client = client;
+    this.#database = database;
+    this.#proved = context.clock.elapsed();
+    client.once("end", () => {
+      this.#lost = true;
+    });
+  }
+
+  async confirm(): Promise<void> {
+    const now = this.#context.clock.elapsed();
+    if (!this.#lost && now - this.#proved < proofAge) return;
+    let cause: unknown;
+    if (!this.#lost) {
+      try {
+        await this.#client.query("SELECT 1");
+        this.#proved = now;
+        return;
+      } catch (error) {
+        cause = error;
+      }
+    }
+    this.#context.signal.throwIfAborted();
+    throw new OpsError(
+      "E_MIGRATION_LOCK_LOST",
+      `The connection that holds the lock on the migrations of database ${this.#database} is gone, so another run may have begun`,
+      { cause, hint: "run it again: it waits for its turn and finishes the rest" },
+    );
+  }
+
+  async release(): Promise<void> {
+    // Through a pooler the server outlives the connection; the end of the transaction lets go either way.
+    if (!this.#lost) await this.#client.query("ROLLBACK").catch(() => undefined);
+    await this.#client.end();
+  }
+}
+
+async function waitForTurn(
+  context: OperationContext,
+  client: pg.Client,
   database: string,
   wait: number,
   report: Report,
@@ -26,11 +101,7 @@ export async function lockRunner(
   const began = context.clock.elapsed();
   let told = "";
   for (let ms = shortestPause; ; ms = Math.min(ms * 2, longestPause)) {
-    const { rows } = await client.query("SELECT pg_try_advisory_lock($1, $2) AS locked", [
-      opsLockSpace,
-      migrationLock,
-    ]);
-    if (rows[0]?.locked === true) return;
+    if (await tryLock(client)) return;
     const holder = await describeHolder(client);
     if (holder !== undefined && holder !== told) {
       told = holder;
@@ -52,11 +123,28 @@ export async function lockRunner(
   }
 }
 
+/**
+ * True leaves the transaction open that holds the lock; false leaves none. Without parameters, because the portal of a
+ * query with parameters stays open in a transaction, and with it a snapshot.
+ */
+async function tryLock(client: pg.Client): Promise<boolean> {
+  await client.query(
+    "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0",
+  );
+  const { rows } = await client.query(
+    `SELECT pg_try_advisory_xact_lock(${opsLockSpace}, ${migrationLock}) AS locked`,
+  );
+  if (rows[0]?.locked === true) return true;
+  await client.query("ROLLBACK");
+  return false;
+}
+
 /** `pid 4711, "ops migrate 20260101-…", since 2026-01-01T12:00:00Z`; undefined where it is just gone. */
 async function describeHolder(client: pg.ClientBase): Promise<string | undefined> {
   const { rows } = await client.query<{ pid: number; application: string; since: string | null }>(
     `SELECT activity.pid, activity.application_name AS application,
-            to_char(activity.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS since
+            to_char(coalesce(activity.xact_start, activity.backend_start) AT TIME ZONE 'UTC',
+                    'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS since
        FROM pg_locks AS lock
        JOIN pg_stat_activity AS activity USING (pid)
       WHERE lock.locktype = 'advisory' AND lock.granted AND lock.objsubid = 2

@@ -10,6 +10,8 @@ export type PlannedFile = {
   readonly checksum: string;
   /** Whether there is a file that takes the step back. */
   readonly reversible: boolean;
+  /** What a person should know before it runs: that it is not atomic, that it comes late. */
+  readonly notes?: string[];
 };
 
 /** What a run of migrations saw before it began. */
@@ -41,12 +43,13 @@ export function findPlanned(
   direction: "up" | "down",
 ): { readonly found: Migration[]; readonly problems: Problem[] } {
   const problems: Problem[] = [];
+  const byVersion = new Map(migrations.map((each) => [each.version, each]));
   const found = planned.flatMap((each) => {
-    const migration = migrations.find((one) => one.version === each.version);
+    const migration = byVersion.get(each.version);
     if (migration !== undefined && migration[direction]?.checksum === each.checksum) return [migration];
     problems.push({
       kind: "changed-since-plan",
-      message: `${title(each)}.${direction}.sql is not the file that was planned`,
+      message: `${migration?.[direction]?.name ?? `${title(each)}.${direction}.sql`} is not the file that was planned`,
       hint: "plan again, so that what is shown is what runs",
     });
     return [];

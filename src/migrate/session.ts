@@ -1,12 +1,13 @@
-import type pg from "pg";
+import pg from "pg";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { withConnection } from "../postgres/connection.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
 import { type Assessment, assess } from "./assessment.ts";
-import { readHistory } from "./history-table.ts";
+import { type HistoryRow, readHistory } from "./history-table.ts";
 import { type MigrationFolder, readMigrationFolder } from "./migration-file.ts";
-import { lockRunner } from "./runner-lock.ts";
+import { readProgress, type StatementProgress } from "./progress-table.ts";
+import { lockRunner, type RunnerLock } from "./runner-lock.ts";
 
 /** A connection that alone may run migrations in its database. */
 export interface MigrationSession {
@@ -14,29 +15,47 @@ export interface MigrationSession {
   readonly context: OperationContext;
   readonly target: DatabaseTarget;
   readonly report: Report;
+  /** To be confirmed before each migration. */
+  readonly lock: RunnerLock;
+  /**
+   * Whether a pooler (PgBouncer) may give every transaction another server: what is SET outside a transaction would
+   * reach other clients.
+   */
+  readonly pooled: boolean;
+  /** Whether the server can look, while it works, whether its client is still there (PostgreSQL 14). */
+  readonly noticesLostClient: boolean;
 }
 
 /** The files and the history, side by side. */
 export interface Survey {
   readonly folder: MigrationFolder;
   readonly assessment: Assessment;
+  readonly history: readonly HistoryRow[];
+  /** Files that run statement by statement and have not come to their end. */
+  readonly halfDone: readonly StatementProgress[];
 }
 
 /** Looks, changes nothing; a database that never saw a migration is fine. */
 export async function survey(context: OperationContext, target: DatabaseTarget): Promise<Survey> {
-  const folder = await readMigrationFolder(target.migrations);
-  const history = await withConnection(
+  return withConnection(
     target,
     { signal: context.signal, applicationName: applicationName(context) },
-    readHistory,
+    (client) => look(client, target),
   );
-  return { folder, assessment: assess(folder.migrations, history) };
 }
 
 /** The same, from inside a session, where nobody else changes the history. */
 export async function surveyInside(session: MigrationSession): Promise<Survey> {
-  const folder = await readMigrationFolder(session.target.migrations);
-  return { folder, assessment: assess(folder.migrations, await readHistory(session.client)) };
+  return look(session.client, session.target);
+}
+
+async function look(client: pg.ClientBase, target: DatabaseTarget): Promise<Survey> {
+  const [folder, history] = await Promise.all([
+    readMigrationFolder(target.migrations, target.migrationsFormat),
+    readHistory(client),
+  ]);
+  const halfDone = await readProgress(client);
+  return { folder, assessment: assess(folder, history), history, halfDone };
 }
 
 /** Connects, waits for its turn (`lockWait` in milliseconds) and works. */
@@ -47,14 +66,29 @@ export async function withMigrationSession<T>(
   report: Report,
   work: (session: MigrationSession) => Promise<T>,
 ): Promise<T> {
-  return withConnection(
-    target,
-    { signal: context.signal, applicationName: applicationName(context) },
-    async (client) => {
-      await lockRunner(context, client, target.name, lockWait, report);
-      return work({ client, context, target, report });
-    },
-  );
+  const name = applicationName(context);
+  const lock = await lockRunner(context, target, name, lockWait, report);
+  try {
+    return await withConnection(target, { signal: context.signal, applicationName: name }, async (client) => {
+      const { rows } = await client.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
+      const pooled = rows[0]?.pid !== Reflect.get(client, "processID");
+      const noticesLostClient = await canNoticeLostClient(client);
+      return work({ client, context, target, report, lock, pooled, noticesLostClient });
+    });
+  } finally {
+    await lock.release();
+  }
+}
+
+async function canNoticeLostClient(client: pg.ClientBase): Promise<boolean> {
+  try {
+    await client.query("SELECT set_config('client_connection_check_interval', '2s', true)");
+    return true;
+  } catch (error) {
+    // Unknown to an older server; refused by one on Windows, which cannot look.
+    if (error instanceof pg.DatabaseError && (error.code === "42704" || error.code === "22023")) return false;
+    throw error;
+  }
 }
 
 /** PostgreSQL keeps 63 bytes of it. */

@@ -1,9 +1,9 @@
 import pg from "pg";
 import { formatDiagnostic } from "../core/diagnostic.ts";
 import { OpsError } from "../core/errors.ts";
-import type { SqlFile } from "./migration-file.ts";
-import { placeOfCharacter, placeOfIndex, type SourcePlace } from "./sql-position.ts";
-import { statements } from "./statements.ts";
+import type { SqlMessage } from "./sql-message.ts";
+import { placeOfIndex, type SourcePlace } from "./sql-position.ts";
+import { splitStatements } from "./statements.ts";
 
 const activeTransaction = "25001";
 
@@ -19,12 +19,17 @@ export function isLockConflict(error: unknown): boolean {
 
 /**
  * `E_MIGRATION_FAILED`: what the server said about a file, with the place, or `E_MIGRATION_TRANSACTION` for a statement
- * that cannot run in a transaction. For one that is rolled back.
+ * that cannot run in a transaction.
  *
- * @param completed how many statements of the file went through before; undefined where all of them did
+ * @param completed how many statements of the message went through before; undefined where all of them did
  */
-export function sqlFailure(file: SqlFile, error: pg.DatabaseError, completed?: number): OpsError {
-  const where = explain(file, error, completed);
+export async function sqlFailure(
+  message: SqlMessage,
+  error: pg.DatabaseError,
+  completed?: number,
+): Promise<OpsError> {
+  const { file } = message;
+  const where = explain(message, error, await placeOf(message, error, completed));
   const details = {
     file: file.name,
     sqlstate: error.code,
@@ -34,21 +39,24 @@ export function sqlFailure(file: SqlFile, error: pg.DatabaseError, completed?: n
     constraint: error.constraint,
   };
   if (error.code === activeTransaction) {
-    return new OpsError("E_MIGRATION_TRANSACTION", `${where}\nEvery migration runs in a transaction`, {
-      hint: `remove that statement from ${file.name} and run it by hand`,
+    return new OpsError("E_MIGRATION_TRANSACTION", `${where}\nThe file runs in one transaction`, {
+      hint: `put this line on top of ${file.name}: -- ops: transaction=none`,
       details,
       retryable: false,
     });
   }
-  return new OpsError("E_MIGRATION_FAILED", `${where}\nThe file failed and all of it was rolled back`, {
-    hint: `mend ${file.name} and run it again`,
-    details,
-    retryable: false,
-  });
+  return new OpsError(
+    "E_MIGRATION_FAILED",
+    `${where}\n${message.aftermath ?? "The file failed and all of it was rolled back"}`,
+    {
+      hint: `mend ${file.name} and run it again`,
+      details,
+      retryable: false,
+    },
+  );
 }
 
-function explain(file: SqlFile, error: pg.DatabaseError, completed: number | undefined): string {
-  const place = placeOf(file, error, completed);
+function explain({ file }: SqlMessage, error: pg.DatabaseError, place: SourcePlace | undefined): string {
   const lines =
     place === undefined
       ? [`${file.name}: ${error.message}${error.hint === undefined ? "" : `\n  = ${error.hint}`}`]
@@ -61,12 +69,28 @@ function explain(file: SqlFile, error: pg.DatabaseError, completed: number | und
 }
 
 /** Where the server points; for the many errors without a position, where the statement begins that failed. */
-function placeOf(
-  file: SqlFile,
+async function placeOf(
+  { file, prefix, sql, start }: SqlMessage,
   error: pg.DatabaseError,
   completed: number | undefined,
-): SourcePlace | undefined {
-  if (error.position !== undefined) return placeOfCharacter(file.sql, Number(error.position));
-  const failed = completed === undefined ? undefined : statements(file.sql)[completed];
-  return failed === undefined ? undefined : placeOfIndex(file.sql, failed.index);
+): Promise<SourcePlace | undefined> {
+  if (error.position !== undefined) {
+    const character = Number(error.position) - [...prefix].length;
+    const before = [...sql].slice(0, Math.max(0, character - 1)).join("");
+    return placeOfIndex(file.sql, start + before.length);
+  }
+  if (completed === undefined || completed < 0) return undefined;
+  const failed = await splitOrNothing(sql);
+  const begins = failed[completed]?.start;
+  return begins === undefined ? undefined : placeOfIndex(file.sql, start + begins);
+}
+
+/** A text that the parser does not read has no places; the server's error about it is the one to tell. */
+async function splitOrNothing(sql: string) {
+  try {
+    return await splitStatements(sql);
+  } catch (error) {
+    if (error instanceof OpsError) return [];
+    throw error;
+  }
 }

@@ -1,101 +1,89 @@
-/** One statement of an SQL text. */
+import { formatDiagnostic } from "../core/diagnostic.ts";
+import { UsageError } from "../core/errors.ts";
+import { placeOfCharacter } from "./sql-position.ts";
+
+/** One statement of an SQL text, as PostgreSQL's own parser cut it. */
 export interface Statement {
-  /** Where it begins: a UTF-16 index into the text. */
-  readonly index: number;
-  /** Its first few words outside strings and quoted names, in capitals. */
-  readonly words: readonly string[];
+  /** Without the semicolon and what stands around it. */
+  readonly text: string;
+  /** Where it begins: a UTF-16 index into the whole text. */
+  readonly start: number;
+  /** libpg-query's parse node, such as `{ IndexStmt: { idxname: "i", … } }`. */
+  readonly node: unknown;
+  /** The node's type: `IndexStmt`, `AlterTableStmt`. */
+  readonly kind: string;
 }
 
-const space = /\s+/y;
-const lineComment = /--[^\n]*/y;
-const word = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
-const dollarTag = /\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y;
-const plainString = /'(?:[^']|'')*(?:'|$)/y;
-const escapeString = /'(?:[^'\\]|''|\\[\s\S])*(?:'|$)/y;
-const quotedName = /"(?:[^"]|"")*(?:"|$)/y;
+export interface SplitOptions {
+  /** The file's name, for the error. */
+  readonly file?: string;
+}
+
+/** The parser's WebAssembly takes 30 ms to load, which only who needs it should pay. */
+const loadParser = async () => {
+  const parser = await import("libpg-query");
+  await parser.loadModule();
+  return parser;
+};
 
 /**
- * Splits an SQL text where the server does: at semicolons outside strings, comments and the bodies of functions, quoted
- * or written as BEGIN ATOMIC … END (told apart as psql does it). Empty statements are left out, as the server does.
- * Reads strings with standard_conforming_strings on.
+ * Splits an SQL text into its statements with the parser of PostgreSQL 18 (libpg-query), which also reads what older
+ * servers read. Empty statements are left out. Throws `E_SQL_SYNTAX` with the place.
  */
-export function statements(sql: string): Statement[] {
-  const all: Statement[] = [];
-  let words: string[] = [];
-  let start: number | undefined;
-  let bodyDepth = 0;
-  let index = 0;
-
-  const take = (pattern: RegExp): string | undefined => {
-    pattern.lastIndex = index;
-    const match = pattern.exec(sql)?.[0];
-    if (match !== undefined) index += match.length;
-    return match;
-  };
-  const endStatement = () => {
-    if (start !== undefined) all.push({ index: start, words });
-    words = [];
-    start = undefined;
-  };
-
-  while (index < sql.length) {
-    if (take(space) !== undefined || take(lineComment) !== undefined) continue;
-    if (sql.startsWith("/*", index)) {
-      index = endOfBlockComment(sql, index);
-      continue;
-    }
-    if (sql[index] === ";" && bodyDepth === 0) {
-      endStatement();
-      index += 1;
-      continue;
-    }
-    start ??= index;
-    const found = take(word);
-    if (found !== undefined) {
-      if (/^e$/i.test(found) && sql[index] === "'") {
-        take(escapeString);
-        continue;
-      }
-      const upper = found.toUpperCase();
-      if (definesRoutine(words)) bodyDepth += bodyStep(upper, bodyDepth);
-      // Beyond the first few, a statement's words say nothing about what kind it is.
-      if (words.length < 4) words.push(upper);
-      continue;
-    }
-    const tag = take(dollarTag);
-    if (tag !== undefined) {
-      const end = sql.indexOf(tag, index);
-      index = end === -1 ? sql.length : end + tag.length;
-      continue;
-    }
-    if (take(plainString) !== undefined || take(quotedName) !== undefined) continue;
-    index += 1;
+export async function splitStatements(
+  sql: string,
+  options: SplitOptions = {},
+): Promise<readonly Statement[]> {
+  const parser = await loadParser();
+  try {
+    const { stmts = [] } = parser.parseSync(sql);
+    const indexOf = indexOfByte(sql);
+    return stmts.map(({ stmt, stmt_location = 0, stmt_len }) => {
+      const from = indexOf(stmt_location);
+      const to = stmt_len ? indexOf(stmt_location + stmt_len) : sql.length;
+      return {
+        text: sql.slice(from, to).trimEnd(),
+        start: from,
+        node: stmt,
+        kind: Object.keys(stmt ?? {})[0] ?? "",
+      };
+    });
+  } catch (error) {
+    // An empty text is no SQL to the parser, and no statement to us.
+    if (sql.trim() === "") return [];
+    if (!parser.hasSqlDetails(error)) throw error;
+    throw syntaxError(sql, options.file ?? "sql", error.message, error.sqlDetails?.cursorPosition ?? 0);
   }
-  endStatement();
-  return all;
 }
 
-/** CREATE [OR REPLACE] FUNCTION | PROCEDURE */
-function definesRoutine(words: readonly string[]): boolean {
-  if (words[0] !== "CREATE") return false;
-  const what = words[1] === "OR" && words[2] === "REPLACE" ? words[3] : words[1];
-  return what === "FUNCTION" || what === "PROCEDURE";
+/** The inside of a statement's parse node. */
+export function nodeOf(statement: Statement): Readonly<Record<string, unknown>> {
+  const { node, kind } = statement;
+  const inside = isRecord(node) ? node[kind] : undefined;
+  return isRecord(inside) ? inside : {};
 }
 
-function bodyStep(keyword: string, depth: number): number {
-  if (keyword === "BEGIN") return 1;
-  if (keyword === "CASE" && depth > 0) return 1;
-  return keyword === "END" && depth > 0 ? -1 : 0;
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
 }
 
-/** Block comments nest in PostgreSQL. */
-function endOfBlockComment(sql: string, from: number): number {
-  const mark = /\/\*|\*\//g;
-  mark.lastIndex = from;
-  let depth = 0;
-  for (let match = mark.exec(sql); match !== null; match = mark.exec(sql)) {
-    depth += match[0] === "/*" ? 1 : -1;
-    if (depth === 0) return mark.lastIndex;
-  }
-  return sql.length;
+function syntaxError(sql: string, file: string, message: string, cursor: number): UsageError {
+  const place = placeOfCharacter(sql, cursor + 1);
+  return new UsageError("E_SQL_SYNTAX", formatDiagnostic({ file, ...place, message }), {
+    hint: `mend ${file}`,
+    details: { file, ...place.position },
+  });
+}
+
+/** From the parser's byte offsets, asked for in rising order, to UTF-16 indexes. */
+function indexOfByte(sql: string): (byte: number) => number {
+  const bytes = Buffer.from(sql);
+  if (bytes.length === sql.length) return (byte) => byte;
+  let lastByte = 0;
+  let lastIndex = 0;
+  return (byte) => {
+    lastIndex += bytes.subarray(lastByte, byte).toString().length;
+    lastByte = byte;
+    return lastIndex;
+  };
 }

@@ -3,8 +3,8 @@ import { formatDuration } from "../core/duration.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation, type Report, type UndoResult } from "../run/operation.ts";
 import { applyMigrations } from "./apply-migrations.ts";
-import { transactionProblems, versionOf } from "./assessment.ts";
-import { readHistory, recordTakenBack } from "./history-table.ts";
+import { assess, versionOf } from "./assessment.ts";
+import { readHistory } from "./history-table.ts";
 import {
   database,
   limits,
@@ -14,23 +14,27 @@ import {
   steps,
   version,
 } from "./input.ts";
-import { type Migration, readMigrationFolder, title } from "./migration-file.ts";
-import { refuseProblems } from "./problem.ts";
+import { title } from "./migration-file.ts";
+import { type Judgement, judge, policies, policyFields } from "./policy.ts";
+import { type Problem, refuseProblems } from "./problem.ts";
+import type { StatementProgress } from "./progress-table.ts";
+import { notAtomic, takeBackMigration } from "./run-migration.ts";
 import { type Before, findPlanned, includesVersion, type PlannedFile, ranSchema } from "./selection.ts";
 import { survey, surveyInside, withMigrationSession } from "./session.ts";
-import { runFile } from "./transaction.ts";
-import { compareVersions } from "./version.ts";
+import { otherDirection } from "./statement-run.ts";
+import { canonicalVersion } from "./version.ts";
 
 const upInput = z.strictObject({
   database,
   to: version("Apply up to this version and with it"),
   steps: steps("Apply at most so many migrations"),
+  ...policyFields,
   ...lockFields,
 });
 
 export const up = defineOperation({
   name: "migrate.up",
-  summary: "Apply the pending migrations, each in one transaction",
+  summary: "Apply the pending migrations, each in one transaction where PostgreSQL can",
   example: "migrate up --to 0002",
   effect: "change",
   input: upInput,
@@ -43,53 +47,66 @@ export const up = defineOperation({
   observe: async (context, input): Promise<Before> => {
     refuseToWithSteps(input);
     const target = context.environment.database(input.database);
-    const { folder, assessment } = await survey(context, target);
-    const waiting = assessment.standings.flatMap((each) =>
-      each.state === "pending" || each.state === "out-of-order" ? [each.migration] : [],
-    );
+    const { folder, assessment, halfDone } = await survey(context, target);
+    const { problems, waiting } = judge(assessment, policies(input, target));
     const { to } = input;
     const chosen = waiting
-      .filter((each) => to === undefined || compareVersions(each.version, to) <= 0)
+      .filter((each) => to === undefined || folder.compare(each.migration.version, to) <= 0)
       .slice(0, input.steps);
+    const files = await Promise.all(
+      chosen.map(async (standing) => ({ standing, ...(await notAtomic(standing.migration.up)) })),
+    );
     refuseProblems(target.name, [
       ...folder.problems,
-      ...assessment.problems,
-      ...chosen.flatMap((each) => transactionProblems(each.up)),
+      ...problems,
+      ...halfTakenBack(halfDone),
+      ...files.flatMap((each) => each.problems),
     ]);
     if (to !== undefined) refuseUnknownVersion(to, assessment.standings.map(versionOf));
     return {
       database: target.name,
       applied: assessment.standings.flatMap((each) => ("row" in each ? [each.row.version] : [])),
-      planned: chosen.map(planned),
+      planned: files.map(({ standing, statements }) => planned(standing, statements)),
     };
   },
   plan: (before) =>
     before.planned.map((each) => ({
       target: `database:${before.database}`,
       action: "run",
-      summary: `apply ${title(each)}${each.reversible ? "" : ` (no way back: ${title(each)}.down.sql is missing)`}`,
+      summary: [
+        `apply ${title(each)}`,
+        each.reversible ? "" : ` (no way back: ${title(each)}.down.sql is missing)`,
+        ...(each.notes ?? []).map((note) => ` (${note})`),
+      ].join(""),
       to: each.checksum,
     })),
   apply: async (context, input, before, report) => {
     const target = context.environment.database(input.database);
     return withMigrationSession(context, target, input["lock-wait"], report, async (session) => {
-      const { folder, assessment } = await surveyInside(session);
+      const { folder, assessment, halfDone } = await surveyInside(session);
       const { found, problems } = findPlanned(before.planned, folder.migrations, "up");
-      refuseProblems(target.name, [...folder.problems, ...assessment.problems, ...problems]);
+      const judgement = judge(assessment, policies(input, target));
+      refuseProblems(target.name, [
+        ...folder.problems,
+        ...judgement.problems,
+        ...problems,
+        ...halfTakenBack(halfDone),
+      ]);
+      for (const each of judgement.warnings) report.log(`warning: ${each.message}`);
       await applyMigrations(session, found, limits(input), before.planned.length);
       const history = await readHistory(session.client);
-      const newestFirst = history.toSorted((a, b) => compareVersions(b.version, a.version));
-      const planned = before.planned.map((each) => each.version);
+      const after = assess(folder, history);
+      const planned = new Set(before.planned.map((each) => canonicalVersion(each.version)));
       // After a crash it also holds what the earlier attempt applied, never what another run did.
       const ours = history.filter(
-        (row) => includesVersion(planned, row.version) && row.runId === (context.runId ?? null),
+        (row) => planned.has(canonicalVersion(row.version)) && row.runId === (context.runId ?? null),
       );
       return {
         database: target.name,
         applied: ours
-          .toSorted((a, b) => compareVersions(a.version, b.version))
+          .toSorted((a, b) => folder.compare(a.version, b.version))
           .map(({ version, name, durationMs }) => ({ version, name, durationMs })),
-        current: newestFirst[0]?.version ?? null,
+        current: after.current ?? null,
       };
     });
   },
@@ -101,13 +118,30 @@ export const up = defineOperation({
     ].join("\n"),
 });
 
-function planned(migration: Migration): PlannedFile {
+function planned(standing: Judgement["waiting"][number], statements: number): PlannedFile {
+  const { migration, state, previous } = standing;
+  const notes = [
+    ...(statements > 0 ? [`not atomic: ${statements} statements, each kept when it is done`] : []),
+    ...(state === "out-of-order" ? ["out of order"] : []),
+    ...(previous === undefined ? [] : ["its text has changed"]),
+  ];
   return {
     version: migration.version,
     name: migration.name,
     checksum: migration.up.checksum,
-    reversible: migration.down !== undefined,
+    reversible: migration.down !== undefined || migration.repeatable === true,
+    ...(notes.length > 0 && { notes }),
   };
+}
+
+/** A way back that has not come to its end must, before anything is built on what is left. */
+function halfTakenBack(halfDone: readonly StatementProgress[]): Problem[] {
+  return halfDone
+    .filter((each) => each.direction === "down")
+    .map((each) => {
+      const { message, hint = "" } = otherDirection(each);
+      return { kind: "half-done", message, hint };
+    });
 }
 
 /** Takes back what this run applied, newest first; what another run applied in the meantime stays. */
@@ -120,27 +154,30 @@ async function takeBack(
   if (before.planned.length === 0) return { undone: true };
   const target = context.environment.database(input.database);
   return withMigrationSession(context, target, input["lock-wait"], report, async (session) => {
-    const history = await readHistory(session.client);
+    const { folder, history, halfDone } = await surveyInside(session);
     const planned = before.planned.map((each) => each.version);
+    const half = halfDone.filter((each) => each.direction === "up" && includesVersion(planned, each.version));
+    if (half.length > 0) {
+      const note = `${half.map((each) => otherDirection(each).message).join("; ")}, so nothing was taken back`;
+      return { undone: false, note };
+    }
     const rows = history
       .filter((row) => includesVersion(planned, row.version) && !includesVersion(before.applied, row.version))
-      .toSorted((a, b) => compareVersions(b.version, a.version));
+      .toSorted((a, b) => folder.compare(b.version, a.version));
     const ours = rows.filter((row) => row.runId === (context.runId ?? null));
-    const { migrations } = await readMigrationFolder(target.migrations);
     const files = ours.map((row) => ({
       row,
-      down: migrations.find((each) => each.version === row.version)?.down,
+      down: folder.migrations.find((each) => each.version === row.version)?.down,
     }));
-    const stuck = files
-      .filter((each) => each.down === undefined)
-      .map((each) => `${title(each.row)}.down.sql`);
+    const stuck = files.filter((each) => each.down === undefined).map((each) => folder.wayBackFile(each.row));
     if (stuck.length > 0) {
       return { undone: false, note: `${stuck.join(", ")} is missing, so nothing was taken back` };
     }
     for (const { row, down } of files) {
       if (down === undefined) continue;
+      await session.lock.confirm();
       report.progress({ message: `take back ${title(row)}` });
-      await runFile(session, down, limits(input), () => recordTakenBack(session.client, row.version));
+      await takeBackMigration(session, row, down, limits(input));
     }
     const others = rows.filter((row) => !ours.includes(row)).map((row) => title(row));
     if (others.length === 0) return { undone: true };

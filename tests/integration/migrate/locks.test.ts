@@ -86,7 +86,7 @@ describe("a lock on a table", () => {
     );
     expect(error).toMatchObject({ code: "E_LOCK_TIMEOUT", exitCode: ExitCode.failed });
     expect(error.message).toMatch(
-      /^0002_status\.up\.sql did not get its locks in database main within 150ms, tried 2 times; in the way: pid \d+ "report", idle in transaction, last statement at \d{4}-\S+Z$/,
+      /^0002_status\.up\.sql did not get its locks in database main within 150ms, tried 2 times; in the way: pid \d+ "report", idle in transaction, in its transaction for \d+s, last statement at \d{4}-\S+Z: BEGIN; LOCK TABLE orders IN ACCESS SHARE MODE$/,
     );
     expect(error.details).toMatchObject({ attempts: 2, blockers: [{ application: "report" }] });
     expect(await project.state()).toEqual({ applied: ["0001"], tables: ["orders"] });

@@ -227,23 +227,6 @@ describe("a file that fails", () => {
     expect(await project.state()).toEqual({ applied: [], tables: [] });
   });
 
-  test("because a statement cannot run in a transaction says what to do", async () => {
-    await using project = await Project.create(cluster, {
-      "1_a.up.sql": "CREATE TABLE a (id int);;\n-- why; not\n  CREATE INDEX CONCURRENTLY i ON a (id);",
-    });
-    expect(await failure(perform(up, project.context(), {}))).toMatchObject({
-      code: "E_MIGRATION_TRANSACTION",
-      message: [
-        "1_a.up.sql:3:3: CREATE INDEX CONCURRENTLY cannot run inside a transaction block",
-        "  3 |   CREATE INDEX CONCURRENTLY i ON a (id);",
-        "    |   ^",
-        "Every migration runs in a transaction",
-      ].join("\n"),
-      hint: "remove that statement from 1_a.up.sql and run it by hand",
-    });
-    expect(await project.state()).toEqual({ applied: [], tables: [] });
-  });
-
   test("to hide its COMMIT from us is caught when it has run", async () => {
     await using project = await Project.create(cluster, {
       "1_a.up.sql": "CREATE TABLE a (id int);\nSELECT 'x\\' , '; COMMIT; SELECT ' y';",

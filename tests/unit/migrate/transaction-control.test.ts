@@ -1,20 +1,22 @@
 import { describe, expect, test } from "vitest";
+import { splitStatements } from "../../../src/migrate/statements.ts";
 import { transactionStatements } from "../../../src/migrate/transaction-control.ts";
 
-const keywords = (sql: string) => transactionStatements(sql).map((each) => each.keyword);
+const found = async (sql: string) => transactionStatements(await splitStatements(sql));
+const keywords = async (sql: string) => (await found(sql)).map((each) => each.keyword);
 
 describe("statements that begin or end a transaction", () => {
   test.each([
     ["BEGIN; SELECT 1; COMMIT;", ["BEGIN", "COMMIT"]],
-    ["begin work;\nend", ["BEGIN", "END"]],
-    ["START TRANSACTION ISOLATION LEVEL SERIALIZABLE; ROLLBACK", ["START TRANSACTION", "ROLLBACK"]],
-    ["ABORT; ROLLBACK AND CHAIN; COMMIT PREPARED 'x'", ["ABORT", "ROLLBACK", "COMMIT"]],
+    ["begin work;\nend", ["BEGIN", "COMMIT"]],
+    ["START TRANSACTION ISOLATION LEVEL SERIALIZABLE; ROLLBACK", ["BEGIN", "ROLLBACK"]],
+    ["ABORT; ROLLBACK AND CHAIN; COMMIT PREPARED 'x'", ["ROLLBACK", "ROLLBACK", "COMMIT PREPARED"]],
     ["PREPARE TRANSACTION 'x'", ["PREPARE TRANSACTION"]],
     ["-- why\n/* and /* nested */ why */ COMMIT", ["COMMIT"]],
     ["SELECT E'it\\'s'; COMMIT", ["COMMIT"]],
     ["SELECT 'a\\'; COMMIT", ["COMMIT"]],
-  ])("are found in %j", (sql, expected) => {
-    expect(keywords(sql)).toEqual(expected);
+  ])("are found in %j", async (sql, expected) => {
+    expect(await keywords(sql)).toEqual(expected);
   });
 
   test.each([
@@ -38,15 +40,17 @@ describe("statements that begin or end a transaction", () => {
     ],
     ["names with a dollar sign", "SELECT a$b$c FROM t"],
     ["nothing", ""],
-  ])("are not seen in %s", (_, sql) => {
-    expect(keywords(sql)).toEqual([]);
+  ])("are not seen in %s", async (_, sql) => {
+    expect(await keywords(sql)).toEqual([]);
   });
 
-  test("are found after a standard SQL body", () => {
-    expect(keywords("CREATE PROCEDURE p() BEGIN ATOMIC SELECT 1; END; COMMIT;")).toEqual(["COMMIT"]);
+  test("are found after a standard SQL body", async () => {
+    expect(await keywords("CREATE PROCEDURE p() BEGIN ATOMIC SELECT 1; END; COMMIT;")).toEqual(["COMMIT"]);
   });
 
-  test("carry their place in the text", () => {
-    expect(transactionStatements("SELECT 1;\n  COMMIT;")).toEqual([{ keyword: "COMMIT", index: 12 }]);
+  test("carry their place in the text", async () => {
+    expect(await found("SELECT 1;\n  COMMIT;")).toEqual([
+      { keyword: "COMMIT", index: 12, end: 18, plain: true },
+    ]);
   });
 });

@@ -1,0 +1,62 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { UsageError } from "../core/errors.ts";
+
+/**
+ * A folder of migrations as it lies on the disk. Read synchronously: for a thousand small files that is several times
+ * faster than a thousand promises, and nothing else waits.
+ */
+export interface FolderListing {
+  readonly directory: string;
+  /** Names of the files in it, sorted; hidden ones left out. */
+  readonly files: readonly string[];
+  readonly subfolders: readonly string[];
+  /** Names of the files of a subfolder, sorted. */
+  within(subfolder: string): readonly string[];
+  /** Line endings normalised to `\n`. Undefined where the bytes are no text that PostgreSQL can read. */
+  text(name: string): string | undefined;
+}
+
+/** Throws `E_MIGRATION_FOLDER`. */
+export function listFolder(directory: string): FolderListing {
+  const entries = readEntries(directory);
+  const names = (isFolder: boolean) =>
+    entries.filter((each) => each.isDirectory() === isFolder).map((each) => each.name);
+  const texts = new Map<string, string | undefined>();
+  return {
+    directory,
+    files: names(false),
+    subfolders: names(true),
+    within: (subfolder) => readEntries(join(directory, subfolder)).map((each) => each.name),
+    text: (name) => {
+      if (!texts.has(name)) texts.set(name, decode(readFileSync(join(directory, name))));
+      return texts.get(name);
+    },
+  };
+}
+
+function readEntries(directory: string) {
+  try {
+    return readdirSync(directory, { withFileTypes: true })
+      .filter((each) => !each.name.startsWith("."))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  } catch (cause) {
+    throw new UsageError("E_MIGRATION_FOLDER", `The migrations folder ${directory} cannot be read`, {
+      cause,
+      hint: 'make the folder, or set "migrations" of the database in .opsrc',
+    });
+  }
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** Undefined where a NUL would silently end the text, or it is not UTF-8. */
+function decode(bytes: Uint8Array): string | undefined {
+  try {
+    const text = utf8.decode(bytes);
+    return text.includes("\0") ? undefined : text.replaceAll("\r\n", "\n");
+  } catch (error) {
+    if (error instanceof TypeError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,86 @@
+import { type Attribution, type HistoryRow, recordApplied, recordTakenBack } from "./history-table.ts";
+import type { Migration, SqlFile } from "./migration-file.ts";
+import type { Problem } from "./problem.ts";
+import { refuseProblems } from "./problem.ts";
+import { makeRunnable } from "./runnable.ts";
+import type { MigrationSession } from "./session.ts";
+import { runStatements } from "./statement-run.ts";
+import { type LockLimits, runInTransaction, runVerification, type Verification } from "./transaction.ts";
+
+/** Who does it, for the history. */
+export function attribution({ context }: Pick<MigrationSession, "context">): Attribution {
+  return { appliedBy: context.actor, runId: context.runId ?? null };
+}
+
+/** Applies one migration, proves it by its verify file where it has one, and records it. Returns milliseconds. */
+export async function applyMigration(
+  session: MigrationSession,
+  migration: Migration,
+  limits: LockLimits,
+): Promise<number> {
+  let took = 0;
+  const verification = await verificationOf(migration);
+  const record = (durationMs: number) => {
+    took = durationMs;
+    return recordApplied(migration, attribution(session), durationMs);
+  };
+  await runFile(session, migration, "up", migration.up, limits, record, verification);
+  return took;
+}
+
+/** Runs the way back of one migration and takes its record away. Returns milliseconds. */
+export async function takeBackMigration(
+  session: MigrationSession,
+  row: Pick<HistoryRow, "version" | "name" | "checksum">,
+  down: SqlFile,
+  limits: LockLimits,
+): Promise<number> {
+  let took = 0;
+  await runFile(session, row, "down", down, limits, (durationMs) => {
+    took = durationMs;
+    return recordTakenBack(row, attribution(session), durationMs);
+  });
+  return took;
+}
+
+/** What a migration's verify file does; undefined where it has none. */
+export async function verificationOf(migration: Migration): Promise<Verification | undefined> {
+  const { verify } = migration;
+  if (verify === undefined) return undefined;
+  const runnable = await makeRunnable(verify, "rolled-back");
+  const sql = runnable.mode === "transaction" ? runnable.sql : verify.sql;
+  return { file: verify, sql, returnsRows: migration.verifyReturnsRows === true };
+}
+
+async function runFile(
+  session: MigrationSession,
+  { version, name }: { readonly version: string; readonly name: string },
+  direction: "up" | "down",
+  file: SqlFile,
+  limits: LockLimits,
+  record: (durationMs: number) => string,
+  verification?: Verification,
+): Promise<void> {
+  const runnable = await makeRunnable(file);
+  refuseProblems(session.target.name, runnable.problems);
+  if (runnable.mode === "transaction") {
+    await runInTransaction(session, { file, sql: runnable.sql, verification, record }, limits);
+    return;
+  }
+  const { statements } = runnable;
+  const verify = async () => {
+    if (verification !== undefined) await runVerification(session, verification);
+  };
+  await runStatements(session, { version, name, direction, file, statements, verify, record }, limits);
+}
+
+/** What a plan says about files that are not all or nothing. */
+export async function notAtomic(
+  file: SqlFile,
+): Promise<{ statements: number; problems: readonly Problem[] }> {
+  const runnable = await makeRunnable(file);
+  return {
+    statements: runnable.mode === "statements" ? runnable.statements.length : 0,
+    problems: runnable.problems,
+  };
+}

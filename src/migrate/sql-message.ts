@@ -1,0 +1,130 @@
+import { once } from "node:events";
+import pg from "pg";
+import type { Duration } from "../core/duration.ts";
+import { OpsError } from "../core/errors.ts";
+import type { MigrationSession } from "./session.ts";
+import { isConnectionLoss, isLockConflict, sqlFailure } from "./sql-failure.ts";
+import type { SqlFile } from "./sql-file.ts";
+
+/** SQL of a file as it is sent: what goes before it in the same message is not the file's. */
+export interface SqlMessage {
+  readonly file: SqlFile;
+  /** What goes before it: whole statements, or a comment. */
+  readonly prefix: string;
+  readonly prefixStatements: number;
+  readonly sql: string;
+  /** Where `sql` begins in the file: a UTF-16 index. */
+  readonly start: number;
+  /** What is left where it fails, as a sentence. Default: nothing is. */
+  readonly aftermath?: string;
+}
+
+/**
+ * Sends it as one message of the simple query protocol: several statements, one round trip. Throws a lock conflict or
+ * a lost connection as it is, every other error with its place in the file.
+ *
+ * @returns how many rows came back, of all statements together
+ */
+export async function send(session: MigrationSession, message: SqlMessage): Promise<number> {
+  const query = new CountedQuery(`${message.prefix}${message.sql}`);
+  session.client.query(query);
+  try {
+    await once(query, "end");
+  } catch (error) {
+    if (isConnectionLoss(error) || isLockConflict(error) || !(error instanceof pg.DatabaseError)) throw error;
+    throw await sqlFailure(message, error, query.completed - message.prefixStatements);
+  }
+  return query.rowCount;
+}
+
+/**
+ * What opens a transaction with its limits, in front of the SQL that runs in it; all of it ends with the transaction,
+ * so that nothing reaches another client of a pooler. Where this process is killed, the server finds out within two
+ * seconds and rolls back, instead of finishing the statement for nobody with all its locks held.
+ */
+export function begin(
+  session: MigrationSession,
+  token: string,
+  lockTimeout: Duration,
+  statementTimeout: Duration | undefined,
+): { readonly prefix: string; readonly prefixStatements: number } {
+  const statements = ["BEGIN", `SET LOCAL ops.run = '${token}'`, localLimit("lock_timeout", lockTimeout)];
+  if (statementTimeout !== undefined) statements.push(localLimit("statement_timeout", statementTimeout));
+  if (session.noticesLostClient) statements.push("SET LOCAL client_connection_check_interval = '2s'");
+  return {
+    prefix: `/* ops ${token} */ ${statements.join("; ")};\n`,
+    prefixStatements: statements.length,
+  };
+}
+
+export function localLimit(setting: "lock_timeout" | "statement_timeout", limit: Duration): string {
+  return `SET LOCAL ${setting} = '${Math.ceil(limit)}ms'`;
+}
+
+/** A file may SET ROLE; what is recorded is ours to write. Ends with the transaction. */
+export const asOurselves = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL ROLE NONE;";
+
+const divisionByZero = "22012";
+
+/**
+ * Ends the transaction that `begin` opened: undoes what the file has SET for its session (a pooler would hand it on),
+ * records, commits; one round trip. Throws `E_MIGRATION_TRANSACTION` where the file has ended the transaction itself.
+ */
+export async function commit(
+  session: MigrationSession,
+  file: SqlFile,
+  token: string,
+  lockTimeout: Duration,
+  record: string,
+  settings: "reset-settings" | "keep-settings" = "reset-settings",
+): Promise<void> {
+  // RESET ALL in the file takes the mark away too; then only what the parser sees is caught.
+  const guarded = !/\b(?:reset|discard)\b/i.test(file.sql);
+  const reset = `RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; ${localLimit("lock_timeout", lockTimeout)};`;
+  const guard = `SELECT 1 / (coalesce(current_setting('ops.run', true), '') = '${token}')::int;`;
+  try {
+    await session.client.query(
+      `${guarded ? guard : ""} ${settings === "keep-settings" ? asOurselves : reset}
+${record}
+COMMIT`,
+    );
+  } catch (error) {
+    if (!(error instanceof pg.DatabaseError) || error.code !== divisionByZero) {
+      throw error instanceof pg.DatabaseError && !isConnectionLoss(error) && !isLockConflict(error)
+        ? await sqlFailure({ file, prefix: "", prefixStatements: 0, sql: file.sql, start: 0 }, error)
+        : error;
+    }
+    throw new OpsError(
+      "E_MIGRATION_TRANSACTION",
+      `${file.name} ended the transaction it was run in, so some of it may be kept without a record of it`,
+      {
+        hint: `remove every COMMIT and ROLLBACK from ${file.name} and look at what it has left in the database`,
+        retryable: false,
+      },
+    );
+  }
+}
+
+/** Knows how many statements of its text went through, which places the errors that come without a position. */
+class CountedQuery extends pg.Query {
+  completed = 0;
+  rowCount = 0;
+
+  override submit = (connection: pg.Connection): void => {
+    const countStatement = () => {
+      this.completed += 1;
+    };
+    const countRow = () => {
+      this.rowCount += 1;
+    };
+    connection.on("commandComplete", countStatement);
+    connection.on("dataRow", countRow);
+    for (const ending of ["end", "error"]) {
+      this.once(ending, () => {
+        connection.off("commandComplete", countStatement);
+        connection.off("dataRow", countRow);
+      });
+    }
+    pg.Query.prototype.submit.call(this, connection);
+  };
+}
