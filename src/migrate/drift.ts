@@ -5,7 +5,7 @@ import { withConnection } from "../postgres/connection.ts";
 import { compareSchemas, type SchemaDifference, withoutParts } from "../postgres-schema/comparison.ts";
 import { readSchema } from "../postgres-schema/read-schema.ts";
 import type { DatabaseSchema, SchemaObject } from "../postgres-schema/schema-object.ts";
-import { suggestStatements } from "../postgres-schema/suggestion.ts";
+import { createOf, suggestStatements } from "../postgres-schema/suggestion.ts";
 import { textDifference } from "../postgres-schema/text-difference.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation } from "../run/operation.ts";
@@ -75,7 +75,7 @@ export const drift = defineOperation({
       database: target.name,
       version: found.assessment.current ?? null,
       migrations: migrations.length,
-      differences: listed(drifted),
+      differences: listed(drifted, expected, live.schema),
       reordered: drifted.reordered.map(
         ({ table, before, after }) =>
           `${table}: ${columnNames(table, after)}; migrations: ${columnNames(table, before)}`,
@@ -196,11 +196,22 @@ function reversed({ added, removed, changed, reordered }: SchemaDifference): Sch
 }
 
 /** A table that is missing stands for its columns and indexes. */
-function listed({ added, removed, changed }: SchemaDifference): Difference[] {
+function listed(
+  { added, removed, changed }: SchemaDifference,
+  expected: DatabaseSchema,
+  live: DatabaseSchema,
+): Difference[] {
+  const whole = (object: SchemaObject, schema: DatabaseSchema) =>
+    object.kind === "column" ? object.definition : createOf(object, schema).join("\n");
   const named = ({ kind, identity }: Pick<SchemaObject, "kind" | "identity">) => ({ kind, identity });
   return [
     ...withoutParts(removed).map(
-      (each): Difference => ({ state: "missing", ...named(each), expected: each.definition, live: null }),
+      (each): Difference => ({
+        state: "missing",
+        ...named(each),
+        expected: whole(each, expected),
+        live: null,
+      }),
     ),
     ...withoutParts(added).map(
       (each): Difference => ({ state: "unexpected", ...named(each), expected: null, live: each.definition }),

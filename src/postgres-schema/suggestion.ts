@@ -1,5 +1,5 @@
 import { type ChangedObject, type SchemaDifference, withoutParts } from "./comparison.ts";
-import type { DatabaseSchema, SchemaObject } from "./schema-object.ts";
+import { type DatabaseSchema, keyOf, type SchemaObject } from "./schema-object.ts";
 
 /** Kinds whose definition is a statement that can be run as it is. */
 const runnable = new Set<SchemaObject["kind"]>([
@@ -57,23 +57,49 @@ export function suggestStatements(to: DatabaseSchema, difference: SchemaDifferen
   return [...drops, ...difference.changed.flatMap(changeOf), ...creations];
 }
 
-function createOf(object: SchemaObject, schema: DatabaseSchema): string[] {
-  const key = `${object.kind} ${object.identity}`;
-  const parts = schema.objects.filter((each) => each.dependsOn?.[0] === key);
+/** The statements that make an object with all its parts: a table with its columns, their sequences, its indexes. */
+export function createOf(object: SchemaObject, schema: DatabaseSchema): string[] {
+  const parts = partsOf(object, schema);
+  const laterParts = parts.filter((each) => each.kind !== "column").flatMap((each) => runnableText(each));
   switch (object.kind) {
     case "table":
     case "foreign table": {
-      const columns = parts.filter((each) => each.kind === "column").map((each) => `  ${each.definition}`);
-      const made = object.definition.replace("( … )", () => `(\n${columns.join(",\n")}\n)`);
-      return [made, ...parts.filter((each) => runnable.has(each.kind)).map((each) => each.definition)];
+      const columns = parts.filter((each) => each.kind === "column");
+      const list = columns.map((each) => `  ${each.definition}`).join(",\n");
+      const made = object.definition.replace("( … )", () => `(\n${list}\n)`);
+      const sequences = columns
+        .flatMap((each) => partsOf(each, schema))
+        .map((each) => each.definition.split("\n"));
+      return [
+        ...sequences.flatMap(([create = ""]) => create),
+        made,
+        ...sequences.flatMap(([, ...owned]) => owned),
+        ...laterParts,
+      ];
     }
     case "column":
       return [`ALTER TABLE ${tableOf(object)} ADD COLUMN ${object.definition};`];
-    default: {
-      const made = runnable.has(object.kind) ? object.definition : byHand(`create ${key}`, object.definition);
-      return [made, ...parts.filter((each) => runnable.has(each.kind)).map((each) => each.definition)];
-    }
+    default:
+      return [...runnableText(object), ...laterParts];
   }
+}
+
+function partsOf(object: SchemaObject, schema: DatabaseSchema): SchemaObject[] {
+  return schema.objects.filter((each) => each.dependsOn?.[0] === keyOf(object));
+}
+
+function runnableText(object: SchemaObject): [string] {
+  const runs = runnable.has(object.kind) || (object.kind === "grant" && isPlainGrant(object));
+  return [runs ? object.definition : byHand(`create ${keyOf(object)}`, object.definition)];
+}
+
+/** To a role, on a whole object. */
+function isPlainGrant({ identity, definition }: SchemaObject): boolean {
+  return (
+    !identity.startsWith("COLUMN ") &&
+    !identity.endsWith(" TO OWNER") &&
+    !/ WITH GRANT OPTION/.test(definition)
+  );
 }
 
 function dropOf(object: SchemaObject): string {
@@ -88,10 +114,13 @@ function dropOf(object: SchemaObject): string {
     case "type":
       return `DROP ${definition.startsWith("CREATE DOMAIN") ? "DOMAIN" : "TYPE"} ${identity};`;
     case "grant":
+      return isPlainGrant(object) && definition.startsWith("GRANT ")
+        ? `REVOKE ALL ON ${identity.replace(/ TO (?=[^ ]+$)/, " FROM ")};`
+        : byHand(`take back ${keyOf(object)}`, definition);
     case "default privileges":
     case "owner":
     case "security label":
-      return byHand(`take back ${kind} ${identity}`, definition);
+      return byHand(`take back ${keyOf(object)}`, definition);
     default:
       return `DROP ${kind.toUpperCase()} ${identity};`.replace("FOREIGN-DATA", "FOREIGN DATA");
   }

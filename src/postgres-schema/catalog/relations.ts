@@ -78,7 +78,8 @@ export const columns = `
 export const sequences = `
   SELECT 'sequence' AS kind, c.oid::regclass::text AS identity,
          'CREATE ' || ${persistence} || 'SEQUENCE ' || c.oid::regclass || ' ' || ${sequenceOptions} || ';'
-         || coalesce(E'\\nALTER SEQUENCE ' || c.oid::regclass || ' OWNED BY ' || o.column_name || ';', '') AS definition
+         || coalesce(E'\\nALTER SEQUENCE ' || c.oid::regclass || ' OWNED BY ' || o.column_name || ';', '') AS definition,
+         CASE WHEN o.column_name IS NOT NULL THEN ARRAY['column ' || o.column_name] END AS "dependsOn"
     FROM pg_class AS c
     JOIN pg_sequence AS s ON s.seqrelid = c.oid
     LEFT JOIN LATERAL (
