@@ -33,6 +33,7 @@ export const capabilities: readonly CapabilityEntry[] = [
     name: "traffic",
     summary: "Weighted traffic: status, shifts and canaries",
     operations: () => import("./traffic/operations.ts"),
+    checks: () => import("./traffic/checks.ts"),
   },
   {
     name: "flag",
