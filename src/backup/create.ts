@@ -4,6 +4,7 @@ import { corrupt, storedBytes } from "../archive/catalog.ts";
 import { decodeManifest, encodeManifest, type Manifest } from "../archive/manifest.ts";
 import { observeSource } from "../archive/source.ts";
 import { formatDuration } from "../core/duration.ts";
+import { OpsError } from "../core/errors.ts";
 import { duration, name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import { encrypt, newHeader } from "../crypto/age.ts";
@@ -91,7 +92,8 @@ export const create = defineOperation({
     const written = await interruptible(context, async (signal) => {
       const dump = new RunningProgram(program, args, environment, signal);
       try {
-        const plain = reportBytes(dumped.through(dump.output()), report, `dumping ${database.name}`);
+        const archive = dumped.through(checkedArchive(dump.output()));
+        const plain = reportBytes(archive, report, `dumping ${database.name}`);
         return await store.put(dumpObject(id), encrypt(compress(plain), target.recipients), { signal });
       } finally {
         await dump.stop();
@@ -133,6 +135,25 @@ export const create = defineOperation({
     `Backup ${backup.id} in store ${backup.store}: ${formatBytes(backup.bytes)} ` +
     `(${formatBytes(backup.dumpBytes)} dumped) in ${formatDuration(backup.durationMs)}`,
 });
+
+/** What pg_dump's custom format begins with. */
+const archiveMagic = "PGDMP";
+
+/** Passes an archive on. Throws `E_DUMP_EMPTY` where it is none: a backup of nothing must never be listed. */
+async function* checkedArchive(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let head = "";
+  for await (const part of source) {
+    if (head.length < archiveMagic.length) {
+      head += part.toString("latin1", 0, archiveMagic.length - head.length);
+      if (!archiveMagic.startsWith(head)) break;
+    }
+    yield part;
+  }
+  if (head === archiveMagic) return;
+  throw new OpsError("E_DUMP_EMPTY", "pg_dump ended well but did not write an archive", {
+    hint: "look at the PostgreSQL programs with: ops doctor",
+  });
+}
 
 async function existingManifest(store: ObjectStore, id: string): Promise<Manifest | undefined> {
   for await (const object of store.list(manifestObject(id))) {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { access, constants, readdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
+import { PassThrough } from "node:stream";
 import { OpsError } from "../core/errors.ts";
 import { redact } from "../core/redaction.ts";
 import { OutputTail } from "../process/output-tail.ts";
@@ -60,6 +61,7 @@ export async function findProgram(name: ProgramName, atLeast: number): Promise<P
 export class RunningProgram {
   private readonly name: string;
   private readonly child: ChildProcess;
+  private readonly written = new PassThrough();
   private readonly errors = new OutputTail(8000);
   private readonly ended: Promise<number | NodeJS.Signals>;
   private readonly inputClosed: Promise<unknown>;
@@ -81,12 +83,17 @@ export class RunningProgram {
       // Out of reach of the terminal's Ctrl-C: ops itself decides when it ends.
       detached: true,
     });
+    // Read from the first moment: Node throws away what nobody reads of a program that has ended.
+    this.child.stdout?.pipe(this.written);
     this.child.stderr?.on("data", (chunk: Buffer) => this.errors.write(chunk));
     // A program that ends before it has read everything: its exit code says whether that was right.
     this.child.stdin?.on("error", () => undefined);
     this.inputClosed = new Promise((resolve) => this.child.stdin?.once("close", resolve));
     this.ended = new Promise((resolve, reject) => {
-      this.child.once("error", reject);
+      this.child.once("error", (error) => {
+        this.written.end();
+        reject(error);
+      });
       this.child.once("close", (code, killedBy) => resolve(code ?? killedBy ?? "SIGKILL"));
     });
     this.ended.catch(() => undefined);
@@ -98,7 +105,7 @@ export class RunningProgram {
 
   /** What the program writes. Ends only after the program ended well; throws `E_PROGRAM_FAILED` otherwise. */
   async *output(): AsyncGenerator<Buffer> {
-    if (this.child.stdout !== null) yield* this.child.stdout as AsyncIterable<Buffer>;
+    yield* this.written as AsyncIterable<Buffer>;
     await this.success();
   }
 
@@ -136,6 +143,7 @@ export class RunningProgram {
     this.terminate();
     // Nobody reads or writes any more; a full pipe must not keep the program.
     this.child.stdout?.destroy();
+    this.written.destroy();
     this.child.stdin?.destroy();
     await this.ended.catch(() => undefined);
   }

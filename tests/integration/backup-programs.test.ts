@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { findProgram, findPrograms, RunningProgram } from "../../src/postgres/programs.ts";
 
@@ -34,5 +35,17 @@ it("a program that fails after it wrote everything fails the one who reads it", 
     code: "E_PROGRAM_FAILED",
     details: { result: 3, stderr: "no" },
   });
+  expect(parts).toEqual(["all\n"]);
+});
+
+it("a program that has ended before anybody reads loses nothing of what it wrote", async () => {
+  const shell = { path: "/bin/sh", version: "0", major: 0 };
+  const program = new RunningProgram(shell, ["-c", "echo all"], {}, AbortSignal.timeout(5000));
+  await program.success();
+  await delay(50);
+  const parts: string[] = [];
+
+  for await (const part of program.output()) parts.push(String(part));
+
   expect(parts).toEqual(["all\n"]);
 });
