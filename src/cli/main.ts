@@ -1,5 +1,5 @@
 import { CommanderError } from "commander";
-import { ExitCode, OpsError } from "../core/errors.ts";
+import { ExitCode, errorRecord } from "../core/errors.ts";
 import { buildProgram } from "./program.ts";
 import { renderError } from "./render/error.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
@@ -27,19 +27,19 @@ async function main(argv: readonly string[]): Promise<void> {
 
 function report(error: unknown, argv: readonly string[], terminal: Terminal): ExitCode {
   // Commander has written its own message; help and version are no failures.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
-  if (argv.includes("--json")) {
-    terminal.out(JSON.stringify({ error: errorJson(error) }, null, 2));
-  }
-  terminal.note(renderError(error, terminal.noteColor, argv.includes("--debug")));
-  return error instanceof OpsError ? error.exitCode : ExitCode.failed;
+  const usage = error instanceof CommanderError;
+  if (usage && error.exitCode === 0) return ExitCode.done;
+  const record = usage
+    ? { code: "E_USAGE", message: plainMessage(error), exitCode: ExitCode.usage }
+    : errorRecord(error);
+  if (argv.includes("--json")) terminal.out(JSON.stringify({ error: record }, null, 2));
+  if (!usage) terminal.note(renderError(error, terminal.noteColor, argv.includes("--debug")));
+  return record.exitCode;
 }
 
-function errorJson(error: unknown): object {
-  if (!(error instanceof OpsError))
-    return { code: "E_UNEXPECTED", message: error instanceof Error ? error.message : String(error) };
-  const { code, message, hint, details, exitCode } = error;
-  return { code, message, hint, details, exitCode };
+/** Without commander's own `error: ` and the suggestion on the second line. */
+function plainMessage(error: CommanderError): string {
+  return (error.message.split("\n")[0] ?? error.message).replace(/^error: /, "");
 }
 
 async function flushed(): Promise<void> {

@@ -85,7 +85,10 @@ async function loadRunbook(file: string): Promise<Runbook> {
   try {
     text = await readFile(file, "utf8");
   } catch (error) {
-    throw new UsageError("E_RUNBOOK_FILE", `The runbook ${file} cannot be read`, { cause: error });
+    throw new UsageError("E_RUNBOOK_FILE", `The runbook ${file} cannot be read`, {
+      cause: error,
+      hint: "name a runbook file, such as runbooks/deploy.yaml",
+    });
   }
   return parseRunbook(file, text, operationCatalog);
 }
@@ -110,7 +113,9 @@ async function validateFiles(
   if (options.json === true) terminal.out(JSON.stringify({ valid }, null, 2));
   else
     for (const each of valid)
-      terminal.out(`${terminal.color.green("✔")} ${each.file}: ${each.name}, ${each.steps} steps`);
+      terminal.out(
+        `${terminal.color.green("✔")} ${each.file}: ${each.name}, ${each.steps} ${each.steps === 1 ? "step" : "steps"}`,
+      );
   return ExitCode.done;
 }
 
@@ -126,7 +131,10 @@ function pairs(texts: readonly string[] = []): Record<string, string> {
   return Object.fromEntries(
     texts.map((text) => {
       const at = text.indexOf("=");
-      if (at < 1) throw new UsageError("E_USAGE", `--input takes name=value, not "${text}"`);
+      if (at < 1)
+        throw new UsageError("E_USAGE", `--input takes name=value, not "${text}"`, {
+          hint: "write it as --input version=2",
+        });
       return [text.slice(0, at), text.slice(at + 1)];
     }),
   );

@@ -23,5 +23,6 @@ export function renderProgress(progress: Progress, startedAt: number, now: numbe
 
 function amount(value: number, unit: Progress["unit"]): string {
   if (unit === "bytes") return formatBytes(value);
+  if (unit === "ms") return formatDuration(value);
   return unit === undefined ? String(value) : `${value} ${unit}`;
 }

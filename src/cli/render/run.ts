@@ -28,7 +28,8 @@ export function renderRun(state: RunState, held: string | undefined, color: Chal
   ];
   const steps = [...state.steps.values()].flatMap((step) => renderStep(step, color));
   const error = state.error === undefined ? [] : ["", renderErrorRecord(state.error, color)];
-  const next = held === undefined ? nextCommands(state).map((each) => `${color.cyan("→")} ${each}`) : [];
+  const commands = held === undefined ? nextCommands(state).filter((each) => !each.startsWith(lookAt)) : [];
+  const next = commands.map((each) => `${color.cyan("→")} ${each}`);
   return [...head, "", ...steps, ...error, ...(next.length === 0 ? [] : ["", ...next])].join("\n");
 }
 
@@ -91,11 +92,13 @@ function renderStep(step: StepState, color: ChalkInstance): string[] {
   return lines;
 }
 
+const lookAt = "look at it:";
+
 function nextCommands(state: RunState): string[] {
   const { id } = state;
   const resume = `go on: ops runs resume ${id}`;
   const back = `take it back: ops runs rollback ${id}`;
-  const look = `look at it: ops runs show ${id}`;
+  const look = `${lookAt} ops runs show ${id}`;
   switch (state.status) {
     case "done":
       return [];
