@@ -11,7 +11,7 @@ import { type TestContext, testContext } from "../../support/context.ts";
 export class Project {
   readonly folder: string;
   readonly url: string;
-  private readonly databaseName: string;
+  readonly databaseName: string;
   private readonly cluster: Cluster;
   private readonly clients: pg.Client[] = [];
 
@@ -39,9 +39,10 @@ export class Project {
     await rm(join(this.folder, fileName));
   }
 
-  context(runId: string | undefined = "run-1"): TestContext {
+  /** @param url another way to its database: through a proxy, a pooler */
+  context(runId: string | undefined = "run-1", url = this.url): TestContext {
     return {
-      ...testContext({ databases: { main: { url: this.url, migrations: this.folder } } }),
+      ...testContext({ databases: { main: { url, migrations: this.folder } } }),
       runId,
       actor: "ann@laptop",
     };
