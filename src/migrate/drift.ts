@@ -214,7 +214,12 @@ function listed(
       }),
     ),
     ...withoutParts(added).map(
-      (each): Difference => ({ state: "unexpected", ...named(each), expected: null, live: each.definition }),
+      (each): Difference => ({
+        state: "unexpected",
+        ...named(each),
+        expected: null,
+        live: whole(each, live),
+      }),
     ),
     ...changed.map(
       (each): Difference => ({ state: "changed", ...named(each), expected: each.before, live: each.after }),
