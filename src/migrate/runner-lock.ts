@@ -2,7 +2,7 @@ import type pg from "pg";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { formatDuration } from "../core/duration.ts";
 import { ExitCode, OpsError } from "../core/errors.ts";
-import { connect } from "../postgres/connection.ts";
+import { connect, databaseError } from "../postgres/connection.ts";
 import { migrationLock, opsLockSpace } from "../postgres/ops-schema.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
@@ -41,7 +41,8 @@ export async function lockRunner(
     await waitForTurn(context, client, target.name, wait, report);
   } catch (error) {
     await client.end();
-    throw error;
+    context.signal.throwIfAborted();
+    throw databaseError(target, error);
   }
   return new HeldLock(context, client, target.name);
 }
