@@ -1,17 +1,19 @@
 import pg from "pg";
 import { refusesTransaction } from "./autocommit.ts";
+import { findKeyColumn, isProblem } from "./batch/key-column.ts";
+import { batchProblems } from "./batch/statement.ts";
 import type { SqlFile } from "./migration-file.ts";
 import { refuseProblems } from "./problem.ts";
 import type { FileRun, Rewrite, StatementRun, TakenLock } from "./report.ts";
 import { makeRunnable } from "./runnable.ts";
 import { isConnectionLoss, sqlFailure } from "./sql-failure.ts";
 import type { SqlMessage } from "./sql-message.ts";
-import { placeOfIndex } from "./sql-position.ts";
 import { type Statement, splitStatements } from "./statements.ts";
 import { lockHolds, type StatementLocks } from "./test/lock-holds.ts";
 import { compareModes, type LockMode, lockModeOf, strongest } from "./test/lock-mode.ts";
 import { LockSampler } from "./test/lock-sampler.ts";
 import { type Relation, readRelations, type TableSize } from "./test/relations.ts";
+import { lineOf, oneLine } from "./test/statement-place.ts";
 import { wholeBatch } from "./test/whole-batch.ts";
 
 /** Where files are run to be measured: a server that does nothing else. */
@@ -37,17 +39,19 @@ export interface RecordedFile {
  */
 export async function recordFile(database: MeasuredDatabase, file: SqlFile): Promise<RecordedFile> {
   const { client } = database;
-  const { transaction, statements, sql } = await measurable(file);
+  const { transaction, statements, sql } = await measurable(client, file);
   const before = await readRelations(client);
   const recorder = new FileRecorder(database, before, transaction);
   await client.query("RESET ALL");
   const begin = performance.now();
-  const limit = Math.ceil(file.settings.statementTimeout ?? 0);
+  // Of a backfill it is the limit of one batch.
+  const { batch, statementTimeout = 0 } = file.settings;
+  const limit = batch === undefined ? Math.ceil(statementTimeout) : 0;
   if (limit > 0) await client.query("SELECT set_config('statement_timeout', $1, false)", [`${limit}ms`]);
   if (transaction) await client.query("BEGIN");
   for (const statement of statements) {
     try {
-      await recorder.run(statement, placeOfIndex(sql, firstWord(statement)).position.line);
+      await recorder.run(statement, lineOf(sql, statement));
     } catch (error) {
       if (isConnectionLoss(error) || !(error instanceof pg.DatabaseError)) throw error;
       await client.query("ROLLBACK");
@@ -79,10 +83,16 @@ export async function recordFile(database: MeasuredDatabase, file: SqlFile): Pro
 }
 
 /** The file's statements, cut as `up` cuts them. Throws `E_MIGRATIONS` for what `up` would refuse. */
-async function measurable(file: SqlFile) {
-  const whole = wholeBatch(file);
+async function measurable(client: pg.Client, file: SqlFile) {
+  const { batch } = file.settings;
+  if (batch !== undefined) {
+    refuseProblems(file.name, await batchProblems(file));
+    const key = await findKeyColumn(client, { file, settings: batch });
+    if (isProblem(key)) refuseProblems(file.name, [key]);
+  }
+  const whole = await wholeBatch(file);
   const runnable = await makeRunnable(whole);
-  refuseProblems("", runnable.problems);
+  refuseProblems(file.name, runnable.problems);
   if (runnable.mode === "statements") {
     return { transaction: false, statements: runnable.statements, sql: whole.sql };
   }
@@ -226,22 +236,6 @@ async function heldLocks(client: pg.Client): Promise<Map<string, LockMode>> {
 /** Where errors of a statement that is sent alone stand in its file. */
 function inFile(file: SqlFile, { text, start }: Statement): SqlMessage {
   return { file, prefix: "", prefixStatements: 0, sql: text, start };
-}
-
-/** Where the statement begins behind the comments before it. */
-function firstWord(statement: Statement): number {
-  const lead = /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/.exec(statement.text)?.[0] ?? "";
-  return statement.start + lead.length;
-}
-
-const shownLength = 200;
-
-function oneLine(sql: string): string {
-  const text = sql
-    .replace(/^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/, "")
-    .replaceAll(/\s+/g, " ")
-    .trim();
-  return text.length <= shownLength ? text : `${text.slice(0, shownLength - 1)}…`;
 }
 
 /** Milliseconds to the microsecond. */

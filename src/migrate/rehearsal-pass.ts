@@ -114,7 +114,7 @@ async function rolesOf(migrations: readonly Migration[]): Promise<string[]> {
   const files = migrations.flatMap(({ up, down }) => (down === undefined ? [up] : [up, down]));
   const statements: Statement[] = [];
   for (const file of files) {
-    if (roleWords.test(file.sql)) statements.push(...(await parsed(wholeBatch(file))));
+    if (roleWords.test(file.sql)) statements.push(...(await parsed(await wholeBatch(file))));
   }
   return namedRoles(statements);
 }

@@ -3,7 +3,7 @@ import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { canonicalJson, digest } from "../core/digest.ts";
 import type { OperationContext } from "../run/context.ts";
-import type { Migration } from "./migration-file.ts";
+import { type Migration, title } from "./migration-file.ts";
 import { type MigrationTestReport, reportSchema, type TestedFile } from "./report.ts";
 
 /** Where reports live; every `.json` file in it is read, so one from CI can be put there. */
@@ -23,7 +23,7 @@ export function testedFile({ version, name, up, down, verify }: Migration): Test
 
 /** Of the checksums of all files: equal exactly where the same files were tested. */
 export function filesDigest(files: readonly TestedFile[]): string {
-  return digest(canonicalJson(files.map((each) => ({ ...each }))));
+  return digest(canonicalJson([...files]));
 }
 
 /** Returns the path of the report, which is whole from the moment it is there. */
@@ -81,22 +81,28 @@ function decode(text: string): MigrationTestReport | undefined {
   }
 }
 
-/**
- * Whether a report speaks for these pending migrations: each of them was tested with exactly these files, and
- * nothing was tested that is neither pending nor applied.
- */
+/** Whether the report is about exactly these files of the migration. */
+export function isTested(report: MigrationTestReport, migration: Migration): boolean {
+  const wanted = canonicalJson(testedFile(migration));
+  return report.files.some((each) => canonicalJson(each) === wanted);
+}
+
+export interface Coverage {
+  /** Pending migrations that were not tested, or not with these files. */
+  readonly untested: readonly Migration[];
+  /** What was tested and is neither pending nor applied: titles. */
+  readonly strange: readonly string[];
+}
+
+/** How far a report speaks for these pending migrations. It covers them where both lists are empty. */
 export function coverage(
   report: MigrationTestReport,
   pending: readonly Migration[],
-  applied: readonly string[],
-): { readonly covers: boolean; readonly missing: string[] } {
-  const tested = new Map(report.files.map((each) => [each.version, canonicalJson({ ...each })]));
-  const wanted = pending.map(testedFile);
-  const missing = wanted.filter((each) => tested.get(each.version) !== canonicalJson({ ...each }));
-  const known = new Set([...applied, ...wanted.map((each) => each.version)]);
-  const strange = report.files.filter((each) => !known.has(each.version));
+  applied: readonly Migration[],
+): Coverage {
+  const known = new Set([...applied, ...pending].map((each) => each.version));
   return {
-    covers: missing.length + strange.length === 0,
-    missing: [...missing, ...strange].map((each) => `${each.version}_${each.name}`),
+    untested: pending.filter((each) => !isTested(report, each)),
+    strange: report.files.filter((each) => !known.has(each.version)).map(title),
   };
 }

@@ -1,21 +1,23 @@
 import pg from "pg";
+import { findPlaceholders, placeholders } from "../batch/placeholders.ts";
+import { identifier } from "../batch/statement.ts";
 import { type SqlFile, sqlFile } from "../sql-file.ts";
 
 /**
  * A backfill as one statement over all keys at once: what it does to the rows and which locks it takes is the same,
  * and a copy has nobody who waits for them. Another file is returned as it is.
  */
-export function wholeBatch(file: SqlFile): SqlFile {
+export async function wholeBatch(file: SqlFile): Promise<SqlFile> {
   const { batch } = file.settings;
   if (batch === undefined) return file;
-  const table = batch.table
-    .split(".")
-    .map((each) => pg.escapeIdentifier(each))
-    .join(".");
-  const bound = (aggregate: "min" | "max") =>
-    `(SELECT ${aggregate}(${pg.escapeIdentifier(batch.key)}) FROM ${table})`;
-  const sql = file.sql
-    .replaceAll(/(?<!:):batch_start\b/g, () => bound("min"))
-    .replaceAll(/(?<!:):batch_end\b/g, () => bound("max"));
-  return sqlFile(file.name, () => sql);
+  const key = pg.escapeIdentifier(identifier(batch.key));
+  let sql = "";
+  let from = 0;
+  for (const { parameter, index } of await findPlaceholders(file.sql)) {
+    const direction = parameter === 1 ? "ASC" : "DESC";
+    sql += `${file.sql.slice(from, index)}(SELECT ${key} FROM ${batch.table} ORDER BY ${key} ${direction} LIMIT 1)`;
+    from = index + (placeholders[parameter - 1]?.length ?? 0);
+  }
+  const whole = sql + file.sql.slice(from);
+  return sqlFile(file.name, () => whole);
 }
