@@ -1,3 +1,4 @@
+import type { DatabaseTarget } from "../config/environment.ts";
 import { type FolderListing, listFolder } from "./folder-listing.ts";
 import type { FormatName } from "./formats/format.ts";
 import { findFormat } from "./formats/formats.ts";
@@ -25,10 +26,14 @@ export interface MigrationFolder {
  * Reads a folder of migrations, in the form of the tool that made it; `format` overrides what the files look like.
  * Throws `E_MIGRATION_FOLDER`.
  */
-export async function readMigrationFolder(directory: string, format?: FormatName): Promise<MigrationFolder> {
+export async function readMigrationFolder(
+  directory: string,
+  format?: FormatName,
+  placeholders: Readonly<Record<string, string>> = {},
+): Promise<MigrationFolder> {
   const listing = listFolder(directory);
-  const found = await findFormat(listing, format);
-  const { migrations, problems } = found.read(listing);
+  const found = findFormat(listing, format);
+  const { migrations, problems } = found.read(listing, { placeholders });
   return {
     directory,
     format: found.name,
@@ -38,4 +43,9 @@ export async function readMigrationFolder(directory: string, format?: FormatName
     wayBackFile: found.wayBackFile,
     listing,
   };
+}
+
+/** The folder of a database, read as its configuration says. */
+export async function readFolderOf(target: DatabaseTarget): Promise<MigrationFolder> {
+  return readMigrationFolder(target.migrations, target.migrationsFormat, target.migrationsPlaceholders);
 }

@@ -4,8 +4,9 @@ import { withConnection } from "../postgres/connection.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
 import { type Assessment, assess } from "./assessment.ts";
+import { type BackfillPlace, readPlaces } from "./batch/place-table.ts";
 import { type HistoryRow, readHistory } from "./history-table.ts";
-import { type MigrationFolder, readMigrationFolder } from "./migration-file.ts";
+import { type MigrationFolder, readFolderOf } from "./migration-file.ts";
 import { readProgress, type StatementProgress } from "./progress-table.ts";
 import { lockRunner, type RunnerLock } from "./runner-lock.ts";
 
@@ -33,6 +34,8 @@ export interface Survey {
   readonly history: readonly HistoryRow[];
   /** Files that run statement by statement and have not come to their end. */
   readonly halfDone: readonly StatementProgress[];
+  /** Batched files that have begun and not come to their end. */
+  readonly backfills: readonly BackfillPlace[];
 }
 
 /** Looks, changes nothing; a database that never saw a migration is fine. */
@@ -50,12 +53,10 @@ export async function surveyInside(session: MigrationSession): Promise<Survey> {
 }
 
 async function look(client: pg.ClientBase, target: DatabaseTarget): Promise<Survey> {
-  const [folder, history] = await Promise.all([
-    readMigrationFolder(target.migrations, target.migrationsFormat),
-    readHistory(client),
-  ]);
+  const [folder, history] = await Promise.all([readFolderOf(target), readHistory(client)]);
   const halfDone = await readProgress(client);
-  return { folder, assessment: assess(folder, history), history, halfDone };
+  const backfills = (await readPlaces(client)).filter((each) => each.state !== "done");
+  return { folder, assessment: assess(folder, history), history, halfDone, backfills };
 }
 
 /** Connects, waits for its turn (`lockWait` in milliseconds) and works. */

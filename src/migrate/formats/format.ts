@@ -29,12 +29,17 @@ export interface NewFile {
   readonly content: string;
 }
 
+export interface ReadOptions {
+  /** Values of Flyway's placeholders, by name. */
+  readonly placeholders: Readonly<Record<string, string>>;
+}
+
 /** How one tool lays out its migrations. The files are read as they are, and never changed. */
 export interface MigrationFormat {
   readonly name: FormatName;
   /** Whether the folder can be nothing else; asked in the order of `formats`. */
   recognises(folder: FolderListing): boolean;
-  read(folder: FolderListing): FolderContent;
+  read(folder: FolderListing, options: ReadOptions): FolderContent;
   /** Order of versions where it is not that of numbers. */
   order?(folder: FolderListing): (a: string, b: string) => number;
   /** What must be there so that a migration can be taken back: a file, or a part of one. */

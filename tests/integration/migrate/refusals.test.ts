@@ -25,8 +25,8 @@ describe("before anything runs", () => {
   test.each([
     [
       "a file that is not named as a migration",
-      { "V1__orders.sql": "" },
-      "V1__orders.sql is not named as a migration",
+      { "orders.sql": "" },
+      "orders.sql is not named as a migration",
       "name it VERSION_NAME.up.sql or VERSION_NAME.down.sql, such as 0001_create_orders.up.sql",
     ],
     [

@@ -1,0 +1,52 @@
+import type { Problem } from "../problem.ts";
+
+/** A change of a sqitch.plan. */
+export interface PlannedChange {
+  readonly name: string;
+  /** The name of its scripts: `users`, or `users@v1` where it was reworked after the tag v1. */
+  readonly script: string;
+  readonly requires: readonly string[];
+}
+
+const changeLine = /^(?<sign>[+-]?)\s*(?<name>[^\s@+-]\S*)\s*(?:\[(?<dependencies>[^\]]*)\])?/;
+const tagLine = /^@(?<tag>\S+)/;
+
+/** https://sqitch.org/docs/manual/sqitchplan/ */
+export function readSqitchPlan(text: string): { changes: PlannedChange[]; problems: Problem[] } {
+  const problems: Problem[] = [];
+  const found: { name: string; requires: string[]; tag: string | undefined }[] = [];
+  const problem = (line: number, message: string, hint: string) =>
+    problems.push({ kind: "plan", message: `sqitch.plan:${line}: ${message}`, hint });
+  for (const [index, raw] of text.split("\n").entries()) {
+    const line = raw.replace(/^\s+/, "");
+    if (line === "" || /^[%#]/.test(line)) continue;
+    const tag = tagLine.exec(line)?.groups?.tag;
+    if (tag !== undefined) {
+      for (const each of found) each.tag ??= tag;
+      continue;
+    }
+    const parts = changeLine.exec(line)?.groups;
+    if (parts === undefined || parts.sign === "-") {
+      problem(index + 1, "this is neither a change nor a tag", "see sqitch.org: sqitchplan");
+      continue;
+    }
+    const { name = "", dependencies = "" } = parts;
+    const words = dependencies.split(/\s+/).filter((each) => each !== "");
+    // What another project must have deployed is not ours to know.
+    const own = words.filter((each) => !each.includes(":")).map((each) => each.replace(/@.*$/, ""));
+    const requires = own.filter((each) => !each.startsWith("!") && each !== "");
+    const known = new Set(found.map((each) => each.name));
+    for (const missing of requires.filter((each) => !known.has(each))) {
+      problem(index + 1, `${name} requires ${missing}, which does not stand before it`, "put it before");
+    }
+    for (const conflict of own.filter((each) => each.startsWith("!") && known.has(each.slice(1)))) {
+      problem(index + 1, `${name} conflicts with ${conflict.slice(1)}`, "remove one of them");
+    }
+    found.push({ name, requires, tag: undefined });
+  }
+  const changes = found.map(({ name, requires, tag }, index): PlannedChange => {
+    const reworked = found.slice(index + 1).some((each) => each.name === name);
+    return { name, requires, script: reworked && tag !== undefined ? `${name}@${tag}` : name };
+  });
+  return { changes, problems };
+}
