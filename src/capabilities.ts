@@ -28,6 +28,7 @@ export const capabilities: readonly CapabilityEntry[] = [
     name: "migrate",
     summary: "Schema migrations",
     operations: () => import("./migrate/operations.ts"),
+    checks: () => import("./migrate/checks.ts"),
   },
   {
     name: "traffic",
