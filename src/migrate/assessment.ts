@@ -43,7 +43,9 @@ export function assess({ migrations, compare }: Files, history: readonly History
           ? { state: "pending", migration, previous: row }
           : { state: "edited", row, migration };
       }
-      const late = !migration.repeatable && current !== undefined && compare(migration.version, current) < 0;
+      const older = !migration.repeatable && current !== undefined && compare(migration.version, current) < 0;
+      // A contract migration is left behind on purpose: newer expand migrations go before it.
+      const late = older && migration.settings.phase === "expand";
       return { state: late ? "out-of-order" : "pending", migration };
     }),
     ...history

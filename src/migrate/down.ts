@@ -3,6 +3,7 @@ import { formatDuration } from "../core/duration.ts";
 import { defineOperation } from "../run/operation.ts";
 import { applyMigrations } from "./apply-migrations.ts";
 import { assess, type Standing, versionOf } from "./assessment.ts";
+import { describeHalfDone, halfDoneBackfills } from "./batch/half-done.ts";
 import { ensureHistoryTable, readHistory } from "./history-table.ts";
 import {
   database,
@@ -49,7 +50,7 @@ export const down = defineOperation({
   observe: async (context, input): Promise<Before> => {
     refuseToWithSteps(input);
     const target = context.environment.database(input.database);
-    const { folder, assessment, halfDone } = await survey(context, target);
+    const { folder, assessment, halfDone, backfills } = await survey(context, target);
     const applied = assessment.standings.filter(canBeTakenBack);
     const { to } = input;
     if (to !== undefined && canonicalVersion(to) !== "0") refuseUnknownVersion(to, applied.map(versionOf));
@@ -61,7 +62,10 @@ export const down = defineOperation({
             (each) => canonicalVersion(to) === "0" || folder.compare(versionOf(each), to) > 0,
           );
     const planned: PlannedFile[] = [];
-    const problems: Problem[] = halfApplied(halfDone, chosen);
+    const problems: Problem[] = [
+      ...halfApplied(halfDone, chosen),
+      ...(chosen.length > 0 ? halfDoneBackfills(backfills, "up") : []),
+    ];
     for (const standing of chosen) {
       const down = "migration" in standing ? standing.migration.down : undefined;
       if (!("migration" in standing) || down === undefined) {
@@ -69,9 +73,12 @@ export const down = defineOperation({
         continue;
       }
       const { version, name } = standing.migration;
-      const { statements, problems: own } = await notAtomic(down);
+      const { statements, batch, problems: own } = await notAtomic(down);
       problems.push(...own);
-      const notes = statements > 0 && [`not atomic: ${statements} statements, each kept when it is done`];
+      const notes =
+        batch === undefined
+          ? statements > 0 && [`not atomic: ${statements} statements, each kept when it is done`]
+          : [`in batches of about ${batch.size} rows of ${batch.table}`];
       planned.push({ version, name, checksum: down.checksum, reversible: true, ...(notes && { notes }) });
     }
     refuseProblems(target.name, [...folder.problems, ...problems]);
@@ -114,7 +121,9 @@ export const down = defineOperation({
   undo: async (context, input, before, report) => {
     const target = context.environment.database(input.database);
     return withMigrationSession(context, target, input["lock-wait"], report, async (session) => {
-      const { folder, assessment } = await surveyInside(session);
+      const { folder, assessment, backfills } = await surveyInside(session);
+      const half = backfills.filter((each) => each.direction === "down");
+      if (half.length > 0) return { undone: false, note: half.map(describeHalfDone).join("; ") };
       const gone = before.planned.filter(
         (each) => !assessment.standings.some((one) => "row" in one && versionOf(one) === each.version),
       );

@@ -1,5 +1,6 @@
 import pg from "pg";
 import { ensureOpsTable } from "../postgres/ops-schema.ts";
+import { placeColumns, placeTable } from "./batch/place-table.ts";
 import type { Migration } from "./migration.ts";
 import { progressColumns, progressTable } from "./progress-table.ts";
 
@@ -45,6 +46,7 @@ const tables = [
       duration_ms integer`,
   },
   { name: progressTable, columns: progressColumns },
+  { name: placeTable, columns: placeColumns },
 ] as const;
 
 export async function ensureHistoryTable(client: pg.ClientBase): Promise<void> {

@@ -1,3 +1,7 @@
+import { forgetPlaces } from "./batch/place-table.ts";
+import { runBatches } from "./batch/run-batches.ts";
+import { batchProblems } from "./batch/statement.ts";
+import type { BatchSettings } from "./header.ts";
 import { type Attribution, type HistoryRow, recordApplied, recordTakenBack } from "./history-table.ts";
 import type { Migration, SqlFile } from "./migration-file.ts";
 import type { Problem } from "./problem.ts";
@@ -38,7 +42,7 @@ export async function takeBackMigration(
   let took = 0;
   await runFile(session, row, "down", down, limits, (durationMs) => {
     took = durationMs;
-    return recordTakenBack(row, attribution(session), durationMs);
+    return recordTakenBack(row, attribution(session), durationMs) + forgetPlaces(row.version);
   });
   return took;
 }
@@ -61,6 +65,16 @@ async function runFile(
   record: (durationMs: number) => string,
   verification?: Verification,
 ): Promise<void> {
+  const verify = async () => {
+    if (verification !== undefined) await runVerification(session, verification);
+  };
+  const { batch: settings } = file.settings;
+  if (settings !== undefined) {
+    refuseProblems(session.target.name, [...file.problems, ...(await batchProblems(file))]);
+    const proof = verification === undefined ? undefined : verify;
+    await runBatches(session, { version, name, direction, file, settings, verify: proof, record }, limits);
+    return;
+  }
   const runnable = await makeRunnable(file);
   refuseProblems(session.target.name, runnable.problems);
   if (runnable.mode === "transaction") {
@@ -68,19 +82,21 @@ async function runFile(
     return;
   }
   const { statements } = runnable;
-  const verify = async () => {
-    if (verification !== undefined) await runVerification(session, verification);
-  };
   await runStatements(session, { version, name, direction, file, statements, verify, record }, limits);
 }
 
 /** What a plan says about files that are not all or nothing. */
 export async function notAtomic(
   file: SqlFile,
-): Promise<{ statements: number; problems: readonly Problem[] }> {
+): Promise<{ statements: number; batch: BatchSettings | undefined; problems: readonly Problem[] }> {
+  const { batch } = file.settings;
+  if (batch !== undefined) {
+    return { statements: 0, batch, problems: [...file.problems, ...(await batchProblems(file))] };
+  }
   const runnable = await makeRunnable(file);
   return {
     statements: runnable.mode === "statements" ? runnable.statements.length : 0,
+    batch,
     problems: runnable.problems,
   };
 }

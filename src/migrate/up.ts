@@ -4,6 +4,10 @@ import type { OperationContext } from "../run/context.ts";
 import { defineOperation, type Report, type UndoResult } from "../run/operation.ts";
 import { applyMigrations } from "./apply-migrations.ts";
 import { assess, versionOf } from "./assessment.ts";
+import { takeBackHalfDone } from "./backfill-undo.ts";
+import { halfDoneBackfills } from "./batch/half-done.ts";
+import { keyProblems } from "./batch/plan-check.ts";
+import type { BatchSettings } from "./header.ts";
 import { readHistory } from "./history-table.ts";
 import {
   database,
@@ -15,6 +19,9 @@ import {
   version,
 } from "./input.ts";
 import { title } from "./migration-file.ts";
+import { awaitContract } from "./phase-contract.ts";
+import { phaseFields, refuseIdleConditions } from "./phase-input.ts";
+import { phaseOrderProblems } from "./phase-order.ts";
 import { type Judgement, judge, policies, policyFields } from "./policy.ts";
 import { type Problem, refuseProblems } from "./problem.ts";
 import type { StatementProgress } from "./progress-table.ts";
@@ -28,6 +35,7 @@ const upInput = z.strictObject({
   database,
   to: version("Apply up to this version and with it"),
   steps: steps("Apply at most so many migrations"),
+  ...phaseFields,
   ...policyFields,
   ...lockFields,
 });
@@ -42,31 +50,39 @@ export const up = defineOperation({
     database: z.string().describe("The database"),
     applied: z.array(ranSchema).describe("What this run applied, oldest first"),
     current: z.string().nullable().describe("The newest applied version; null where there is none"),
+    overridden: z.array(z.string()).describe("What stood against contract migrations that a reason overrode"),
   }),
   targets: ({ database }, environment) => [`database:${environment.database(database).name}`],
   observe: async (context, input): Promise<Before> => {
     refuseToWithSteps(input);
+    refuseIdleConditions(input);
     const target = context.environment.database(input.database);
-    const { folder, assessment, halfDone } = await survey(context, target);
+    const { folder, assessment, halfDone, backfills } = await survey(context, target);
     const { problems, waiting } = judge(assessment, policies(input, target));
     const { to } = input;
     const chosen = waiting
+      .filter(({ migration }) => input.phase === "all" || migration.settings.phase === input.phase)
       .filter((each) => to === undefined || folder.compare(each.migration.version, to) <= 0)
       .slice(0, input.steps);
     const files = await Promise.all(
       chosen.map(async (standing) => ({ standing, ...(await notAtomic(standing.migration.up)) })),
     );
+    const migrations = chosen.map((each) => each.migration);
+    const pending = waiting.map((each) => each.migration);
     refuseProblems(target.name, [
       ...folder.problems,
       ...problems,
       ...halfTakenBack(halfDone),
+      ...halfDoneBackfills(backfills, "down"),
       ...files.flatMap((each) => each.problems),
+      ...(await keyProblems(context, target, migrations)),
+      ...(input.phase === "expand" ? await phaseOrderProblems(pending, migrations) : []),
     ]);
     if (to !== undefined) refuseUnknownVersion(to, assessment.standings.map(versionOf));
     return {
       database: target.name,
       applied: assessment.standings.flatMap((each) => ("row" in each ? [each.row.version] : [])),
-      planned: files.map(({ standing, statements }) => planned(standing, statements)),
+      planned: files.map(({ standing, ...file }) => planned(standing, file)),
     };
   },
   plan: (before) =>
@@ -82,8 +98,10 @@ export const up = defineOperation({
     })),
   apply: async (context, input, before, report) => {
     const target = context.environment.database(input.database);
+    const overridden =
+      input.phase === "contract" ? await awaitContract(context, target, input, before.planned, report) : [];
     return withMigrationSession(context, target, input["lock-wait"], report, async (session) => {
-      const { folder, assessment, halfDone } = await surveyInside(session);
+      const { folder, assessment, halfDone, backfills } = await surveyInside(session);
       const { found, problems } = findPlanned(before.planned, folder.migrations, "up");
       const judgement = judge(assessment, policies(input, target));
       refuseProblems(target.name, [
@@ -91,6 +109,7 @@ export const up = defineOperation({
         ...judgement.problems,
         ...problems,
         ...halfTakenBack(halfDone),
+        ...halfDoneBackfills(backfills, "down"),
       ]);
       for (const each of judgement.warnings) report.log(`warning: ${each.message}`);
       await applyMigrations(session, found, limits(input), before.planned.length);
@@ -107,20 +126,27 @@ export const up = defineOperation({
           .toSorted((a, b) => folder.compare(a.version, b.version))
           .map(({ version, name, durationMs }) => ({ version, name, durationMs })),
         current: after.current ?? null,
+        overridden,
       };
     });
   },
   undo: async (context, input, before, report) => takeBack(context, input, before, report),
-  render: ({ database, applied, current }) =>
+  render: ({ database, applied, current, overridden }) =>
     [
+      ...overridden.map((each) => `overridden: ${each}`),
       ...applied.map((each) => `applied ${title(each)} in ${formatDuration(each.durationMs)}`),
       `database ${database} is at ${current ?? "no version"}${applied.length === 0 ? ", nothing to apply" : ""}`,
     ].join("\n"),
 });
 
-function planned(standing: Judgement["waiting"][number], statements: number): PlannedFile {
+function planned(
+  standing: Judgement["waiting"][number],
+  { statements, batch }: { readonly statements: number; readonly batch: BatchSettings | undefined },
+): PlannedFile {
   const { migration, state, previous } = standing;
   const notes = [
+    ...(migration.settings.phase === "contract" ? ["contract"] : []),
+    ...(batch === undefined ? [] : [`in batches of about ${batch.size} rows of ${batch.table}`]),
     ...(statements > 0 ? [`not atomic: ${statements} statements, each kept when it is done`] : []),
     ...(state === "out-of-order" ? ["out of order"] : []),
     ...(previous === undefined ? [] : ["its text has changed"]),
@@ -154,13 +180,15 @@ async function takeBack(
   if (before.planned.length === 0) return { undone: true };
   const target = context.environment.database(input.database);
   return withMigrationSession(context, target, input["lock-wait"], report, async (session) => {
-    const { folder, history, halfDone } = await surveyInside(session);
+    const { folder, history, halfDone, backfills } = await surveyInside(session);
     const planned = before.planned.map((each) => each.version);
     const half = halfDone.filter((each) => each.direction === "up" && includesVersion(planned, each.version));
     if (half.length > 0) {
       const note = `${half.map((each) => otherDirection(each).message).join("; ")}, so nothing was taken back`;
       return { undone: false, note };
     }
+    const stop = await takeBackHalfDone(session, folder, backfills, planned, limits(input));
+    if (stop !== undefined) return stop;
     const rows = history
       .filter((row) => includesVersion(planned, row.version) && !includesVersion(before.applied, row.version))
       .toSorted((a, b) => folder.compare(b.version, a.version));

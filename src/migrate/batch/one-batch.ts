@@ -16,8 +16,16 @@ export interface Backfill extends PlaceKey {
   readonly statement: BatchStatement;
   readonly key: KeyColumn;
   readonly lockTimeout: Duration;
+  /** `stays-open`: it does not end with this batch, even where no rows are left. */
+  readonly ending: "may-end" | "stays-open";
   /** SQL that records the end, given how long the batches took, in milliseconds. */
   readonly record: (durationMs: number) => string;
+}
+
+export interface RanBatch {
+  readonly place: BackfillPlace;
+  /** Whether rows are left. */
+  readonly more: boolean;
 }
 
 /**
@@ -33,7 +41,7 @@ export async function runBatch(
   backfill: Backfill,
   size: number,
   token: string,
-): Promise<BackfillPlace> {
+): Promise<RanBatch> {
   const { client } = session;
   const { statementTimeout } = backfill.statement.file.settings;
   const start = performance.now();
@@ -47,7 +55,8 @@ export async function runBatch(
   if (place.state === "paused") throw pausedError(place);
   const batch = await nextKeys(client, backfill, place.position, size);
   const changed = batch === undefined ? 0 : await runStatement(client, backfill, batch, token);
-  const last = batch === undefined || (batch.rows < size && !(await hasMore(client, backfill, batch.end)));
+  const more = batch !== undefined && (batch.rows >= size || (await hasMore(client, backfill, batch.end)));
+  const ends = !more && backfill.ending === "may-end";
   const workMs = place.workMs + performance.now() - start;
   const moved: BackfillPlace = {
     ...place,
@@ -57,11 +66,11 @@ export async function runBatch(
     rowsDone: place.rowsDone + (batch?.rows ?? 0),
     rowsChanged: place.rowsChanged + changed,
     workMs,
-    state: last ? "done" : "running",
+    state: ends ? "done" : "running",
   };
   await movePlace(client, moved);
-  await client.query(`${last ? backfill.record(workMs) : ""} COMMIT`);
-  return moved;
+  await client.query(`${ends ? backfill.record(workMs) : ""} COMMIT`);
+  return { place: moved, more };
 }
 
 interface BatchKeys {

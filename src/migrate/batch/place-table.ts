@@ -1,5 +1,4 @@
 import pg from "pg";
-import { ensureOpsTable } from "../../postgres/ops-schema.ts";
 
 /**
  * Where a backfill is. The row changes in the transaction of each batch, so that rows and place are kept or lost
@@ -25,13 +24,16 @@ export type BackfillPlace = {
   /** Time spent in batches, without pauses, in milliseconds. */
   readonly workMs: number;
   readonly state: "running" | "paused" | "done";
+  /** The run that began it. */
   readonly runId: string | null;
   /** ISO 8601, UTC. */
   readonly startedAt: string;
   readonly updatedAt: string;
 };
 
-const columns = `
+export const placeTable = "ops.migration_batch";
+
+export const placeColumns = `
   version text NOT NULL,
   direction text NOT NULL CHECK (direction IN ('up', 'down')),
   name text NOT NULL,
@@ -57,11 +59,6 @@ const selected = `version, name, direction, checksum, position, size, batches, r
 
 const undefinedTable = "42P01";
 
-/** Not for use inside a transaction. */
-export async function ensurePlaceTable(client: pg.ClientBase): Promise<void> {
-  await ensureOpsTable(client, "ops.migration_batch", columns);
-}
-
 /** All backfills that ever began and were not taken back, the newest first. Not for use inside a transaction. */
 export async function readPlaces(client: pg.ClientBase): Promise<BackfillPlace[]> {
   try {
@@ -78,7 +75,7 @@ export async function readPlaces(client: pg.ClientBase): Promise<BackfillPlace[]
 export type PlaceKey = Pick<BackfillPlace, "version" | "direction">;
 
 /**
- * Begins a backfill, or finds the one that was begun. One that is done and to be done again was taken back in
+ * Begins a backfill, or finds the one that was begun, by whichever run. One that is done and to be done again was taken back in
  * between: it begins anew.
  */
 export async function beginPlace(
@@ -96,7 +93,7 @@ export async function beginPlace(
   const { rows } = await client.query<BackfillPlace>(
     `INSERT INTO ops.migration_batch (version, name, direction, checksum, size, rows_expected, run_id)
      VALUES ($1, $2, $3, $4, $5, $6, $7)
-     ON CONFLICT (version, direction) DO UPDATE SET run_id = excluded.run_id, updated_at = clock_timestamp()
+     ON CONFLICT (version, direction) DO UPDATE SET updated_at = clock_timestamp()
      RETURNING ${selected}`,
     [version, name, direction, checksum, size, Math.round(rowsExpected), runId],
   );

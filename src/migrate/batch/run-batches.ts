@@ -11,8 +11,8 @@ import type { MigrationSession } from "../session.ts";
 import type { SqlFile } from "../sql-file.ts";
 import { nextSize, smallestSize } from "./batch-size.ts";
 import { findKeyColumn, isProblem, type KeyColumn } from "./key-column.ts";
-import { type Backfill, pausedError, runBatch } from "./one-batch.ts";
-import { type BackfillPlace, beginPlace, ensurePlaceTable } from "./place-table.ts";
+import { type Backfill, pausedError, type RanBatch, runBatch } from "./one-batch.ts";
+import { type BackfillPlace, beginPlace } from "./place-table.ts";
 import { ReplicationLag } from "./replication-lag.ts";
 import { batchStatement } from "./statement.ts";
 
@@ -23,6 +23,8 @@ export interface BatchUnit {
   readonly direction: "up" | "down";
   readonly file: SqlFile;
   readonly settings: BatchSettings;
+  /** Proves it, once no rows are left; throws where it is not as it should be. */
+  readonly verify: (() => Promise<void>) | undefined;
   /** SQL that records the whole file, in the transaction of the last batch. */
   readonly record: (durationMs: number) => string;
 }
@@ -51,7 +53,14 @@ export async function runBatches(
   if (place.batches > 0) report.log(`${file.name}: goes on after ${place.rowsDone} rows`);
 
   const lockTimeout = file.settings.lockTimeout ?? limits.lockTimeout;
-  const backfill: Backfill = { ...unit, statement, key, lockTimeout };
+  const backfill = (ending: Backfill["ending"]): Backfill => ({
+    ...unit,
+    statement,
+    key,
+    lockTimeout,
+    ending,
+  });
+  let { verify } = unit;
   const { maxLag } = settings;
   const lag = new ReplicationLag(client, context.clock);
   const speed = new Speed(place, context.clock.elapsed());
@@ -60,9 +69,16 @@ export async function runBatches(
     await session.lock.confirm();
     if (maxLag !== undefined) await waitForStandbys(session, maxLag, lag, file);
     const before = place;
-    place = await nextBatch(session, backfill, before, { ...limits, lockTimeout });
+    const ending = verify === undefined ? "may-end" : "stays-open";
+    const ran = await nextBatch(session, backfill(ending), before, { ...limits, lockTimeout });
+    place = ran.place;
     report.progress(speed.progress(place, context.clock.elapsed()));
     if (place.state === "done") break;
+    if (!ran.more) {
+      await verify?.();
+      verify = undefined;
+      continue;
+    }
     if (place.rowsDone - before.rowsDone >= place.size) {
       place = { ...place, size: nextSize(place.size, place.workMs - before.workMs, settings.target) };
     }
@@ -79,7 +95,6 @@ async function beginBackfill(
   key: KeyColumn,
   runId: string | null,
 ): Promise<BackfillPlace> {
-  await ensurePlaceTable(client);
   // Pace and size may change in the middle; what is done to which row may not.
   const text = file.sql.replaceAll(/^[ \t]*--.*$/gm, "").trim();
   const checksum = digest([key.table, key.column, text].join("\n"));
@@ -109,18 +124,18 @@ async function nextBatch(
   backfill: Backfill,
   before: BackfillPlace,
   limits: LockLimits,
-): Promise<BackfillPlace> {
+): Promise<RanBatch> {
   const { file } = backfill.statement;
   let size = before.size;
   for (;;) {
-    let place = before;
+    let ran: RanBatch = { place: before, more: true };
     try {
       await retryOnLocks(session, file.name, limits, async (token) => {
         const tried = size;
         size = smaller(size);
-        place = await runBatch(session, backfill, tried, token);
+        ran = await runBatch(session, backfill, tried, token);
       });
-      return place;
+      return ran;
     } catch (error) {
       if (!(error instanceof OpsError) || error.code !== "E_BATCH_TIMEOUT" || size <= smallestSize)
         throw error;
