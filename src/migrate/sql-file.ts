@@ -80,8 +80,3 @@ class LazySqlFile implements SqlFile {
     return this.#header;
   }
 }
-
-/** Whether there is anything in a text but white space and comments. */
-export function holdsSql(text: string): boolean {
-  return text.replaceAll(/--[^\n]*|\/\*[\s\S]*?\*\//g, "").trim() !== "";
-}

@@ -1,7 +1,7 @@
 import type { FolderListing } from "../folder-listing.ts";
 import { type Migration, migration } from "../migration.ts";
 import type { Problem } from "../problem.ts";
-import { holdsSql, sqlFile } from "../sql-file.ts";
+import { sqlFile } from "../sql-file.ts";
 import { canonicalVersion, compareVersions } from "../version.ts";
 import type { FolderContent, MigrationFormat } from "./format.ts";
 import { duplicate } from "./paired-files.ts";
@@ -44,16 +44,15 @@ function read(folder: FolderListing): FolderContent {
     const settings = /^\s*run_in_transaction\s*=\s*false\b/m.test(metadata ?? "")
       ? ({ transaction: "none" } as const)
       : {};
-    const down = files.includes("down.sql") ? folder.text(`${subfolder}/down.sql`) : undefined;
-    const up = folder.text(`${subfolder}/up.sql`);
-    const reversible = down !== undefined && (holdsSql(down) || !holdsSql(up ?? ""));
+    const file = (name: string) =>
+      sqlFile(`${subfolder}/${name}`, () => folder.text(`${subfolder}/${name}`), settings);
     migrations.push(
       migration({
         // As diesel keeps it in its table.
         version: (parts.version ?? "").replaceAll("-", ""),
         name: parts.name ?? "",
-        up: sqlFile(`${subfolder}/up.sql`, () => up, settings),
-        down: reversible ? sqlFile(`${subfolder}/down.sql`, () => down, settings) : undefined,
+        up: file("up.sql"),
+        down: files.includes("down.sql") ? file("down.sql") : undefined,
         verify: undefined,
       }),
     );

@@ -1,7 +1,7 @@
 import type { FolderListing } from "../folder-listing.ts";
 import { type Migration, migration } from "../migration.ts";
 import type { Problem } from "../problem.ts";
-import { type ForeignSettings, holdsSql, sqlFile } from "../sql-file.ts";
+import { type ForeignSettings, sqlFile } from "../sql-file.ts";
 import { canonicalVersion, compareVersions } from "../version.ts";
 import type { FolderContent } from "./format.ts";
 import { duplicate } from "./paired-files.ts";
@@ -51,11 +51,8 @@ export function readSingleFiles(
         version,
         name,
         up: sqlFile(fileName, () => up, upSettings),
-        // An empty part is what a template leaves behind, not a way back.
-        down:
-          down === undefined || (!holdsSql(down) && holdsSql(up))
-            ? undefined
-            : sqlFile(fileName, () => down, downSettings),
+        // A mark with nothing below it says that there is nothing to take back.
+        down: down === undefined ? undefined : sqlFile(fileName, () => down, downSettings),
         verify: undefined,
       }),
     );

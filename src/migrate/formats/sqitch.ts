@@ -1,7 +1,7 @@
 import type { FolderListing } from "../folder-listing.ts";
 import { migration } from "../migration.ts";
 import type { Problem } from "../problem.ts";
-import { holdsSql, sqlFile } from "../sql-file.ts";
+import { sqlFile } from "../sql-file.ts";
 import type { FolderContent, MigrationFormat } from "./format.ts";
 import { readSqitchPlan } from "./sqitch-plan.ts";
 
@@ -50,13 +50,12 @@ function read(folder: FolderListing): FolderContent {
       });
       return [];
     }
-    const down = file("revert", script);
     return [
       migration({
         version: script,
         name: script,
         up,
-        down: down !== undefined && (holdsSql(down.sql) || !holdsSql(up.sql)) ? down : undefined,
+        down: file("revert", script),
         verify: file("verify", script),
         verifyReturnsRows: true,
       }),
