@@ -1,0 +1,178 @@
+import { OpsError } from "../../core/errors.ts";
+import type { SqlFile } from "../sql-file.ts";
+import { placeOfIndex } from "../sql-position.ts";
+import { type Statement, splitStatements } from "../statements.ts";
+import { type Finding, type Remark, type Severity, worstFirst } from "./finding.ts";
+import { answeredByDatabase, type Impact } from "./impact.ts";
+import type { LiveDatabase, LiveTable, RelationName } from "./live-database.ts";
+import { squawkRemarks } from "./squawk.ts";
+import { createdRelation, statementImpacts } from "./statement-impacts.ts";
+import { type BigTable, describeTable, isBig } from "./table-size.ts";
+
+export interface LintContext {
+  /** Undefined where no database can be asked: squawk's own severities hold. */
+  readonly database: LiveDatabase | undefined;
+  readonly big: BigTable;
+  /** Where squawk runs, and finds a `.squawk.toml`. */
+  readonly directory: string;
+  /** How a file is called in the findings. */
+  readonly shown: (file: SqlFile) => string;
+  readonly signal: AbortSignal;
+}
+
+/** Lints files in the order in which they run: tables that an earlier one makes are new to the later ones. */
+export async function lintFiles(files: readonly SqlFile[], context: LintContext): Promise<Finding[]> {
+  const { database, directory, signal } = context;
+  const version = database === undefined ? undefined : `${database.major}.0`;
+  const fromSquawk = await squawkRemarks(files.map(withoutPlaceholders), version, directory, signal);
+  const bySquawk = [...fromSquawk.values()];
+  const made = new Set<string>();
+  const findings: Finding[] = [];
+  for (const [index, file] of files.entries()) {
+    signal.throwIfAborted();
+    const remarks = await remarksOn(withoutPlaceholders(file), bySquawk[index] ?? [], made, context);
+    findings.push(...placed(file, remarks, context.shown(file)));
+  }
+  return findings;
+}
+
+/** The bounds of a batch are no SQL; a parameter of the same length keeps every place where it is. */
+function withoutPlaceholders(file: SqlFile): SqlFile {
+  if (file.settings.batch === undefined) return file;
+  const { name, checksum, settings, problems } = file;
+  const sql = file.sql.replaceAll(/:batch_(start|end)\b/g, (found) => "$1".padEnd(found.length));
+  return { name, checksum, settings, problems, sql };
+}
+
+async function remarksOn(
+  file: SqlFile,
+  squawk: readonly Remark[],
+  made: Set<string>,
+  context: LintContext,
+): Promise<Remark[]> {
+  let statements: readonly Statement[];
+  try {
+    statements = await splitStatements(file.sql, { file: file.name });
+  } catch (error) {
+    if (error instanceof OpsError && error.code === "E_SQL_SYNTAX") return [syntaxRemark(file, error)];
+    throw error;
+  }
+  const remarks: Remark[] = [];
+  for (const statement of statements) {
+    const created = createdRelation(statement);
+    if (created !== undefined) made.add(created.name);
+    remarks.push(...(await liveRemarks(statement, made, context)));
+  }
+  const own: Remark[] = [];
+  for (const remark of squawk) {
+    const statement = statements.findLast((each) => each.start <= remark.index);
+    const replaced =
+      answeredByDatabase.has(remark.rule) &&
+      statement !== undefined &&
+      (await isKnown(statement, made, context.database));
+    if (!replaced) own.push(remark);
+  }
+  return [...remarks, ...own].sort((a, b) => a.index - b.index || worstFirst(a, b));
+}
+
+/** Whether the database (or the files before) can tell how big the tables of the statement are. */
+async function isKnown(
+  statement: Statement,
+  made: ReadonlySet<string>,
+  database: LiveDatabase | undefined,
+): Promise<boolean> {
+  if (database === undefined) return false;
+  const names = namedRelations(statement.node);
+  for (const each of names) {
+    if (!made.has(each.name) && (await database.table(each)) === undefined) return false;
+  }
+  return names.length > 0;
+}
+
+function namedRelations(value: unknown): RelationName[] {
+  if (Array.isArray(value)) return value.flatMap(namedRelations);
+  if (typeof value !== "object" || value === null) return [];
+  const { relname, schemaname } = value as Readonly<Record<string, unknown>>;
+  const own =
+    typeof relname === "string"
+      ? [{ schema: typeof schemaname === "string" ? schemaname : undefined, name: relname }]
+      : [];
+  return [...own, ...Object.values(value).flatMap(namedRelations)];
+}
+
+async function liveRemarks(
+  statement: Statement,
+  made: ReadonlySet<string>,
+  { database, big }: LintContext,
+): Promise<Remark[]> {
+  if (database === undefined) return [];
+  const remarks: Remark[] = [];
+  for (const impact of await statementImpacts(statement, database)) {
+    const table = made.has(impact.relation.name) ? undefined : await database.table(impact.relation);
+    const severity = table === undefined ? undefined : severityOf(impact, table, big);
+    if (table === undefined || severity === undefined) continue;
+    const { rule, does, instead } = impact;
+    remarks.push({
+      rule,
+      severity,
+      message: `${describeTable(table)}: ${does}`,
+      instead,
+      index: statement.start,
+    });
+  }
+  return remarks;
+}
+
+/** Nothing to say about a moment's lock on a small table, or about what would fail on rows where there are none. */
+function severityOf(impact: Impact, table: LiveTable, limit: BigTable): Severity | undefined {
+  switch (impact.weight) {
+    case "long":
+      return isBig(table, limit) ? "error" : "note";
+    case "short":
+      if (!isBig(table, limit)) return undefined;
+      return impact.rule === "foreign-key-to-big-table" ? "warning" : "note";
+    case "fails":
+      return table.rows === 0 ? undefined : "error";
+  }
+}
+
+function syntaxRemark(file: SqlFile, error: OpsError): Remark {
+  const { line = 1, column = 1 } = (error.details ?? {}) as { line?: number; column?: number };
+  const lines = file.sql.split("\n");
+  const before = lines.slice(0, line - 1).reduce((sum, each) => sum + each.length + 1, 0);
+  const inLine = [...(lines[line - 1] ?? "")].slice(0, column - 1).join("").length;
+  const message = error.message.split("\n")[0]?.replace(/^.*?:\d+:\d+: /, "") ?? error.message;
+  return { rule: "syntax-error", severity: "error", message, instead: null, index: before + inLine };
+}
+
+/** With the reasons of the file's allowances; one that silences nothing is a finding itself. */
+function placed(file: SqlFile, remarks: readonly Remark[], shown: string): Finding[] {
+  const { allow } = file.settings;
+  const used = new Set<string>();
+  const found = remarks.map((remark): Finding => {
+    const allowance =
+      remark.rule === "syntax-error" ? undefined : allow.find((each) => each.rule === remark.rule);
+    if (allowance !== undefined) used.add(allowance.rule);
+    return finding(file, remark, shown, allowance?.because ?? null);
+  });
+  const unused = allow
+    .filter((each) => !used.has(each.rule))
+    .map(({ rule }) => {
+      const index = Math.max(0, file.sql.indexOf(`allow=${rule}`));
+      const message = `${rule} is allowed, but nothing here breaks it`;
+      const instead = "remove the line";
+      return finding(
+        file,
+        { rule: "unused-allow", severity: "warning", message, instead, index },
+        shown,
+        null,
+      );
+    });
+  return [...found, ...unused];
+}
+
+function finding(file: SqlFile, remark: Remark, shown: string, allowed: string | null): Finding {
+  const { position, sourceLine } = placeOfIndex(file.sql, remark.index);
+  const { rule, severity, message, instead } = remark;
+  return { rule, severity, file: shown, ...position, message, instead, sourceLine, allowed };
+}
