@@ -127,7 +127,7 @@ export function databaseError(target: DatabaseTarget, error: unknown): unknown {
   }
   if (
     error instanceof Error &&
-    /^(ECONN|EPIPE|ETIMEDOUT)|Connection terminated/.test(
+    /^(ECONN|EPIPE|ETIMEDOUT)|Connection terminated|not queryable/.test(
       `${"code" in error ? error.code : ""}${error.message}`,
     )
   ) {
