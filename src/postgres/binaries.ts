@@ -1,6 +1,6 @@
-import { access, constants, readdir } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { OpsError } from "../core/errors.ts";
+import { isExecutable, programFolders } from "./program-folders.ts";
 
 /**
  * The folder of PostgreSQL's server programs (`initdb`, `pg_ctl`, `postgres`): the newest version that the machine
@@ -8,7 +8,7 @@ import { OpsError } from "../core/errors.ts";
  * Throws `E_POSTGRES_MISSING`.
  */
 export async function serverBinaries(): Promise<string> {
-  for (const folder of await candidates()) {
+  for (const folder of await programFolders()) {
     if (await isExecutable(join(folder, "initdb"))) return folder;
   }
   throw new OpsError(
@@ -20,35 +20,4 @@ export async function serverBinaries(): Promise<string> {
       retryable: false,
     },
   );
-}
-
-async function candidates(): Promise<string[]> {
-  return [
-    ...(await versions("/usr/lib/postgresql", "")),
-    ...(await versions("/usr", "pgsql-")),
-    ...(await versions("/opt/homebrew/opt", "postgresql@")),
-    ...(await versions("/usr/local/opt", "postgresql@")),
-    ...(process.env.PATH ?? "").split(delimiter).filter((each) => each !== ""),
-  ];
-}
-
-/** `<parent>/<prefix>17/bin`, `<parent>/<prefix>15/bin`, …: newest first. */
-async function versions(parent: string, prefix: string): Promise<string[]> {
-  const names = await readdir(parent).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT" || error.code === "ENOTDIR") return [];
-    throw error;
-  });
-  return names
-    .filter((each) => each.startsWith(prefix) && /^\d+$/.test(each.slice(prefix.length)))
-    .sort((a, b) => Number(b.slice(prefix.length)) - Number(a.slice(prefix.length)))
-    .map((each) => join(parent, each, "bin"));
-}
-
-async function isExecutable(path: string): Promise<boolean> {
-  try {
-    await access(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

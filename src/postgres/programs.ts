@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { access, constants, readdir } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { OpsError } from "../core/errors.ts";
 import { redact } from "../core/redaction.ts";
 import { OutputTail } from "../process/output-tail.ts";
 import { childEnvironment, runProgram } from "../process/run-program.ts";
+import { isExecutable, programFolders } from "./program-folders.ts";
 
 /** PostgreSQL's client programs. */
 export type ProgramName = "pg_dump" | "pg_restore" | "psql" | "pg_basebackup" | "pg_receivewal";
@@ -20,7 +20,7 @@ export interface Program {
 /** Every version of the program on this machine, oldest first. */
 export async function findPrograms(name: ProgramName): Promise<Program[]> {
   const found: Program[] = [];
-  for (const folder of await folders()) {
+  for (const folder of await programFolders()) {
     const path = join(folder, name);
     if (!(await isExecutable(path))) continue;
     const { exitCode, stdout } = await runProgram(path, ["--version"]);
@@ -153,35 +153,5 @@ export class RunningProgram {
     this.child.kill("SIGTERM");
     const insist = setTimeout(() => this.child.kill("SIGKILL"), 5000);
     this.child.once("close", () => clearTimeout(insist));
-  }
-}
-
-async function folders(): Promise<string[]> {
-  const all = [
-    ...(await versionFolders("/usr/lib/postgresql", "")),
-    ...(await versionFolders("/usr", "pgsql-")),
-    ...(await versionFolders("/opt/homebrew/opt", "postgresql@")),
-    ...(await versionFolders("/usr/local/opt", "postgresql@")),
-  ];
-  const onPath = (process.env.PATH ?? "").split(delimiter).filter((each) => each !== "");
-  return [...new Set([...all, ...onPath])];
-}
-
-async function versionFolders(parent: string, prefix: string): Promise<string[]> {
-  const names = await readdir(parent).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
-    throw error;
-  });
-  return names
-    .filter((each) => each.startsWith(prefix) && /^\d+$/.test(each.slice(prefix.length)))
-    .map((each) => join(parent, each, "bin"));
-}
-
-async function isExecutable(path: string): Promise<boolean> {
-  try {
-    await access(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
   }
 }
