@@ -1,10 +1,11 @@
 import type { Operation } from "../run/operation.ts";
 import { down } from "./down.ts";
 import { drift } from "./drift.ts";
+import { lint } from "./lint.ts";
 import { plan } from "./plan.ts";
 import { snapshot } from "./snapshot.ts";
 import { status } from "./status.ts";
 import { test } from "./test.ts";
 import { up } from "./up.ts";
 
-export const operations: readonly Operation[] = [up, down, status, plan, test, snapshot, drift];
+export const operations: readonly Operation[] = [up, down, status, plan, test, snapshot, drift, lint];

@@ -29,3 +29,12 @@ export const answeredByDatabase: ReadonlySet<string> = new Set([
   "require-concurrent-reindex",
   "require-concurrent-refresh-materialized-view",
 ]);
+
+/** Rules that only a live database can break. */
+export const onlyWithDatabase: ReadonlySet<string> = new Set([
+  "attaching-partition",
+  "changing-every-row",
+  "foreign-key-to-big-table",
+  "locking-big-table",
+  "rewriting-table",
+]);

@@ -3,7 +3,7 @@ import type { SqlFile } from "../sql-file.ts";
 import { placeOfIndex } from "../sql-position.ts";
 import { type Statement, splitStatements } from "../statements.ts";
 import { type Finding, type Remark, type Severity, worstFirst } from "./finding.ts";
-import { answeredByDatabase, type Impact } from "./impact.ts";
+import { answeredByDatabase, type Impact, onlyWithDatabase } from "./impact.ts";
 import type { LiveDatabase, LiveTable, RelationName } from "./live-database.ts";
 import { squawkRemarks } from "./squawk.ts";
 import { createdRelation, statementImpacts } from "./statement-impacts.ts";
@@ -30,8 +30,13 @@ export async function lintFiles(files: readonly SqlFile[], context: LintContext)
   const findings: Finding[] = [];
   for (const [index, file] of files.entries()) {
     signal.throwIfAborted();
-    const remarks = await remarksOn(withoutPlaceholders(file), bySquawk[index] ?? [], made, context);
-    findings.push(...placed(file, remarks, context.shown(file)));
+    const squawk = bySquawk[index] ?? [];
+    const remarks = await remarksOn(withoutPlaceholders(file), squawk, made, context);
+    const shown = context.shown(file);
+    findings.push(...placed(file, remarks, shown));
+    const broken = new Set([...remarks, ...squawk].map((each) => each.rule));
+    const unused = unusedAllowances(file, broken, database !== undefined);
+    findings.push(...unused.map((each) => finding(file, each, shown, null)));
   }
   return findings;
 }
@@ -145,30 +150,26 @@ function syntaxRemark(file: SqlFile, error: OpsError): Remark {
   return { rule: "syntax-error", severity: "error", message, instead: null, index: before + inLine };
 }
 
-/** With the reasons of the file's allowances; one that silences nothing is a finding itself. */
+/** With the reasons of the file's allowances. What is no SQL cannot be allowed. */
 function placed(file: SqlFile, remarks: readonly Remark[], shown: string): Finding[] {
   const { allow } = file.settings;
-  const used = new Set<string>();
-  const found = remarks.map((remark): Finding => {
-    const allowance =
-      remark.rule === "syntax-error" ? undefined : allow.find((each) => each.rule === remark.rule);
-    if (allowance !== undefined) used.add(allowance.rule);
+  return remarks.map((remark) => {
+    const allowance = allow.find((each) => each.rule === remark.rule && remark.rule !== "syntax-error");
     return finding(file, remark, shown, allowance?.because ?? null);
   });
-  const unused = allow
-    .filter((each) => !used.has(each.rule))
-    .map(({ rule }) => {
-      const index = Math.max(0, file.sql.indexOf(`allow=${rule}`));
-      const message = `${rule} is allowed, but nothing here breaks it`;
-      const instead = "remove the line";
-      return finding(
-        file,
-        { rule: "unused-allow", severity: "warning", message, instead, index },
-        shown,
-        null,
-      );
-    });
-  return [...found, ...unused];
+}
+
+/** An allowance for what another database breaks stays: production may be the only one with big tables. */
+function unusedAllowances(file: SqlFile, broken: ReadonlySet<string>, withDatabase: boolean): Remark[] {
+  return file.settings.allow
+    .filter(({ rule }) => !broken.has(rule) && (withDatabase || !onlyWithDatabase.has(rule)))
+    .map(({ rule }) => ({
+      rule: "unused-allow",
+      severity: "warning",
+      message: `${rule} is allowed, but nothing here breaks it`,
+      instead: "remove the line",
+      index: Math.max(0, file.sql.indexOf(`allow=${rule}`)),
+    }));
 }
 
 function finding(file: SqlFile, remark: Remark, shown: string, allowed: string | null): Finding {
