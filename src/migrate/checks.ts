@@ -46,7 +46,7 @@ const migrationTested = defineCheck({
     }));
     const [newest] = reports;
     if (newest === undefined) {
-      return answer(false, `${pending.map(title).join(", ")} was never tested; ${test}`, null);
+      return answer(false, `never tested: ${pending.map(title).join(", ")}; ${test}`, null);
     }
     const covering = reports.find((each) => each.untested.length + each.strange.length === 0);
     if (covering === undefined) {
@@ -55,7 +55,7 @@ const migrationTested = defineCheck({
     const { report, path } = covering;
     const failed = pending.filter((each) => !passed(report, each));
     if (failed.length > 0) {
-      return answer(false, `the test of ${failed.map(title).join(", ")} failed; see ${path}`, path);
+      return answer(false, `their test failed: ${failed.map(title).join(", ")}; see ${path}`, path);
     }
     if (input["on-copy"] && !report.passes.some((each) => each.from === "copy")) {
       return answer(false, `only an empty database was tested; ${test} --from-backup latest`, path);
@@ -84,7 +84,7 @@ function passed(report: MigrationTestReport, { version }: Migration): boolean {
 
 function uncovered({ untested, strange }: ReturnType<typeof coverage>): string {
   const parts = [
-    ...(untested.length > 0 ? [`${untested.map(title).join(", ")} was not tested as it is now;`] : []),
+    ...(untested.length > 0 ? [`not tested as the files are now: ${untested.map(title).join(", ")};`] : []),
     ...(strange.length > 0
       ? [`the newest test had ${strange.join(", ")}, which is neither pending nor applied;`]
       : []),

@@ -48,7 +48,8 @@ function traits({ transaction, batch, reversible, phase }: PlannedMigration): st
 }
 
 function lockText({ relation, mode, blocks, bytes, rows }: Lock): string {
-  const size = bytes === null ? "" : ` (${formatBytes(bytes)}, about ${rows ?? 0} rows)`;
+  const count = rows === null ? "" : `, about ${rows} rows`;
+  const size = bytes === null ? "" : ` (${formatBytes(bytes)}${count})`;
   return `${mode} on ${relation}${size}${blocks === "nothing" ? "" : `, blocks ${blocks}`}`;
 }
 

@@ -3,6 +3,7 @@ import { formatBytes } from "../core/size.ts";
 import { title } from "./migration-file.ts";
 import type { DataLoss, MigrationTestReport, Pass, StatementRun, TestedMigration } from "./report.ts";
 import { blockingSentence } from "./report-estimate.ts";
+import { compareModes } from "./test/lock-mode.ts";
 
 /** The report for a person: what failed, what is lost, and who will wait, with as few lines as that takes. */
 export function reportText(report: MigrationTestReport): string {
@@ -73,12 +74,13 @@ function measuredLines({ up }: TestedMigration): string[] {
 }
 
 /** Only statements that an engineer would ask about: a rewrite, or a lock that others wait for. */
-export function statementLines(statement: StatementRun): string[] {
+function statementLines(statement: StatementRun): string[] {
   const rewrites = statement.rewrites.map(
     (each) => `rewrites ${each.kind} ${each.relation} (${formatBytes(each.bytes)})`,
   );
+  // An index is locked with its table, which is what people know.
   const locks = statement.locks
-    .filter((each) => !["ACCESS SHARE", "ROW SHARE"].includes(each.mode))
+    .filter((each) => each.kind !== "index" && compareModes(each.mode, "ROW EXCLUSIVE") >= 0)
     .map((each) => `${each.mode} on ${each.kind === "table" ? "" : `${each.kind} `}${each.relation}`);
   if (rewrites.length + locks.length === 0) return [];
   const sampled = statement.locksSeen === "sampled" ? " (locks sampled)" : "";

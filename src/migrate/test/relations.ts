@@ -52,17 +52,17 @@ export async function readRelations(client: pg.ClientBase): Promise<Map<string, 
 export interface TableSize {
   /** With indexes and TOAST. */
   readonly bytes: number;
-  /** The planner's estimate. */
-  readonly rows: number;
+  /** The planner's estimate; null where the table was never analysed. */
+  readonly rows: number | null;
 }
 
 /** Sizes of the tables, by name as in `Relation`. Of a partitioned table: the sum of its partitions. */
 export async function readTableSizes(client: pg.ClientBase): Promise<Map<string, TableSize>> {
-  const { rows } = await client.query<{ schema: string; name: string; bytes: string; rows: string }>(`
+  const { rows } = await client.query<{ schema: string; name: string; bytes: string; rows: string | null }>(`
     SELECT n.nspname AS schema, c.relname AS name,
            (SELECT coalesce(sum(pg_catalog.pg_total_relation_size(coalesce(t.relid, c.oid))), 0)
               FROM (SELECT 1) AS one LEFT JOIN LATERAL pg_catalog.pg_partition_tree(c.oid) t ON c.relkind = 'p')::text AS bytes,
-           greatest(c.reltuples, 0)::numeric::text AS rows
+           CASE WHEN c.reltuples >= 0 THEN c.reltuples::numeric::text END AS rows
       FROM pg_catalog.pg_class c
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'm')
@@ -70,7 +70,7 @@ export async function readTableSizes(client: pg.ClientBase): Promise<Map<string,
   return new Map(
     rows.map(({ schema, name, bytes, rows }) => [
       quotedName(schema, name),
-      { bytes: Number(bytes), rows: Math.round(Number(rows)) },
+      { bytes: Number(bytes), rows: rows === null ? null : Math.round(Number(rows)) },
     ]),
   );
 }
