@@ -1,0 +1,94 @@
+import { describe, expect, test } from "vitest";
+import { nextSize } from "../../../src/migrate/batch/batch-size.ts";
+import {
+  characterInFile,
+  executable,
+  findPlaceholders,
+  parameterised,
+} from "../../../src/migrate/batch/placeholders.ts";
+import { batchProblems } from "../../../src/migrate/batch/statement.ts";
+import { sqlFile } from "../../../src/migrate/sql-file.ts";
+
+const file = (statement: string, header = "-- ops: batch table=users key=id") =>
+  sqlFile("7_fill.up.sql", () => `${header}\n${statement}`);
+
+describe("placeholders", () => {
+  test("are none in strings, comments, casts and other names", async () => {
+    const sql =
+      "SELECT ':batch_start', é, x::batch_end, :batch_ends /* :batch_end */, :batch_start -- :batch_end";
+    const found = await findPlaceholders(sql);
+    expect(found).toEqual([{ parameter: 1, index: sql.lastIndexOf(":batch_start") }]);
+  });
+
+  test("become parameters without moving what stands behind them", async () => {
+    const sql = "WHERE id BETWEEN :batch_start AND :batch_end AND x";
+    expect(parameterised(sql, await findPlaceholders(sql))).toBe(
+      "WHERE id BETWEEN $1           AND $2         AND x",
+    );
+  });
+
+  test("are sent with the key's type, and the server's places are places in the file", async () => {
+    const sql = "SELECT '😀' WHERE id BETWEEN :batch_start AND :batch_end AND wrong";
+    const uses = await findPlaceholders(sql);
+    const sent = executable(sql, uses, "bigint");
+    expect(sent).toBe("SELECT '😀' WHERE id BETWEEN ($1::bigint) AND ($2::bigint) AND wrong");
+    const character = [...sent].join("").indexOf("wrong") - 1 + 1;
+    expect(characterInFile(sql, uses, "bigint", character)).toBe(
+      [...sql.slice(0, sql.indexOf("wrong"))].length + 1,
+    );
+    const first = [...sent.slice(0, sent.indexOf("($1"))].length + 1;
+    expect(characterInFile(sql, uses, "bigint", first + 3)).toBe(first);
+  });
+});
+
+describe("a batched file", () => {
+  test.each([
+    "UPDATE users SET n = 1 WHERE id BETWEEN :batch_start AND :batch_end;",
+    "UPDATE users u SET n = o.n FROM orders o WHERE o.id = u.id AND u.id >= :batch_start AND :batch_end >= u.id",
+    "DELETE FROM users WHERE id >= :batch_start::bigint AND id <= (:batch_end)",
+    "INSERT INTO archive SELECT * FROM users WHERE id BETWEEN :batch_start AND :batch_end ON CONFLICT DO NOTHING",
+    "WITH b AS (SELECT id FROM users WHERE id BETWEEN :batch_start AND :batch_end) UPDATE users SET n = 1 FROM b WHERE b.id = users.id",
+  ])("is fine as %s", async (statement) => {
+    expect(await batchProblems(file(statement))).toEqual([]);
+  });
+
+  test.each([
+    ["UPDATE users SET n = 1; SELECT 1", /holds 2 statements/],
+    ["CREATE TABLE t ()", /no UPDATE, DELETE or INSERT/],
+    ["UPDATE users SET n = 1 WHERE id >= :batch_start", /does not use :batch_end/],
+    ["UPDATE users SET n = 1 WHERE id >= :batch_start AND id < :batch_end", /:batch_end by <=/],
+    ["UPDATE users SET n = 1 WHERE id > :batch_start AND id <= :batch_end", /:batch_start by >=/],
+    ["UPDATE users SET n = 1 WHERE other BETWEEN :batch_start AND :batch_end", /must compare the key id/],
+    ["UPDATE users SET id = id + 1 WHERE id BETWEEN :batch_start AND :batch_end", /changes the key id/],
+    ["INSERT INTO users SELECT * FROM users WHERE id BETWEEN :batch_start AND :batch_end", /might never end/],
+    ["UPDATE users SET WHERE", /7_fill\.up\.sql:2:\d+/],
+  ])("is refused as %s", async (statement, message) => {
+    const [first] = await batchProblems(file(statement));
+    expect(first?.message).toMatch(message);
+    expect(first?.hint).not.toBe("");
+  });
+
+  test("cannot be transaction=none too", async () => {
+    const both = file(
+      "UPDATE users SET n = 1 WHERE id BETWEEN :batch_start AND :batch_end",
+      "-- ops: transaction=none\n-- ops: batch table=users key=id",
+    );
+    expect(await batchProblems(both)).toMatchObject([
+      { message: expect.stringContaining("transaction=none") },
+    ]);
+  });
+});
+
+describe("the size of the next batch", () => {
+  test("follows the time target, at most twice and at least half as many rows", () => {
+    expect(nextSize(1000, 250, 500)).toBe(2000);
+    expect(nextSize(1000, 50, 500)).toBe(2000);
+    expect(nextSize(1000, 625, 500)).toBe(800);
+    expect(nextSize(1000, 60_000, 500)).toBe(500);
+  });
+
+  test("never goes below ten rows, except where the file asks for less", () => {
+    expect(nextSize(12, 60_000, 500)).toBe(10);
+    expect(nextSize(4, 60_000, 500)).toBe(4);
+  });
+});
