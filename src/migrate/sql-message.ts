@@ -25,7 +25,7 @@ export interface SqlMessage {
  *
  * @returns how many rows came back, of all statements together
  */
-export async function send(session: MigrationSession, message: SqlMessage): Promise<number> {
+export async function send(session: Pick<MigrationSession, "client">, message: SqlMessage): Promise<number> {
   const query = new CountedQuery(`${message.prefix}${message.sql}`);
   session.client.query(query);
   try {

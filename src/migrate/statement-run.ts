@@ -195,7 +195,7 @@ export function otherDirection(row: StatementProgress): OpsError {
   );
 }
 
-function doneUntil({ statements }: StatementUnit, done: number) {
+export function doneUntil({ statements }: Pick<StatementUnit, "statements">, done: number) {
   const texts = statements.slice(0, done).map((each) => each.text);
   return { done, total: statements.length, doneChecksum: digest(texts.join(";\n")) };
 }

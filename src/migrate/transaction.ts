@@ -54,7 +54,10 @@ async function verifyInside(session: MigrationSession, verification: Verificatio
 }
 
 /** In a transaction of its own. Throws `E_MIGRATION_VERIFY`. */
-export async function runVerification(session: MigrationSession, verification: Verification): Promise<void> {
+export async function runVerification(
+  session: Pick<MigrationSession, "client">,
+  verification: Verification,
+): Promise<void> {
   try {
     await verify(session, verification, "BEGIN READ ONLY;\n", 1);
   } finally {
@@ -63,7 +66,7 @@ export async function runVerification(session: MigrationSession, verification: V
 }
 
 async function verify(
-  session: MigrationSession,
+  session: Pick<MigrationSession, "client">,
   { file, sql, returnsRows }: Verification,
   prefix: string,
   prefixStatements: number,
