@@ -63,9 +63,19 @@ export async function psql(url: string, script: string): Promise<void> {
 }
 
 /** Schema and rows of the application as SQL, without what the tools keep for themselves. */
-export async function dump(url: string): Promise<string> {
+export function dump(url: string): Promise<string> {
+  return dumped(url, []);
+}
+
+/** Without the rows: a sequence does not go back with the rows that a way down deletes. */
+export function dumpSchema(url: string): Promise<string> {
+  return dumped(url, ["--schema-only"]);
+}
+
+async function dumped(url: string, options: readonly string[]): Promise<string> {
   const own = ["schema_migrations", "goose_db_version*", "__diesel_schema_migrations", "pgmigrations*"];
   const text = await databaseProgram("pg_dump", [
+    ...options,
     "--no-owner",
     "--exclude-schema=ops",
     "--exclude-schema=sqitch",
