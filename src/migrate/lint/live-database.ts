@@ -68,7 +68,7 @@ export class LiveDatabase {
   async typeChange(from: number, to: string): Promise<{ oid: number; sameStorage: boolean } | undefined> {
     const { rows } = await this.client.query<{ oid: number | null; sameStorage: boolean }>(
       `SELECT oid::int, oid = $2 OR EXISTS (
-                SELECT FROM pg_cast WHERE castsource = $2 AND casttarget = oid AND castmethod = 'b') AS "sameStorage"
+                SELECT FROM pg_cast WHERE castsource = $2 AND casttarget = new_type.oid AND castmethod = 'b') AS "sameStorage"
          FROM (SELECT to_regtype($1)::oid AS oid) AS new_type`,
       [to, from],
     );

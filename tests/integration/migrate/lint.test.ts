@@ -1,0 +1,252 @@
+import { mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Cluster } from "../../../src/postgres/cluster.ts";
+import { runProgram } from "../../../src/process/run-program.ts";
+import { perform, testContext } from "../../support/context.ts";
+import { startTestCluster } from "../../support/postgres.ts";
+import { operation, Project } from "./project.ts";
+
+const lint = operation("migrate.lint");
+
+let cluster: Cluster;
+beforeAll(async () => {
+  cluster = await startTestCluster();
+});
+afterAll(() => cluster?.stop());
+
+type Found = {
+  rule: string;
+  severity: string;
+  line: number;
+  column: number;
+  allowed: string | null;
+  message: string;
+};
+type Output = { findings: Found[]; errors: number; notes: string[]; files: number };
+
+/** Lints one file over a database with the table `orders` of 2,000 rows, which `big-rows` makes big or small. */
+async function linted(sql: string, size: "big" | "small", setUp = ""): Promise<Output> {
+  await using project = await Project.create(cluster, { "0001_change.up.sql": sql });
+  await project.query(
+    `CREATE TABLE orders (id int PRIMARY KEY, code varchar(10), price numeric(8, 2), note text, customer int);
+     INSERT INTO orders SELECT n, 'a', 1, 'n', n FROM generate_series(1, 2000) AS n; CREATE TABLE empty (id int PRIMARY KEY);
+     ${setUp}; ANALYZE`,
+  );
+  const { output } = await perform(lint, project.context(), {
+    "big-rows": size === "big" ? 1000 : 1_000_000,
+  });
+  return output as Output;
+}
+
+const rules = (output: Output) => output.findings.map((each) => `${each.severity} ${each.rule}`);
+
+describe("with a database", () => {
+  test.each([
+    ["CREATE INDEX i ON orders (note)", "require-concurrent-index-creation"],
+    ["ALTER TABLE orders ALTER id TYPE bigint", "changing-column-type"],
+    ["ALTER TABLE orders ALTER note SET NOT NULL", "adding-not-nullable-field"],
+    ["ALTER TABLE orders ADD made timestamptz DEFAULT clock_timestamp()", "adding-field-with-default"],
+    ["ALTER TABLE orders ADD serial_number bigserial", "adding-field-with-default"],
+    ["ALTER TABLE orders ADD CHECK (id > 0)", "constraint-missing-not-valid"],
+    ["ALTER TABLE orders ADD FOREIGN KEY (customer) REFERENCES empty (id)", "adding-foreign-key-constraint"],
+    ["ALTER TABLE empty ADD FOREIGN KEY (id) REFERENCES orders (id)", "adding-foreign-key-constraint"],
+    ["ALTER TABLE orders ADD UNIQUE (customer)", "disallowed-unique-constraint"],
+    ["ALTER TABLE orders SET UNLOGGED", "rewriting-table"],
+    ["VACUUM FULL orders", "rewriting-table"],
+    ["UPDATE orders SET note = 'x'", "changing-every-row"],
+    ["REINDEX TABLE orders", "require-concurrent-reindex"],
+  ])("%s is an error on a big table and a note on a small one", async (sql, rule) => {
+    const big = await linted(sql, "big");
+    expect(big.findings).toContainEqual(expect.objectContaining({ rule, severity: "error" }));
+    expect(lint.failure?.(big)).toMatchObject({ code: "E_LINT", exitCode: 1 });
+    const small = await linted(sql, "small");
+    expect(small.findings).toContainEqual(expect.objectContaining({ rule, severity: "note" }));
+    expect(small.errors).toBe(0);
+  });
+
+  test.each([
+    ["a type that needs no rewrite", "ALTER TABLE orders ALTER price TYPE numeric(10, 2)", ""],
+    ["a default that is the same in every row", "ALTER TABLE orders ADD made timestamptz DEFAULT now()", ""],
+    [
+      "NOT NULL that a valid CHECK has proven",
+      "ALTER TABLE orders ALTER note SET NOT NULL",
+      "ALTER TABLE orders ADD CHECK (note IS NOT NULL)",
+    ],
+    [
+      "a constraint over an index that is there",
+      "ALTER TABLE orders ADD UNIQUE USING INDEX one",
+      "CREATE UNIQUE INDEX one ON orders (customer)",
+    ],
+    ["a check that is validated later", "ALTER TABLE orders ADD CHECK (id > 0) NOT VALID", ""],
+  ])("%s is no error, even on a big table", async (_name, sql, setUp) => {
+    expect((await linted(sql, "big", setUp)).errors).toBe(0);
+  });
+
+  test("a table that the same or an earlier file makes has no rows to wait for", async () => {
+    const sql =
+      "CREATE TABLE fresh (id bigint PRIMARY KEY);\nCREATE INDEX i ON fresh (id);\nALTER TABLE fresh ADD CHECK (id > 0);";
+    expect(rules(await linted(sql, "big"))).toEqual([]);
+  });
+
+  test("a foreign key of a new table into a big one is a warning", async () => {
+    const output = await linted("CREATE TABLE items (id bigint REFERENCES orders (id))", "big");
+    expect(rules(output)).toEqual(["warning foreign-key-to-big-table"]);
+  });
+
+  test("a required column without a default fails where there are rows, and nowhere else", async () => {
+    expect(rules(await linted("ALTER TABLE orders ADD must bigint NOT NULL", "small"))).toContain(
+      "error adding-required-field",
+    );
+    expect(rules(await linted("ALTER TABLE empty ADD must bigint NOT NULL", "small"))).toEqual([]);
+  });
+
+  test("the place counts characters and the message tells the size", async () => {
+    const { findings } = await linted("SELECT '🚀 é'; UPDATE orders SET note = 'x';", "big");
+    expect(findings).toMatchObject([
+      { line: 1, column: 15, message: expect.stringMatching(/^orders \(\d+ KiB, about 2,000 rows\): /) },
+    ]);
+  });
+
+  test("the bounds of a backfill are understood", async () => {
+    const sql =
+      "-- ops: batch table=orders key=id size=100\nUPDATE orders SET note = 'x' WHERE id BETWEEN :batch_start AND :batch_end;";
+    expect(rules(await linted(sql, "big"))).toEqual([]);
+  });
+
+  test("what is no SQL is an error at its place that nothing allows", async () => {
+    const output = await linted("-- ops: allow=syntax-error because I say so\nSELECT 1,, 2;", "small");
+    expect(output.findings).toContainEqual(
+      expect.objectContaining({
+        rule: "syntax-error",
+        severity: "error",
+        line: 2,
+        column: 10,
+        allowed: null,
+      }),
+    );
+  });
+
+  test("only pending migrations are looked at", async () => {
+    await using project = await Project.create(cluster, { "1_a.up.sql": "CREATE TABLE a (id int)" });
+    await perform(operation("migrate.up"), project.context(), {});
+    expect((await perform(lint, project.context(), {})).output).toMatchObject({ files: 0, findings: [] });
+  });
+});
+
+describe("what the server will rewrite is foreseen", () => {
+  const changes = [
+    ["varchar(10)", "varchar(20)"],
+    ["varchar(10)", "varchar(5)"],
+    ["varchar(10)", "varchar"],
+    ["varchar(10)", "text"],
+    ["text", "varchar"],
+    ["text", "varchar(10)"],
+    ["char(5)", "char(8)"],
+    ["char(5)", "varchar(8)"],
+    ["varbit(5)", "varbit(8)"],
+    ["integer", "bigint"],
+    ["integer", "integer"],
+    ["bigint", "numeric"],
+    ["numeric(8,2)", "numeric(10,2)"],
+    ["numeric(8,2)", "numeric(10,3)"],
+    ["numeric(8,2)", "numeric"],
+    ["numeric", "numeric(8,2)"],
+    ["timestamp(3)", "timestamp(6)"],
+    ["timestamp(3)", "timestamp"],
+    ["timestamp", "timestamp(3)"],
+    ["timestamptz(0)", "timestamptz(3)"],
+    ["time(0)", "time(3)"],
+    ["cidr", "inet"],
+    ["json", "jsonb"],
+    ["xml", "text"],
+    ["varchar(10)[]", "varchar[]"],
+    ["integer[]", "bigint[]"],
+  ];
+  test.each(changes)("%s to %s", async (from, to) => {
+    const sql = `ALTER TABLE subject ALTER COLUMN value TYPE ${to} USING value::${to}`;
+    await using project = await Project.create(cluster, { "1_change.up.sql": `${sql};` });
+    await project.query(`CREATE TABLE subject (value ${from})`);
+    const { output } = await perform(lint, project.context(), {});
+    const file = "SELECT pg_relation_filenode('subject') AS file";
+    const [before] = await project.query(file);
+    await project.query(sql);
+    const [after] = await project.query(file);
+    const foreseen = (output as Output).findings.some((each) => each.rule === "changing-column-type");
+    expect({ rewritten: foreseen }).toEqual({ rewritten: before?.file !== after?.file });
+  });
+});
+
+describe("allowances", () => {
+  test("silence their rule, and the reason is shown", async () => {
+    const output = await linted(
+      "-- ops: allow=changing-every-row because it is small enough\nUPDATE orders SET note = 'x';",
+      "big",
+    );
+    expect(output).toMatchObject({
+      errors: 0,
+      findings: [{ rule: "changing-every-row", allowed: "it is small enough" }],
+    });
+    expect(lint.render?.({ ...output, format: "text" })).toContain(
+      "changing-every-row is allowed because it is small enough",
+    );
+  });
+
+  test("that silence nothing are told", async () => {
+    const output = await linted("-- ops: allow=ban-drop-table because once\nSELECT 1;", "big");
+    expect(output.findings).toMatchObject([
+      { rule: "unused-allow", severity: "warning", line: 1, column: 9 },
+    ]);
+  });
+});
+
+describe("without a database", () => {
+  test("squawk's own severities hold, and a note says why", async () => {
+    await using project = await Project.create(cluster, { "1_a.up.sql": "CREATE INDEX i ON orders (note);" });
+    const target = { url: "postgresql://nobody@127.0.0.1:1/none", migrations: project.folder };
+    const { output } = await perform(lint, testContext({ databases: { main: target } }), {});
+    expect(output).toMatchObject({
+      findings: [{ rule: "require-concurrent-index-creation", severity: "warning" }],
+      errors: 0,
+      notes: [expect.stringContaining("Cannot connect to database main")],
+    });
+  });
+});
+
+describe("with a base", () => {
+  test("only files that changed since the branch left it are looked at", async () => {
+    const folder = await realpath(await mkdtemp(join(tmpdir(), "ops-lint-")));
+    try {
+      const git = async (...args: string[]) => {
+        const identity = ["-c", "user.name=t", "-c", "user.email=t@localhost"];
+        const { exitCode, stderr } = await runProgram("git", [...identity, ...args], { cwd: folder });
+        expect({ exitCode, stderr: exitCode === 0 ? "" : stderr }).toEqual({ exitCode: 0, stderr: "" });
+      };
+      const index = (name: string) => `CREATE INDEX ${name} ON orders (note);`;
+      await git("init", "-q", "-b", "main");
+      await writeFile(join(folder, "1_old.up.sql"), index("a"));
+      await git("add", ".");
+      await git("commit", "-qm", "old");
+      await git("checkout", "-qb", "feature");
+      await writeFile(join(folder, "2_committed.up.sql"), index("b"));
+      await git("add", ".");
+      await git("commit", "-qm", "new");
+      await writeFile(join(folder, "3_not_added.up.sql"), index("c"));
+      const context = testContext(
+        { databases: { main: { url: "postgresql://localhost/none", migrations: "." } } },
+        { directory: folder },
+      );
+      const { output } = await perform(lint, context, { base: "main", offline: true });
+      expect((output as { findings: { file: string }[] }).findings.map((each) => each.file)).toEqual([
+        "2_committed.up.sql",
+        "3_not_added.up.sql",
+      ]);
+      await expect(perform(lint, context, { base: "--output=x", offline: true })).rejects.toMatchObject({
+        code: "E_LINT_BASE",
+      });
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+});
