@@ -1,4 +1,4 @@
-import { relative } from "node:path";
+import { posix, relative } from "node:path";
 import { z } from "zod";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { OpsError } from "../core/errors.ts";
@@ -102,7 +102,7 @@ export const lint = defineOperation({
           retryable: false,
         }),
   render: (output) => {
-    const uri = (file: string) => (output.prefix === "" ? file : `${output.prefix}/${file}`);
+    const uri = (file: string) => posix.join(output.prefix, file);
     switch (output.format) {
       case "json":
         return JSON.stringify(output, null, 2);
