@@ -6,6 +6,7 @@ import type { planOutput } from "./plan.ts";
 
 type Plan = z.output<typeof planOutput>;
 type PlannedMigration = Plan["migrations"][number];
+type Finding = PlannedMigration["findings"][number];
 type Lock = PlannedMigration["statements"][number]["locks"][number];
 
 /** The plan for a person: each file's SQL as it is sent, then what it will lock and what was measured. */
@@ -33,8 +34,16 @@ function migrationLines(migration: PlannedMigration): string[] {
       ...locks.map((each) => `  line ${line}: ${lockText(each)}`),
       ...(unknown ? [`  line ${line}: calls code whose locks the text does not tell`] : []),
     ]),
+    ...migration.findings.flatMap(findingLines),
     ...measuredLines(migration),
   ];
+}
+
+/** What the file allows is on its own first lines, with the reason. */
+function findingLines({ rule, severity, line, message, instead, allowed }: Finding): string[] {
+  if (allowed !== null) return [];
+  const way = instead === null ? [] : [`    = ${instead}`];
+  return [`  line ${line}: ${severity}: ${message} [${rule}]`, ...way];
 }
 
 function traits({ transaction, batch, reversible, phase }: PlannedMigration): string {
@@ -48,7 +57,7 @@ function traits({ transaction, batch, reversible, phase }: PlannedMigration): st
 }
 
 function lockText({ relation, mode, blocks, bytes, rows }: Lock): string {
-  const count = rows === null ? "" : `, about ${rows} rows`;
+  const count = rows === null ? "" : `, about ${rows.toLocaleString("en")} rows`;
   const size = bytes === null ? "" : ` (${formatBytes(bytes)}${count})`;
   return `${mode} on ${relation}${size}${blocks === "nothing" ? "" : `, blocks ${blocks}`}`;
 }

@@ -28,6 +28,23 @@ export interface LoadedCopy {
   readonly notes: readonly string[];
 }
 
+/** Finds out before anything is started whether the copy can be made. Throws what making it would throw. */
+export async function confirmSource(
+  context: OperationContext,
+  wanted: CopySource,
+  database: DatabaseTarget,
+  signal: AbortSignal,
+): Promise<void> {
+  if (wanted.kind === "url") {
+    await observeSource(wanted.target, signal);
+    return;
+  }
+  const target = context.environment.store(wanted.store);
+  const owner = { environment: context.environment.name, database: database.name };
+  await findBackup(openStore(target), wanted.backup, () => owner);
+  await identityOf(target);
+}
+
 /** What loading works with: the throw-away server, as a target for each of its databases. */
 export interface CopyPlace {
   readonly server: DatabaseTarget;

@@ -91,12 +91,13 @@ function statementLines(statement: StatementRun): string[] {
 }
 
 export function lossText({ kind, object, held, left }: DataLoss): string {
-  const count = (value: number, what: string) => `${value} ${what}${value === 1 ? "" : "s"}`;
+  const count = (value: number, what: string) =>
+    `${value.toLocaleString("en")} ${what}${value === 1 ? "" : "s"}`;
   switch (kind) {
     case "rows-lost":
-      return `${object} held ${count(held, "row")} before up and holds ${left} after down`;
+      return `${object} held ${count(held, "row")} before up and holds ${left.toLocaleString("en")} after down`;
     case "values-lost":
-      return `${object} held ${count(held, "value")} before up and holds ${left} after down`;
+      return `${object} held ${count(held, "value")} before up and holds ${left.toLocaleString("en")} after down`;
     case "values-changed":
       return `${object} holds other values after down than before up`;
     case "table-dropped":

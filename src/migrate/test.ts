@@ -10,7 +10,7 @@ import { defineOperation } from "../run/operation.ts";
 import { database, refuseUnknownVersion, version } from "./input.ts";
 import { readMigrationFolder, title } from "./migration-file.ts";
 import { refuseProblems } from "./problem.ts";
-import type { CopySource } from "./rehearsal-copy.ts";
+import { type CopySource, confirmSource } from "./rehearsal-copy.ts";
 import { serverVersion, testCopy, testEmpty } from "./rehearsal-pass.ts";
 import { type MigrationTestReport, type Pass, reportSchema } from "./report.ts";
 import { filesDigest, testedFile, writeReport, writeReportFile } from "./report-folder.ts";
@@ -32,7 +32,7 @@ const input = z.strictObject({
     .describe("Also test on a copy of the database with this URL (a reference: env:NAME, file:PATH)"),
   store: name("The store of the backup").optional(),
   to: version("Test up to this version and with it"),
-  empty: z.boolean().default(true).describe("Test all migrations from an empty database"),
+  empty: z.boolean().default(true).describe("Whether all migrations are tested from an empty database, too"),
   report: z.string().optional().describe("Write the report to this file, too"),
 });
 
@@ -72,8 +72,9 @@ export const test = defineOperation({
     );
     const startedAt = context.clock.now().toISOString();
     const parent = join(context.stateDirectory, "throw-away");
-    const { passes, version } = await interruptible(context, (signal) =>
-      withThrowAwayCluster({ parent, signal }, async (cluster) => {
+    const { passes, version } = await interruptible(context, async (signal) => {
+      if (source !== undefined) await confirmSource(context, source, target, signal);
+      return withThrowAwayCluster({ parent, signal }, async (cluster) => {
         const server: DatabaseTarget = {
           ...target,
           url: new Secret(cluster.url(), "/"),
@@ -86,8 +87,8 @@ export const test = defineOperation({
           passes.push(await testCopy(place, source, target, { ...folder, migrations: chosen }));
         }
         return { passes, version: await serverVersion(place) };
-      }),
-    );
+      });
+    });
     const tested = passes.flatMap((pass) => pass.migrations.map((each) => each.version));
     const files = chosen.filter((each) => tested.includes(each.version)).map(testedFile);
     const failed = passes.some((pass) => pass.migrations.some((each) => each.verdict !== "pass"));

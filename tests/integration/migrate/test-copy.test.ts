@@ -98,6 +98,20 @@ describe("migrate.test on a copy", () => {
     await project.query(`DROP ROLE ${role}`);
   });
 
+  test("that cannot be had is told before anything is started", async () => {
+    await using project = await liveProject();
+    const context = contextOf(project);
+    const url = "postgresql://postgres@127.0.0.1:1/none";
+    await expect(runTest(context, { "from-url": url })).rejects.toMatchObject({
+      code: "E_DATABASE_UNREACHABLE",
+    });
+    await expect(runTest(context, { "from-backup": "latest" })).rejects.toMatchObject({ code: "E_TARGET" });
+    expect(() => migrateTest.input.parse({ "from-url": "postgresql://ann:secret@db/shop" })).toThrow(
+      "password",
+    );
+    expect(await readdir(project.folder)).not.toContain(".ops");
+  });
+
   test("leaves no server and no folder of its own behind", async () => {
     await using project = await liveProject();
     await runTest(contextOf(project), {});
