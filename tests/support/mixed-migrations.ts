@@ -1,6 +1,6 @@
 import pg from "pg";
 import type { Project } from "../integration/migrate/project.ts";
-import { dump } from "./migration-folders.ts";
+import { dumpSchema } from "./migration-folders.ts";
 
 /**
  * Files of every kind: in a transaction, statement by statement, in batches. A statement that runs twice, or not at
@@ -53,22 +53,30 @@ export async function remains(project: Project): Promise<object> {
     const invalid = await client.query(
       "SELECT indexrelid::regclass::text AS name FROM pg_index WHERE NOT indisvalid",
     );
-    const counts = await client.query<{ table: string; rows: number }>(
-      `SELECT c.relname AS table, (xpath('//n/text()', query_to_xml('SELECT count(*) AS n FROM ops.' || quote_ident(c.relname), false, true, '')))[1]::text::int AS rows
-         FROM pg_class AS c WHERE relnamespace = 'ops'::regnamespace AND relkind = 'r' AND relname ~ 'progress|batch'`,
-    );
+    const progress = await client.query("SELECT version, done, total FROM ops.migration_progress");
     return {
-      application: sorted(await dump(project.url)),
+      schema: await dumpSchema(project.url),
+      rows: await rowsOf(client),
       history: history.rows,
       invalidIndexes: invalid.rows,
-      halfDone: counts.rows.filter((each) => each.rows > 0 && /progress/.test(each.table)),
+      halfDone: progress.rows,
     };
   } finally {
     await client.end();
   }
 }
 
-/** Rows lie where their last update put them: their order says nothing. */
-function sorted(sql: string): string[] {
-  return sql.split("\n").toSorted();
+/** For each table how many rows, and a digest of them whatever their order is: where they lie says nothing. */
+async function rowsOf(client: pg.Client): Promise<Record<string, string>> {
+  const tables = await client.query<{ name: string }>(
+    "SELECT quote_ident(tablename) AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1",
+  );
+  const all: Record<string, string> = {};
+  for (const { name } of tables.rows) {
+    const { rows } = await client.query<{ summary: string }>(
+      `SELECT count(*) || ' rows ' || coalesce(md5(string_agg(t::text, '' ORDER BY t::text)), '') AS summary FROM ${name} AS t`,
+    );
+    all[name] = rows[0]?.summary ?? "";
+  }
+  return all;
 }
