@@ -104,7 +104,7 @@ export function unmetExpectations(healthy, back, broken) {
     [healthy.load.requests > 0, "the healthy deploy has traffic"],
     [healthy.load.failed === 0, `no request fails during the healthy deploy, ${healthy.load.failed} did`],
     [healthy.shares.green === 100, `green has 100% after it, not ${healthy.shares.green}%`],
-    [healthy.schema === "0003", `the schema is at 0003 after it, not ${healthy.schema}`],
+    [healthy.schema === "0004", `the schema is at 0004 after it, not ${healthy.schema}`],
     [healthy.flag?.rollout === 10, `${flagName} is at 10% after it, not ${healthy.flag?.rollout}`],
     [back.exitCode === 0, `taking it back exits with 0, not ${back.exitCode}`],
     ...atTheStart("taking it back", back),

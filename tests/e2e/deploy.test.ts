@@ -14,7 +14,7 @@ describe("deploy.yaml", () => {
   const inSandbox = (args: readonly string[], env: Record<string, string> = {}) =>
     ops(args, { config: sandbox.config, env });
   const deploy = (...extra: string[]) =>
-    inSandbox(["run", "runbooks/deploy.yaml", "--input", "bake=500ms", ...extra]);
+    inSandbox(["run", "runbooks/deploy.yaml", "--input", "bake=500ms", "--input", "soak=1s", ...extra]);
   const deployJson = async (...extra: string[]) => {
     const { exitCode, stdout, stderr } = await deploy("--json", ...extra);
     return { exitCode, stderr, run: JSON.parse(stdout) };
@@ -45,7 +45,7 @@ describe("deploy.yaml", () => {
     expect(run.status).toBe("done");
     const after = await deployState(sandbox);
     expect(after.weights).toEqual({ blue: "0", green: "100" });
-    expect(after.migrations).toHaveLength(3);
+    expect(after.migrations).toHaveLength(4);
     expect(after.flags).toEqual([{ name: "session-pooling", enabled: true, rollout: "10.00" }]);
   });
 
@@ -68,6 +68,55 @@ describe("deploy.yaml", () => {
     );
     const canary = journal.steps.find((step: { id: string }) => step.id === "canary");
     expect(canary.undo).toMatchObject({ status: "ended", undone: true });
+  });
+
+  test("contracts the schema last, and a roll-back of the whole deploy restores it exactly", async () => {
+    const load = startLoad(sandbox.urls.application);
+    const { run } = await deployJson();
+    const contract = run.steps.find((step: { id: string }) => step.id === "contract");
+    const expand = run.steps.find((step: { id: string }) => step.id === "schema");
+    expect(expand.output.applied.map((each: { version: string }) => each.version)).toEqual(["0002", "0003"]);
+    expect(contract.output.applied.map((each: { version: string }) => each.version)).toEqual(["0004"]);
+
+    const back = await inSandbox(["runs", "rollback", "last", "--yes"]);
+    await load.stop();
+
+    expect(back.exitCode, back.stderr).toBe(0);
+    const { ddl: _, ...after } = await deployState(sandbox);
+    const { ddl: __, ...expected } = before;
+    expect(after).toEqual(expected);
+  });
+
+  test("does not contract the schema while the old version has traffic, and takes nothing back for it", async () => {
+    await inSandbox(["migrate", "up", "--phase", "expand"]);
+    const contract = (...extra: string[]) =>
+      inSandbox([
+        "migrate",
+        "up",
+        "--phase",
+        "contract",
+        "--soak",
+        "0s",
+        "--traffic-version",
+        "green",
+        ...extra,
+      ]);
+
+    const refused = await contract();
+
+    expect(refused.exitCode).toBe(3);
+    expect(refused.stderr).toContain("E_CONTRACT_TOO_EARLY");
+    expect(refused.stderr).toContain("version green has 0% of route web, and needs 100%");
+    expect((await deployState(sandbox)).migrations).toHaveLength(3);
+    const early = await inSandbox(["migrate", "up", "--phase", "contract"]);
+    expect(early.exitCode).toBe(3);
+    expect(early.stderr).toMatch(/0003_create_session has been in use for .* of a soak time of 30m 00s/);
+
+    const overridden = await contract("--reason", "green is the only version that writes", "--json");
+
+    expect(overridden.exitCode, overridden.stderr).toBe(0);
+    expect(overridden.stdout).toContain("version green has 0% of route web, and needs 100%");
+    expect((await deployState(sandbox)).migrations).toHaveLength(4);
   });
 
   test("stops at a no-go with exit code 3 and has changed nothing", async () => {
@@ -93,7 +142,17 @@ describe("deploy.yaml", () => {
 
   test("is bound to the plan that was agreed to", async () => {
     const plan = JSON.parse(
-      (await inSandbox(["plan", "runbooks/deploy.yaml", "--input", "bake=500ms", "--json"])).stdout,
+      (
+        await inSandbox([
+          "plan",
+          "runbooks/deploy.yaml",
+          "--input",
+          "bake=500ms",
+          "--input",
+          "soak=1s",
+          "--json",
+        ])
+      ).stdout,
     );
     await inSandbox(["traffic", "shift", "green", "--share", "20%", "--confirm", "0ms"]);
 

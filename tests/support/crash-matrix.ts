@@ -11,7 +11,7 @@ export interface KillPoint {
   readonly when: "before" | "after";
 }
 
-const deploy = ["run", "runbooks/deploy.yaml", "--input", "bake=300ms", "--yes"];
+const deploy = ["run", "runbooks/deploy.yaml", "--input", "bake=300ms", "--input", "soak=500ms", "--yes"];
 const killer = fileURLToPath(new URL("kill-at-entry.mjs", import.meta.url));
 
 /** A sandbox under load in which deploys are killed and mended, one after another. */
