@@ -7,6 +7,8 @@ export interface CapabilityEntry {
   readonly name: string;
   readonly summary: string;
   readonly operations: () => Promise<{ readonly operations: readonly Operation[] }>;
+  /** One of them by its verb (`up`), without loading the others; undefined where they have to be. */
+  readonly operation?: (verb: string) => Promise<Operation | undefined>;
   readonly checks?: () => Promise<{ readonly checks: readonly Check[] }>;
 }
 
@@ -28,6 +30,7 @@ export const capabilities: readonly CapabilityEntry[] = [
     name: "migrate",
     summary: "Schema migrations",
     operations: () => import("./migrate/operations.ts"),
+    operation: async (verb) => (await import("./migrate/quick-operations.ts")).quickOperation(verb),
     checks: () => import("./migrate/checks.ts"),
   },
   {

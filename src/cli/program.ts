@@ -1,6 +1,7 @@
 import { Command, Help } from "commander";
 import { type CapabilityEntry, capabilities } from "../capabilities.ts";
 import type { ExitCode } from "../core/errors.ts";
+import type { Operation } from "../run/operation.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** A command that is no operation: it works on runbooks, runs or the configuration. */
@@ -69,7 +70,9 @@ export async function buildProgram(
   }
   for (const entry of capabilities) {
     const command = program.command(entry.name).description(entry.summary);
-    if (entry.name === wanted) await addOperations(command, entry, terminal, ended);
+    if (entry.name !== wanted) continue;
+    const verb = argv[argv.indexOf(wanted) + 1];
+    await addOperations(command, entry, verb, terminal, ended);
   }
   everywhere(program, (command) => command.exitOverride().showSuggestionAfterError(true));
   return program;
@@ -78,14 +81,24 @@ export async function buildProgram(
 async function addOperations(
   command: Command,
   entry: CapabilityEntry,
+  verb: string | undefined,
   terminal: Terminal,
   ended: (code: ExitCode) => void,
 ): Promise<void> {
-  const [{ operations }, { operationCommand }] = await Promise.all([
-    entry.operations(),
+  const [operations, { operationCommand }] = await Promise.all([
+    wantedOperations(entry, verb),
     import("./operation-command.ts"),
   ]);
   for (const operation of operations) command.addCommand(operationCommand(operation, terminal, ended));
+}
+
+/** The one that is typed, where the capability can load it alone; else all, for help and suggestions. */
+async function wantedOperations(
+  entry: CapabilityEntry,
+  verb: string | undefined,
+): Promise<readonly Operation[]> {
+  const alone = verb === undefined ? undefined : await entry.operation?.(verb);
+  return alone === undefined ? (await entry.operations()).operations : [alone];
 }
 
 function everywhere(command: Command, change: (command: Command) => void): void {

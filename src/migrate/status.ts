@@ -46,10 +46,11 @@ export const status = defineOperation({
   },
   render: ({ database, migrations }) => {
     if (migrations.length === 0) return `database ${database} has no migrations`;
-    const width = (key: "version" | "name" | "state") =>
+    const widthOf = (key: "version" | "name" | "state") =>
       Math.max(key.length, ...migrations.map((each) => each[key].length));
+    const width = { version: widthOf("version"), name: widthOf("name"), state: widthOf("state") };
     const line = (version: string, name: string, state: string, applied: string) =>
-      [version.padEnd(width("version")), name.padEnd(width("name")), state.padEnd(width("state")), applied]
+      [version.padEnd(width.version), name.padEnd(width.name), state.padEnd(width.state), applied]
         .join("  ")
         .trimEnd();
     return [
