@@ -1,10 +1,11 @@
 import { OpsError } from "../../core/errors.ts";
 import type { SqlFile } from "../sql-file.ts";
 import { placeOfIndex } from "../sql-position.ts";
-import { type Statement, splitStatements } from "../statements.ts";
+import { nodeOf, type Statement, splitStatements } from "../statements.ts";
 import { type Finding, type Remark, type Severity, worstFirst } from "./finding.ts";
 import { answeredByDatabase, type Impact, onlyWithDatabase } from "./impact.ts";
 import type { LiveDatabase, LiveTable, RelationName } from "./live-database.ts";
+import { has } from "./node.ts";
 import { squawkRemarks } from "./squawk.ts";
 import { createdRelation, statementImpacts } from "./statement-impacts.ts";
 import { type BigTable, describeTable, isBig } from "./table-size.ts";
@@ -26,7 +27,7 @@ export async function lintFiles(files: readonly SqlFile[], context: LintContext)
   const version = database === undefined ? undefined : `${database.major}.0`;
   const fromSquawk = await squawkRemarks(files.map(withoutPlaceholders), version, directory, signal);
   const bySquawk = [...fromSquawk.values()];
-  const made = new Set<string>();
+  const made: RelationName[] = [];
   const findings: Finding[] = [];
   for (const [index, file] of files.entries()) {
     signal.throwIfAborted();
@@ -52,7 +53,7 @@ function withoutPlaceholders(file: SqlFile): SqlFile {
 async function remarksOn(
   file: SqlFile,
   squawk: readonly Remark[],
-  made: Set<string>,
+  made: RelationName[],
   context: LintContext,
 ): Promise<Remark[]> {
   let statements: readonly Statement[];
@@ -65,7 +66,7 @@ async function remarksOn(
   const remarks: Remark[] = [];
   for (const statement of statements) {
     const created = createdRelation(statement);
-    if (created !== undefined) made.add(created.name);
+    if (created !== undefined && !(await alreadyThere(statement, created, context))) made.push(created);
     remarks.push(...(await liveRemarks(statement, made, context)));
   }
   const own: Remark[] = [];
@@ -83,15 +84,33 @@ async function remarksOn(
 /** Whether the database (or the files before) can tell how big the tables of the statement are. */
 async function isKnown(
   statement: Statement,
-  made: ReadonlySet<string>,
+  made: readonly RelationName[],
   database: LiveDatabase | undefined,
 ): Promise<boolean> {
   if (database === undefined) return false;
   const names = namedRelations(statement.node);
   for (const each of names) {
-    if (!made.has(each.name) && (await database.table(each)) === undefined) return false;
+    if (!isMade(each, made) && (await database.table(each)) === undefined) return false;
   }
   return names.length > 0;
+}
+
+/** CREATE TABLE IF NOT EXISTS makes nothing of a table that the database has. */
+async function alreadyThere(
+  statement: Statement,
+  created: RelationName,
+  { database }: LintContext,
+): Promise<boolean> {
+  return has(nodeOf(statement), "if_not_exists") && (await database?.table(created)) !== undefined;
+}
+
+/** A name without a schema may be the same table as one with it. */
+function isMade(relation: RelationName, made: readonly RelationName[]): boolean {
+  return made.some(
+    ({ schema, name }) =>
+      name === relation.name &&
+      (schema === undefined || relation.schema === undefined || schema === relation.schema),
+  );
 }
 
 function namedRelations(value: unknown): RelationName[] {
@@ -107,13 +126,13 @@ function namedRelations(value: unknown): RelationName[] {
 
 async function liveRemarks(
   statement: Statement,
-  made: ReadonlySet<string>,
+  made: readonly RelationName[],
   { database, big }: LintContext,
 ): Promise<Remark[]> {
   if (database === undefined) return [];
   const remarks: Remark[] = [];
   for (const impact of await statementImpacts(statement, database)) {
-    const table = made.has(impact.relation.name) ? undefined : await database.table(impact.relation);
+    const table = isMade(impact.relation, made) ? undefined : await database.table(impact.relation);
     const severity = table === undefined ? undefined : severityOf(impact, table, big);
     if (table === undefined || severity === undefined) continue;
     const { rule, does, instead } = impact;

@@ -90,6 +90,16 @@ describe("with a database", () => {
     expect(rules(await linted(sql, "big"))).toEqual([]);
   });
 
+  test("a table that is there already is not made by CREATE TABLE IF NOT EXISTS", async () => {
+    const sql = "CREATE TABLE IF NOT EXISTS orders (id bigint PRIMARY KEY);\nCREATE INDEX i ON orders (id);";
+    expect(rules(await linted(sql, "big"))).toContain("error require-concurrent-index-creation");
+  });
+
+  test("a new table hides no table of that name in another schema", async () => {
+    const sql = "CREATE TABLE shop.orders (id bigint PRIMARY KEY);\nCREATE INDEX i ON public.orders (id);";
+    expect(rules(await linted(sql, "big"))).toEqual(["error require-concurrent-index-creation"]);
+  });
+
   test("a foreign key of a new table into a big one is a warning", async () => {
     const output = await linted("CREATE TABLE items (id bigint REFERENCES orders (id))", "big");
     expect(rules(output)).toEqual(["warning foreign-key-to-big-table"]);
