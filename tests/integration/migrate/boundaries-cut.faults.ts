@@ -1,0 +1,29 @@
+import { expect, test } from "vitest";
+import { BoundarySeries } from "../../support/boundary-series.ts";
+import { perform } from "../../support/context.ts";
+import type { Boundary } from "../../support/postgres-proxy.ts";
+import { type Project, up } from "./project.ts";
+
+const series = new BoundarySeries();
+
+/** `migrate.up` in this process, whose connection is cut at the boundary. */
+async function upCutAt(project: Project, boundary: Boundary): Promise<boolean> {
+  const { proxy } = series;
+  proxy.arm(boundary);
+  const context = project.context("run-1", proxy.url(project.databaseName));
+  const ended = await perform(up, context, {}).catch((error: unknown) => error);
+  if (proxy.fired && ended instanceof Error) {
+    const codes = /^E_(CONNECTION_LOST|DATABASE_UNREACHABLE|MIGRATION_LOCK_LOST)$/;
+    expect(ended).toMatchObject({ code: expect.stringMatching(codes) });
+  } else {
+    expect(ended).toMatchObject({ output: { current: "0006" } });
+  }
+  return proxy.fired;
+}
+
+test.each(["request", "completion"] as const)(
+  "a connection cut at any %s of a run leaves what another run finishes, as if nothing had happened",
+  async (event) => {
+    expect(await series.every(event, upCutAt)).toBeGreaterThan(50);
+  },
+);
