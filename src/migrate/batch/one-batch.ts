@@ -52,7 +52,7 @@ export async function runBatch(
   );
   const place = await lockPlace(client, backfill);
   if (place === undefined || place.state === "done") throw goneError(backfill);
-  if (place.state === "paused") throw pausedError(place);
+  if (place.state === "paused") throw paused(session, place);
   const batch = await nextKeys(client, backfill, place.position, size);
   const changed = batch === undefined ? 0 : await runStatement(client, backfill, batch, token);
   const more = batch !== undefined && (batch.rows >= size || (await hasMore(client, backfill, batch.end)));
@@ -141,10 +141,13 @@ async function hasMore(
 }
 
 /** The run ends as one that was interrupted: nothing failed, and it goes on where it is. */
-export function pausedError(place: BackfillPlace): InterruptedError {
-  return new InterruptedError(
+export function paused({ report }: MigrationSession, place: BackfillPlace): InterruptedError {
+  const error = new InterruptedError(
     `The backfill ${title(place)} is paused after ${place.rowsDone} rows; let it go on with: ops migrate continue ${place.version}`,
   );
+  // The end of an interrupted run says how to resume it, not why it was interrupted.
+  report.log(error.message);
+  return error;
 }
 
 function timeoutError({ file }: BatchStatement, cause: Error): OpsError {

@@ -93,7 +93,7 @@ export async function beginPlace(
   const { rows } = await client.query<BackfillPlace>(
     `INSERT INTO ops.migration_batch (version, name, direction, checksum, size, rows_expected, run_id)
      VALUES ($1, $2, $3, $4, $5, $6, $7)
-     ON CONFLICT (version, direction) DO UPDATE SET updated_at = clock_timestamp()
+     ON CONFLICT (version, direction) DO UPDATE SET name = excluded.name
      RETURNING ${selected}`,
     [version, name, direction, checksum, size, Math.round(rowsExpected), runId],
   );

@@ -11,7 +11,7 @@ import type { MigrationSession } from "../session.ts";
 import type { SqlFile } from "../sql-file.ts";
 import { nextSize, smallestSize } from "./batch-size.ts";
 import { findKeyColumn, isProblem, type KeyColumn } from "./key-column.ts";
-import { type Backfill, pausedError, type RanBatch, runBatch } from "./one-batch.ts";
+import { type Backfill, paused, type RanBatch, runBatch } from "./one-batch.ts";
 import { type BackfillPlace, beginPlace } from "./place-table.ts";
 import { ReplicationLag } from "./replication-lag.ts";
 import { batchStatement } from "./statement.ts";
@@ -49,7 +49,7 @@ export async function runBatches(
   const key = await findKeyColumn(client, statement);
   if (isProblem(key)) return refuseProblems(target.name, [key]);
   let place = await beginBackfill(client, unit, key, context.runId ?? null);
-  if (place.state === "paused") throw pausedError(place);
+  if (place.state === "paused") throw paused(session, place);
   if (place.batches > 0) report.log(`${file.name}: goes on after ${place.rowsDone} rows`);
 
   const lockTimeout = file.settings.lockTimeout ?? limits.lockTimeout;
