@@ -1,13 +1,11 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { Secret } from "../config/secret.ts";
 import { milliseconds } from "../core/duration.ts";
 import { causeText, OpsError } from "../core/errors.ts";
-import { startCluster } from "../postgres/cluster.ts";
 import { withConnection } from "../postgres/connection.ts";
+import { withThrowAwayCluster } from "../postgres/throw-away-cluster.ts";
 import { readSchema } from "../postgres-schema/read-schema.ts";
 import type { DatabaseSchema } from "../postgres-schema/schema-object.ts";
 import type { OperationContext } from "../run/context.ts";
@@ -40,28 +38,22 @@ export async function expectedSchema(
   report: Report,
 ): Promise<DatabaseSchema> {
   const { signal } = context;
-  const folder = await mkdtemp(join(tmpdir(), "ops-drift-"));
-  try {
-    report.progress({ message: "start a throw-away server" });
-    const settings = { fsync: "off", synchronous_commit: "off", full_page_writes: "off" };
-    const cluster = await startCluster({ directory: join(folder, "data"), settings, signal });
-    try {
+  const made = await rolesMadeBy(migrations);
+  const roles = surroundings.roles.filter((each) => !made.has(each));
+  report.progress({ message: "start a throw-away server" });
+  return withThrowAwayCluster(
+    { parent: join(context.stateDirectory, "throw-away"), signal },
+    async (cluster) => {
       const { databaseName, user } = surroundings;
-      const made = await rolesMadeBy(migrations);
-      const roles = surroundings.roles.filter((each) => !made.has(each));
       await withConnection(serverTarget(live, cluster.url()), { signal }, (client) =>
         makeDatabase(client, { ...surroundings, roles }),
       );
       const url = cluster.url(databaseName).replace("//postgres@", `//${encodeURIComponent(user)}@`);
       const target = serverTarget(live, url);
       await run(context, target, migrations, report);
-      return await withConnection(target, { signal }, readSchema);
-    } finally {
-      await cluster.stop();
-    }
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+      return withConnection(target, { signal }, readSchema);
+    },
+  );
 }
 
 function serverTarget(live: DatabaseTarget, url: string): DatabaseTarget {

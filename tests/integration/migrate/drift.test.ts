@@ -1,5 +1,5 @@
 import { readdir } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Cluster } from "../../../src/postgres/cluster.ts";
 import { perform } from "../../support/context.ts";
@@ -21,8 +21,11 @@ type Output = {
   reordered: string[];
 };
 
+const stateOf = (project: Project) => join(project.folder, ".ops");
+
 async function drifted(project: Project, input: object = {}): Promise<Output> {
-  return (await perform(drift, project.context(), input)).output as Output;
+  const context = { ...project.context(), stateDirectory: stateOf(project) };
+  return (await perform(drift, context, input)).output as Output;
 }
 
 describe("migrate.drift", () => {
@@ -121,12 +124,10 @@ describe("migrate.drift", () => {
     await using project = await Project.create(cluster, { "1_a.up.sql": "CREATE TABLE a (id int);" });
     await perform(up, project.context(), {});
     await project.write({ "1_a.up.sql": "INSERT INTO nowhere VALUES (1);" });
-    const servers = async () => (await readdir(tmpdir())).filter((each) => each.startsWith("ops-drift-"));
-    const before = await servers();
     await expect(drifted(project)).rejects.toMatchObject({
       code: "E_MIGRATIONS_FROM_EMPTY",
       message: expect.stringContaining('relation "nowhere" does not exist'),
     });
-    expect((await servers()).filter((each) => !before.includes(each))).toEqual([]);
+    expect(await readdir(join(stateOf(project), "throw-away"))).toEqual([]);
   });
 });
