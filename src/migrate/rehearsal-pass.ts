@@ -1,19 +1,17 @@
 import type pg from "pg";
 import type { DatabaseTarget } from "../config/environment.ts";
-import { OpsError } from "../core/errors.ts";
 import { withConnection } from "../postgres/connection.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
 import { assess } from "./assessment.ts";
 import { readHistory } from "./history-table.ts";
-import { type Migration, type MigrationFolder, type SqlFile, title } from "./migration-file.ts";
-import { rehearse } from "./rehearsal.ts";
+import { recordFile } from "./lock-recorder.ts";
+import { type Migration, type MigrationFolder, title } from "./migration-file.ts";
+import { notTested, rehearse } from "./rehearsal.ts";
 import { type CopySource, loadCopy } from "./rehearsal-copy.ts";
-import type { Pass } from "./report.ts";
-import { type Statement, splitStatements } from "./statements.ts";
-import { dropRoles, makeRoles, namedRoles } from "./test/named-roles.ts";
+import type { Pass, TestedMigration } from "./report.ts";
+import { dropRoles, makeRoles, rolesOfMigrations } from "./test/named-roles.ts";
 import { readTableSizes, type TableSize } from "./test/relations.ts";
-import { wholeBatch } from "./test/whole-batch.ts";
 
 /** Where a pass takes place: a throw-away server with nothing on it. */
 export interface RehearsalPlace {
@@ -23,23 +21,41 @@ export interface RehearsalPlace {
   readonly report: Report;
 }
 
-/** All migrations, from an empty database. */
+/** The database of a pass; it is gone at its end. */
+const database = "rehearsal";
+
+/**
+ * All migrations, from an empty database. After one that leaves an unknown state, the others go on in a new database
+ * in which everything up to that one is applied.
+ */
 export async function testEmpty(place: RehearsalPlace, migrations: readonly Migration[]): Promise<Pass> {
   const begin = place.context.clock.elapsed();
-  const database = "empty";
-  await onServer(place, (client) => client.query(`CREATE DATABASE ${database} TEMPLATE template0`));
-  const { tested, notes, bytes } = await testIn(place, database, migrations, new Map());
+  const tested: TestedMigration[] = [];
+  const madeRoles = new Set<string>();
+  let bytes = 0;
+  for (;;) {
+    await onServer(place, (client) => client.query(`CREATE DATABASE ${database} TEMPLATE template0`));
+    const part = await testInDatabase(place, {
+      applied: migrations.slice(0, tested.length),
+      migrations: migrations.slice(tested.length),
+      realSizes: new Map(),
+    });
+    if (tested.length === 0) bytes = part.bytes;
+    for (const role of part.madeRoles) madeRoles.add(role);
+    tested.push(...part.results);
+    if (tested.length === migrations.length || !part.lastIsApplied) break;
+  }
   return {
     from: "empty",
     source: null,
     bytes,
     durationMs: Math.round(place.context.clock.elapsed() - begin),
-    notes,
-    migrations: tested,
+    notes: roleNotes([...madeRoles]),
+    migrations: [...tested, ...migrations.slice(tested.length).map(notTested)],
   };
 }
 
-/** The migrations that the copy's own history does not hold. */
+/** The migrations that the copy's own history does not hold, up to one that leaves it in an unknown state. */
 export async function testCopy(
   place: RehearsalPlace,
   source: CopySource,
@@ -47,29 +63,25 @@ export async function testCopy(
   folder: MigrationFolder,
 ): Promise<Pass> {
   const begin = place.context.clock.elapsed();
-  const database = "copy";
   const copyPlace = { server: place.server, signal: place.signal, database };
   const loaded = await loadCopy(place.context, source, owner, copyPlace, place.report);
   const history = await withConnection(place.server, { signal: place.signal, database }, readHistory);
   const pending = assess(folder, history).standings.flatMap((each) =>
     each.state === "pending" || each.state === "out-of-order" ? [each.migration] : [],
   );
-  const { tested, notes, bytes } = await testIn(place, database, pending, loaded.realSizes);
+  const { results, bytes, madeRoles } = await testInDatabase(place, {
+    applied: [],
+    migrations: pending,
+    realSizes: loaded.realSizes,
+  });
   const version = await serverVersion(place);
-  const otherMajor = Number.parseInt(version, 10) !== Number.parseInt(loaded.source.serverVersion, 10);
   return {
     from: "copy",
     source: loaded.source,
     bytes,
     durationMs: Math.round(place.context.clock.elapsed() - begin),
-    notes: [
-      ...loaded.notes,
-      ...(otherMajor
-        ? [`measured on PostgreSQL ${version}; the real one runs ${loaded.source.serverVersion}`]
-        : []),
-      ...notes,
-    ],
-    migrations: tested,
+    notes: [...loaded.notes, ...versionNotes(version, loaded.source.serverVersion), ...roleNotes(madeRoles)],
+    migrations: [...results, ...pending.slice(results.length).map(notTested)],
   };
 }
 
@@ -80,56 +92,48 @@ export async function serverVersion(place: RehearsalPlace): Promise<string> {
   return rows[0]?.version.split(" ")[0] ?? "";
 }
 
-/** Works in the database and removes it, with its roles, so that the next pass finds an empty server. */
-async function testIn(
-  place: RehearsalPlace,
-  database: string,
-  migrations: readonly Migration[],
-  realSizes: ReadonlyMap<string, TableSize>,
-) {
+function versionNotes(here: string, real: string): string[] {
+  if (Number.parseInt(here, 10) === Number.parseInt(real, 10)) return [];
+  return [`measured on PostgreSQL ${here}; the real one runs ${real}`];
+}
+
+function roleNotes(made: readonly string[]): string[] {
+  if (made.length === 0) return [];
+  return [`roles that the migrations name and do not make were made for the test: ${made.join(", ")}`];
+}
+
+interface Work {
+  /** To be applied first, without a look at what they do. */
+  readonly applied: readonly Migration[];
+  readonly migrations: readonly Migration[];
+  readonly realSizes: ReadonlyMap<string, TableSize>;
+}
+
+/** Works in the database and removes it, with its roles, so that the next one finds an empty server. */
+async function testInDatabase(place: RehearsalPlace, { applied, migrations, realSizes }: Work) {
   const { signal, report } = place;
-  const made = await onServer(place, async (client) => makeRoles(client, await rolesOf(migrations)));
+  const roles = await rolesOfMigrations([...applied, ...migrations]);
+  const madeRoles = await onServer(place, (client) => makeRoles(client, roles));
   const options = { signal, database };
-  const result = await withConnection(place.server, options, (client) =>
+  const rehearsed = await withConnection(place.server, options, (client) =>
     withConnection(place.server, options, async (observer) => {
-      const sizes = await readTableSizes(client);
-      const measured = { client, observer, sizes, realSizes };
       const bytes = await databaseSize(client);
-      const tested = await rehearse(measured, migrations, {
-        onMigration: (migration, done, total) =>
-          report.progress({ message: `test ${title(migration)} (${database})`, done, total }),
+      const measured = { client, observer, sizes: await readTableSizes(client), realSizes };
+      for (const { up } of applied) await recordFile(measured, up);
+      let done = applied.length;
+      const total = applied.length + migrations.length;
+      const result = await rehearse(measured, migrations, (migration) => {
+        report.progress({ message: `test ${title(migration)}`, done, total });
+        done += 1;
       });
-      return { tested, bytes };
+      return { ...result, bytes };
     }),
   );
   await onServer(place, async (client) => {
     await client.query(`DROP DATABASE ${database} WITH (FORCE)`);
     await dropRoles(client);
   });
-  const roles = `roles that the migrations name and do not make were made for the test: ${made.join(", ")}`;
-  return { ...result, notes: made.length === 0 ? [] : [roles] };
-}
-
-async function rolesOf(migrations: readonly Migration[]): Promise<string[]> {
-  const files = migrations.flatMap(({ up, down }) => (down === undefined ? [up] : [up, down]));
-  const statements: Statement[] = [];
-  for (const file of files) {
-    if (roleWords.test(file.sql)) statements.push(...(await parsed(await wholeBatch(file))));
-  }
-  return namedRoles(statements);
-}
-
-/** Words without one of which a file names no role. */
-const roleWords = /\b(?:role|user|group|grant|revoke|owner|policy|privileges|authorization)\b/i;
-
-async function parsed(file: SqlFile): Promise<readonly Statement[]> {
-  try {
-    return await splitStatements(file.sql, { file: file.name });
-  } catch (error) {
-    // It is the problem of its migration, which will say so.
-    if (error instanceof OpsError && error.code === "E_SQL_SYNTAX") return [];
-    throw error;
-  }
+  return { ...rehearsed, madeRoles };
 }
 
 async function databaseSize(client: pg.Client): Promise<number> {

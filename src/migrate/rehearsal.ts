@@ -18,34 +18,38 @@ interface State {
   readonly contents: Contents;
 }
 
-export interface RehearsalHooks {
-  /** Called before each migration. */
-  readonly onMigration: (migration: Migration, done: number, total: number) => void;
+export interface Rehearsed {
+  /** In order; ends with the migration that left the database in an unknown state, where one did. */
+  readonly results: TestedMigration[];
+  /** Whether that one is applied nevertheless: then what comes after it could be tested in a new database. */
+  readonly lastIsApplied: boolean;
 }
 
 /**
  * Each migration in turn: up, verify, down, up again, in a database that nobody else uses. After the down the schema
- * must be what it was before the up, object by object; after the second up, what it was after the first. What comes
- * after a migration that leaves the database in an unknown state is not tested.
+ * must be what it was before the up, object by object; after the second up, what it was after the first. Ends early
+ * where a migration leaves the database in an unknown state.
  */
 export async function rehearse(
   database: MeasuredDatabase,
   migrations: readonly Migration[],
-  hooks: RehearsalHooks,
-): Promise<TestedMigration[]> {
+  onMigration: (migration: Migration) => void,
+): Promise<Rehearsed> {
   const results: TestedMigration[] = [];
   let state: State | undefined = await readState(database.client, database);
   for (const migration of migrations) {
-    if (state === undefined) {
-      results.push({ ...blank(migration), verdict: "not-tested" });
-      continue;
-    }
-    hooks.onMigration(migration, results.length, migrations.length);
-    const rehearsal = new MigrationRehearsal(database, migration, state);
+    onMigration(migration);
+    const rehearsal: MigrationRehearsal = new MigrationRehearsal(database, migration, state);
     state = await rehearsal.run();
     results.push(rehearsal.result);
+    if (state === undefined) return { results, lastIsApplied: rehearsal.result.up !== null };
   }
-  return results;
+  return { results, lastIsApplied: true };
+}
+
+/** What is said about a migration that the test did not come to. */
+export function notTested(migration: Migration): TestedMigration {
+  return { ...blank(migration), verdict: "not-tested" };
 }
 
 class MigrationRehearsal {

@@ -18,8 +18,9 @@ function passLines(pass: Pass): string[] {
   const { migrations } = pass;
   const count = (verdict: TestedMigration["verdict"]) =>
     migrations.filter((each) => each.verdict === verdict).length;
+  const oneWay = migrations.filter((each) => each.oneWay && each.verdict === "pass").length;
   const counts = [
-    `${count("pass")} pass`,
+    `${count("pass")} pass${oneWay === 0 ? "" : ` (${oneWay} one-way: without a down file)`}`,
     ...(count("fail") > 0 ? [`${count("fail")} fail`] : []),
     ...(count("not-tested") > 0
       ? [`${count("not-tested")} not tested, since one before left an unknown state`]
@@ -38,14 +39,18 @@ function passTitle({ from, source, bytes }: Pass): string {
   return `from a copy of ${what} (${formatBytes(bytes)}, data of ${source?.dataFrom})`;
 }
 
-/** On an empty database a migration that passes is not worth a line: its times say nothing. */
+/**
+ * On an empty database a migration that passes is not worth a line: its times say nothing, and what its way down drops
+ * is what its way up made.
+ */
 function migrationLines(migration: TestedMigration, from: Pass["from"]): string[] {
+  const losses = migration.dataLoss.filter((each) => from === "copy" || !each.kind.endsWith("-dropped"));
   const details = [
     ...problemLines(migration),
-    ...migration.dataLoss.map((each) => `    data loss: ${lossText(each)}`),
+    ...losses.map((each) => `    data loss: ${lossText(each)}`),
     ...(from === "copy" ? measuredLines(migration) : []),
   ];
-  if (from === "empty" && details.length === 0 && !migration.oneWay) return [];
+  if (from === "empty" && details.length === 0) return [];
   const verdict = migration.verdict === "not-tested" ? "----" : migration.verdict;
   const oneWay = migration.oneWay ? "  one-way: it has no down file" : "";
   return [`  ${verdict}  ${title(migration)}${times(migration, from)}${oneWay}`, ...details];

@@ -1,5 +1,8 @@
 import pg from "pg";
-import { isRecord, type Statement } from "../statements.ts";
+import { OpsError } from "../../core/errors.ts";
+import type { Migration, SqlFile } from "../migration-file.ts";
+import { isRecord, type Statement, splitStatements } from "../statements.ts";
+import { wholeBatch } from "./whole-batch.ts";
 
 /**
  * Roles are the server's, not the database's: neither a dump nor the migrations bring those along that a GRANT or a
@@ -10,6 +13,29 @@ export function namedRoles(statements: readonly Statement[]): string[] {
   const made = new Set<string>();
   for (const { node } of statements) collect(node, named, made);
   return [...named].filter((each) => !made.has(each)).sort();
+}
+
+/** Those of whole migrations, their ways down included. */
+export async function rolesOfMigrations(migrations: readonly Migration[]): Promise<string[]> {
+  const files = migrations.flatMap(({ up, down }) => (down === undefined ? [up] : [up, down]));
+  const statements: Statement[] = [];
+  for (const file of files) {
+    if (roleWords.test(file.sql)) statements.push(...(await parsed(await wholeBatch(file))));
+  }
+  return namedRoles(statements);
+}
+
+/** Words without one of which a file names no role. */
+const roleWords = /\b(?:role|user|group|grant|revoke|owner|policy|privileges|authorization)\b/i;
+
+async function parsed(file: SqlFile): Promise<readonly Statement[]> {
+  try {
+    return await splitStatements(file.sql, { file: file.name });
+  } catch (error) {
+    // It is the problem of its migration, which will say so.
+    if (error instanceof OpsError && error.code === "E_SQL_SYNTAX") return [];
+    throw error;
+  }
 }
 
 function collect(node: unknown, named: Set<string>, made: Set<string>): void {

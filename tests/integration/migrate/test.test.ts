@@ -91,6 +91,18 @@ describe("migrate.test from an empty database", () => {
     expect(tested(report, "items").verdict).toBe("not-tested");
   });
 
+  test("goes on in a new database after a migration that cannot go up a second time", async () => {
+    const report = await rehearsed({
+      ...orders,
+      "0002_kept.up.sql": "CREATE TABLE kept (id int);\nCREATE ROLE keeper;",
+      "0002_kept.down.sql": "ALTER TABLE kept RENAME TO forgotten;",
+      "0003_grants.up.sql": "GRANT SELECT ON kept TO keeper;",
+      "0003_grants.down.sql": "REVOKE SELECT ON kept FROM keeper;",
+    });
+    expect(tested(report, "kept").problem).toMatchObject({ step: "schema-after-down" });
+    expect(tested(report, "grants")).toMatchObject({ verdict: "pass", problem: null });
+  });
+
   test("a verify file that returns rows fails its migration", async () => {
     const report = await rehearsed({
       ...orders,
