@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { defineOperation } from "../run/operation.ts";
 import type { Standing } from "./assessment.ts";
+import { describeHalfDone } from "./batch/half-done.ts";
+import type { BackfillPlace } from "./batch/place-table.ts";
 import { database } from "./input.ts";
 import { refuseProblems } from "./problem.ts";
 import { survey } from "./session.ts";
@@ -15,6 +17,7 @@ const migrationSchema = z.object({
     ),
   appliedAt: z.string().nullable().describe("When (ISO 8601, UTC)"),
   appliedBy: z.string().nullable().describe("By whom"),
+  note: z.string().nullable().describe("Why it is pending: its phase, a backfill that is done by half"),
 });
 
 export const status = defineOperation({
@@ -34,9 +37,9 @@ export const status = defineOperation({
   plan: () => [],
   apply: async (context, input) => {
     const target = context.environment.database(input.database);
-    const { folder, assessment } = await survey(context, target);
+    const { folder, assessment, backfills } = await survey(context, target);
     refuseProblems(target.name, folder.problems);
-    const migrations = assessment.standings.map(row);
+    const migrations = assessment.standings.map((each) => row(each, backfills));
     return {
       database: target.name,
       current: assessment.current ?? null,
@@ -60,18 +63,28 @@ export const status = defineOperation({
           each.version,
           each.name,
           each.state,
-          each.appliedAt === null ? "" : `${each.appliedAt} by ${each.appliedBy}`,
+          [each.appliedAt === null ? null : `${each.appliedAt} by ${each.appliedBy}`, each.note]
+            .filter((part) => part !== null)
+            .join("; "),
         ),
       ),
     ].join("\n");
   },
 });
 
-function row(standing: Standing): z.output<typeof migrationSchema> {
-  if (!("row" in standing)) {
-    const { version, name } = standing.migration;
-    return { version, name, state: standing.state, appliedAt: null, appliedBy: null };
-  }
-  const { version, name, appliedAt, appliedBy } = standing.row;
-  return { version, name, state: standing.state, appliedAt, appliedBy };
+function row(standing: Standing, backfills: readonly BackfillPlace[]): z.output<typeof migrationSchema> {
+  const { version, name } = "row" in standing ? standing.row : standing.migration;
+  const place = backfills.find((each) => each.version === version);
+  const phase = "row" in standing ? undefined : standing.migration.settings.phase;
+  const notes = [
+    ...(phase === "contract" ? ["phase contract"] : []),
+    ...(place === undefined
+      ? []
+      : [`${place.state === "paused" ? "paused, " : ""}${describeHalfDone(place)}`]),
+  ];
+  const note = notes.length === 0 ? null : notes.join("; ");
+  if (!("row" in standing))
+    return { version, name, state: standing.state, appliedAt: null, appliedBy: null, note };
+  const { appliedAt, appliedBy } = standing.row;
+  return { version, name, state: standing.state, appliedAt, appliedBy, note };
 }

@@ -27,7 +27,9 @@ describe("migrate.up by phases", () => {
     expect(changes.map((each) => each.summary.split(" ")[1])).toEqual(["1_orders", "2_status", "4_items"]);
     expect(await applied(project)).toEqual(["1", "2", "4"]);
     const { output } = await perform(status, project.context(), {});
-    expect(output).toMatchObject({ migrations: [{}, {}, { version: "3", state: "pending" }, {}] });
+    expect(output).toMatchObject({
+      migrations: [{}, {}, { version: "3", state: "pending", note: "phase contract" }, {}],
+    });
 
     const contract = await perform(up, project.context(), { phase: "contract", soak: "0s" });
     expect(contract.changes[0]?.summary).toMatch(/^apply 3_state.*\(contract\)/);

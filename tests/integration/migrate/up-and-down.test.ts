@@ -98,7 +98,7 @@ describe("migrate.up", () => {
     await perform(up, project.context(), {});
     const again = await perform(up, project.context("run-2"), {});
     expect(again.changes).toEqual([]);
-    expect(again.output).toEqual({ database: "main", applied: [], current: "0003" });
+    expect(again.output).toEqual({ database: "main", applied: [], current: "0003", overridden: [] });
   });
 
   test("what a file sets for its session reaches neither its record nor the next file", async () => {
