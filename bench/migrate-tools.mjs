@@ -18,7 +18,6 @@ import { fileURLToPath } from "node:url";
 
 const here = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.meta.url));
 const platform = `${process.platform}-${process.arch}`;
-// Its npm launcher would start a Node first; its users have the binary.
 const dbmate = createRequire(createRequire(import.meta.url).resolve("dbmate")).resolve(
   `@dbmate/${platform}/bin/dbmate`,
 );
@@ -56,6 +55,15 @@ export const tools = [
     folder: "dbmate",
     up: () => [dbmate, "--no-dump-schema", "migrate"],
     status: () => [dbmate, "status"],
+    noop: true,
+    env: ({ url }) => ({ DATABASE_URL: `${url}?sslmode=disable`, DBMATE_MIGRATIONS_DIR: "." }),
+  },
+  {
+    // As npm starts it: a Node that starts the binary.
+    name: "dbmate by npm",
+    folder: "dbmate",
+    up: () => [process.execPath, here("node_modules/dbmate/dist/cli.js"), "--no-dump-schema", "migrate"],
+    status: () => [process.execPath, here("node_modules/dbmate/dist/cli.js"), "status"],
     noop: true,
     env: ({ url }) => ({ DATABASE_URL: `${url}?sslmode=disable`, DBMATE_MIGRATIONS_DIR: "." }),
   },

@@ -22,6 +22,7 @@ const goals = [
   { measure: "apply", tool: "ops", against: "node-pg-migrate", ratio: 1.0 },
   { measure: "apply", tool: "ops", against: "psql", ratio: 1.1 },
   { measure: "no-op", tool: "ops", against: "dbmate", ratio: 1.5 },
+  { measure: "no-op", tool: "ops", against: "dbmate by npm", ratio: 1.5 },
 ];
 
 const { values } = parseArgs({

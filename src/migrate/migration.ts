@@ -18,10 +18,10 @@ export interface Migration {
   readonly verifyReturnsRows?: true;
 }
 
-/** `0002_add_orders`: how a migration is called in plans, messages and file names. */
+/** `0002_add_orders`, `R__order_view`: how a migration is called in plans, messages and file names. */
 export function title(migration: { readonly version: string; readonly name: string }): string {
   const { version, name } = migration;
-  return name === "" || name === version ? version : `${version}_${name}`;
+  return name === "" || name === version || version === `R__${name}` ? version : `${version}_${name}`;
 }
 
 /** A migration whose settings are those of its up file, read when they are first asked for. */
