@@ -7,10 +7,6 @@ import { processTerminal, type Terminal } from "./terminal.ts";
 /** The whole command: from the arguments to the exit code. */
 async function main(argv: readonly string[]): Promise<void> {
   const terminal = processTerminal();
-  // A reader that went away (`ops runs list | head`) is not an error.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) =>
-    process.exit(error.code === "EPIPE" ? ExitCode.done : ExitCode.failed),
-  );
   let exitCode: ExitCode = ExitCode.done;
   try {
     const program = await buildProgram(argv, terminal, (code) => {

@@ -79,6 +79,8 @@ export async function watched(
 ): Promise<ExitCode> {
   const { terminal, options } = session;
   const listener = await listenerFor(session, runbook, state);
+  session.interruption.announce = (text) => listener.note(text);
+  terminal.holdsRun = true;
   let outcome: RunOutcome;
   try {
     outcome = await work({
@@ -91,6 +93,7 @@ export async function watched(
     });
   } finally {
     await listener.close?.();
+    session.interruption.announce = undefined;
   }
   if (options.json === true) terminal.out(JSON.stringify(outcomeJson(outcome), null, 2));
   else if (options.events !== true) showOutcome(session, runbook, outcome);

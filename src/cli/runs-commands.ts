@@ -61,14 +61,24 @@ export function runsCommand(command: Command, terminal: Terminal, ended: Ended):
     .description("Take a run back")
     .argument("<id>", "a run, or last");
   commonOptions(rollback, { changes: true }).action(async (id: string) =>
-    ended(await continueRun(terminal, rollback.opts(), id, "Roll back", rollbackRun)),
+    ended(
+      await continueRun(terminal, rollback.opts(), id, "Roll back", (surroundings, runbook, state) =>
+        rollbackRun(surroundings, runbook, state, rollback.opts<{ accept?: string[] }>().accept),
+      ),
+    ),
   );
 }
 
 async function listRuns(terminal: Terminal, options: CommonOptions & { limit: string }): Promise<ExitCode> {
-  return withJournal(options, async (journal) => {
+  const limit = Number(options.limit);
+  if (!Number.isInteger(limit) || limit < 1) {
+    throw new UsageError("E_USAGE", `--limit takes a whole number above 0, not "${options.limit}"`, {
+      hint: "write --limit 20",
+    });
+  }
+  return withJournal(options, "read", async (journal) => {
     const rows = await Promise.all(
-      (await journal.runs(Number(options.limit))).map(async (id) => {
+      (await journal.runs(limit)).map(async (id) => {
         const state = runState(await journal.entries(id));
         if (state === undefined) return [];
         const held = (await journal.holder(id)) === undefined ? undefined : "held";
@@ -105,7 +115,7 @@ async function listRuns(terminal: Terminal, options: CommonOptions & { limit: st
 }
 
 async function showRun(terminal: Terminal, options: CommonOptions, wanted: string): Promise<ExitCode> {
-  return withJournal(options, async (journal) => {
+  return withJournal(options, "read", async (journal) => {
     const id = await findRun(journal, wanted);
     const entries = await journal.entries(id);
     const state = runState(entries);
@@ -130,7 +140,7 @@ async function showRun(terminal: Terminal, options: CommonOptions, wanted: strin
 const watchInterval = 300;
 
 async function watchRun(terminal: Terminal, options: CommonOptions, wanted: string): Promise<ExitCode> {
-  return withJournal(options, async (journal) => {
+  return withJournal(options, "read", async (journal) => {
     const id = await findRun(journal, wanted);
     let sequence = 0;
     for (;;) {
@@ -176,7 +186,7 @@ async function continueRun(
   verb: string,
   work: Continue,
 ): Promise<ExitCode> {
-  return withJournal(options, async (journal) => {
+  return withJournal(options, "write", async (journal) => {
     const id = await findRun(journal, wanted);
     const state = runState(await journal.entries(id));
     if (state === undefined) throw new UsageError("E_RUN_UNKNOWN", `There is no run "${wanted}"`);
@@ -199,6 +209,7 @@ async function continueRun(
 
 async function withJournal(
   options: CommonOptions,
+  access: "read" | "write",
   work: (journal: SqliteJournal) => Promise<ExitCode>,
 ): Promise<ExitCode> {
   const config = await loadConfig({ file: options.config, cwd: process.cwd(), variables: process.env });
@@ -211,7 +222,8 @@ async function withJournal(
       },
     );
   }
-  const journal = SqliteJournal.open(config.stateDirectory, systemClock);
+  const open = access === "read" ? SqliteJournal.openToRead : SqliteJournal.open;
+  const journal = open(config.stateDirectory, systemClock);
   try {
     return await work(journal);
   } finally {

@@ -85,10 +85,12 @@ function actor(): string {
 }
 
 export interface Interruption {
-  /** The first Ctrl-C (or SIGTERM). */
+  /** The first Ctrl-C, SIGTERM, or the terminal's end (SIGHUP). */
   readonly stop: AbortSignal;
   /** The second one. */
   readonly abort: AbortSignal;
+  /** Called at the first one instead of writing to the terminal, where something else draws on it. */
+  announce: ((text: string) => void) | undefined;
 }
 
 /** How long work has to end after the second Ctrl-C before the process ends without it, in milliseconds. */
@@ -97,18 +99,19 @@ const grace = 5000;
 function listenForInterruption(terminal: Terminal): Interruption {
   const stop = new AbortController();
   const abort = new AbortController();
+  const interruption: Interruption = { stop: stop.signal, abort: abort.signal, announce: undefined };
   const interrupted = () => {
     if (!stop.signal.aborted) {
-      terminal.note("Stopping at the next safe point. Press Ctrl-C again to stop at once.");
+      const say = interruption.announce ?? terminal.note;
+      say("Stopping at the next safe point (a roll-back goes on to its end). Ctrl-C again stops at once.");
       stop.abort(new InterruptedError());
       return;
     }
     abort.abort(new InterruptedError("Stopped at once because it was interrupted twice"));
     setTimeout(() => process.exit(ExitCode.interrupted), grace).unref();
   };
-  process.on("SIGINT", interrupted);
-  process.on("SIGTERM", interrupted);
-  return { stop: stop.signal, abort: abort.signal };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupted);
+  return interruption;
 }
 
 /**

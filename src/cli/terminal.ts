@@ -1,4 +1,5 @@
 import { Chalk, type ChalkInstance } from "chalk";
+import { ExitCode } from "../core/errors.ts";
 import { redact } from "../core/redaction.ts";
 
 /** Where output goes. Everything passes through `redact`. */
@@ -12,6 +13,11 @@ export interface Terminal {
   readonly noteColor: ChalkInstance;
   /** Whether a person watches: a live tree and questions are for them only. */
   readonly interactive: boolean;
+  /**
+   * True from the moment a run is held: where the reader of our output goes away (`| head`), the run goes on to its end in
+   * silence. Otherwise there is nothing left to do.
+   */
+  holdsRun: boolean;
   /** Columns of standard error. */
   readonly width: number;
 }
@@ -22,14 +28,21 @@ export function processTerminal(): Terminal {
   const chalk = (stream: NodeJS.WriteStream) =>
     new Chalk({ level: !plain && (stream.isTTY || forced) ? 1 : 0 });
   const ci = (process.env.CI ?? "") !== "" && process.env.CI !== "false";
-  return {
+  const terminal: Terminal = {
     out: (text) => void process.stdout.write(line(text)),
     note: (text) => void process.stderr.write(line(text)),
     color: chalk(process.stdout),
     noteColor: chalk(process.stderr),
     interactive: process.stdin.isTTY === true && process.stderr.isTTY === true && !ci,
+    holdsRun: false,
     width: process.stderr.columns ?? 100,
   };
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (!terminal.holdsRun) process.exit(error.code === "EPIPE" ? ExitCode.done : ExitCode.failed);
+    });
+  }
+  return terminal;
 }
 
 function line(text: string): string {

@@ -123,6 +123,28 @@ export class Environment {
     return this.find("gates", name, "default")[1];
   }
 
+  /**
+   * Where each target is (`databases.main` → `db.internal:5432/shop`), without secrets. `unknown` for one whose
+   * secret cannot be had.
+   */
+  async places(): Promise<Record<string, string>> {
+    const databases = this.names("databases").map(async (name) => {
+      const place = await this.database(name)
+        .url.reveal()
+        .then(placeOfUrl)
+        .catch(() => "unknown");
+      return [`databases.${name}`, place] as const;
+    });
+    const stores = this.names("stores").map(
+      (name) => [`stores.${name}`, this.store(name).directory] as const,
+    );
+    const routes = this.names("routes").map((name) => {
+      const { socket, backend, versions } = this.route(name);
+      return [`routes.${name}`, `${socket} ${backend} ${Object.entries(versions).flat().join(" ")}`] as const;
+    });
+    return Object.fromEntries([...(await Promise.all(databases)), ...stores, ...routes]);
+  }
+
   private find<K extends TargetKind>(
     kind: K,
     name: string | undefined,
@@ -152,4 +174,9 @@ export class Environment {
       hint: suggestion(name, names),
     });
   }
+}
+
+function placeOfUrl(url: string): string {
+  const { host, pathname } = new URL(url);
+  return `${host}${pathname}`;
 }

@@ -21,8 +21,7 @@ export class Secret {
     this.source = source;
     this.directory = directory;
     this.shown = isReference(source) ? source : redactUrlPasswords(source);
-    const password = /^[a-z][a-z0-9+.-]*:\/\/[^\s:/@]*:([^\s@]+)@/i.exec(source)?.[1];
-    if (password !== undefined) rememberUrlPassword(password);
+    for (const password of passwordsIn(source)) rememberUrlPassword(password);
   }
 
   /** Fetches the value once. Throws `E_SECRET` naming the reference, never the value. */
@@ -102,10 +101,19 @@ export function isReference(text: string): boolean {
 }
 
 function remember(value: string): void {
-  const password = /^[a-z][a-z0-9+.-]*:\/\/[^\s:/@]*:([^\s@]+)@/i.exec(value)?.[1];
   // Of a URL only the password is secret: host and database make errors readable.
-  if (password === undefined && !/^[a-z][a-z0-9+.-]*:\/\//i.test(value)) rememberSecret(value);
-  if (password !== undefined) rememberUrlPassword(password);
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(value))
+    for (const password of passwordsIn(value)) rememberUrlPassword(password);
+  else rememberSecret(value);
+}
+
+/** The passwords of a connection URL: before the last `@`, and in its query. */
+function passwordsIn(url: string): string[] {
+  const inUser = /^[a-z][a-z0-9+.-]*:\/\/[^\s:/@]*:(\S+)@/i.exec(url)?.[1];
+  const inQuery = [...url.matchAll(/[?&\s](?:password|sslpassword)=('[^']*'|[^\s&]+)/gi)].map(
+    (each) => each[1] ?? "",
+  );
+  return [...(inUser === undefined ? [] : [inUser]), ...inQuery];
 }
 
 function rememberUrlPassword(encoded: string): void {

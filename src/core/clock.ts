@@ -9,12 +9,18 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** Node ends a longer one at once, in milliseconds. */
+const longestDelay = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => new Date(),
   elapsed: () => performance.now(),
   sleep: async (ms, signal) => {
     try {
-      await delay(ms, undefined, signal === undefined ? undefined : { signal });
+      const options = signal === undefined ? undefined : { signal };
+      for (let left = ms; left > 0; left -= longestDelay)
+        await delay(Math.min(left, longestDelay), undefined, options);
+      signal?.throwIfAborted();
     } catch (error) {
       throw signal?.aborted === true ? signal.reason : error;
     }

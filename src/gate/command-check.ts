@@ -5,6 +5,7 @@ import { OpsError } from "../core/errors.ts";
 import { redact } from "../core/redaction.ts";
 import { duration } from "../core/schema.ts";
 import { parseThreshold, type Threshold } from "../core/threshold.ts";
+import { timeoutSignal } from "../core/timer.ts";
 import { runProgram } from "../process/run-program.ts";
 import { type CheckLimits, defineCheck, type Judgement, type Measurement } from "../run/check.ts";
 import { hasLimits, judgeNumber, needsDuration } from "./limits.ts";
@@ -24,7 +25,7 @@ export const commandCheck = defineCheck({
   }),
   measure: async (context, input): Promise<Measurement> => {
     const [program = "", ...args] = input.command;
-    const timeout = AbortSignal.timeout(input.timeout);
+    const timeout = timeoutSignal(input.timeout);
     const { directory } = context.environment;
     let result: Awaited<ReturnType<typeof runProgram>>;
     try {

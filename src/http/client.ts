@@ -1,6 +1,7 @@
 import { formatDuration } from "../core/duration.ts";
 import { causeText, OpsError, UsageError } from "../core/errors.ts";
 import { redact } from "../core/redaction.ts";
+import { timeoutSignal } from "../core/timer.ts";
 
 export interface HttpRequest {
   readonly method: string;
@@ -42,7 +43,7 @@ export async function sendRequest(request: HttpRequest): Promise<HttpResponse> {
   const { url, authorization } = splitCredentials(parseHttpUrl(request.url));
   const prepared = prepare(request, url, authorization);
   request.signal?.throwIfAborted();
-  const timeout = AbortSignal.timeout(request.timeout);
+  const timeout = timeoutSignal(request.timeout);
   const signal = request.signal === undefined ? timeout : AbortSignal.any([request.signal, timeout]);
   const started = performance.now();
   try {

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { mayBeAlive, thisProcess } from "../process/live-process.ts";
+import { liveness, thisProcess } from "../process/live-process.ts";
 import { type Cluster, postmasterPid, startCluster } from "./cluster.ts";
 
 export interface ThrowAwayOptions {
@@ -61,7 +61,7 @@ export async function removeAbandonedClusters(parent: string): Promise<number> {
   for (const name of names) {
     const folder = join(parent, name);
     const owner = await ownerOf(folder);
-    if (owner === undefined || mayBeAlive(owner)) continue;
+    if (owner === undefined || liveness(owner) !== "gone") continue;
     await discard(folder);
     removed += 1;
   }

@@ -1,29 +1,38 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 
-export interface ProcessIdentity {
+export type ProcessIdentity = {
   readonly host: string;
   readonly pid: number;
+  /** The kernel's own start time; null where it cannot be told. */
   readonly pidStartedAt: string | null;
-}
+};
 
 export function thisProcess(): ProcessIdentity {
-  return { host: hostname(), pid: process.pid, pidStartedAt: startTime(process.pid) };
+  return processIdentity(process.pid);
 }
 
+export type Liveness = "alive" | "gone" | "unknown";
+
 /**
- * False only where it is certain: the process ran on this machine and is gone, or its pid now belongs to another.
- * A process on another host counts as alive until its lease expires.
+ * Certain only for a process of this machine: its pid exists and began when it says, or it is gone, or the pid
+ * belongs to another by now. A process on another host is unknown.
  */
-export function mayBeAlive(identity: ProcessIdentity): boolean {
-  if (identity.host !== hostname()) return true;
+export function liveness(identity: ProcessIdentity): Liveness {
+  if (identity.host !== hostname()) return "unknown";
   try {
     process.kill(identity.pid, 0);
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ESRCH") return false;
+    if (error instanceof Error && "code" in error && error.code === "ESRCH") return "gone";
   }
   const started = startTime(identity.pid);
-  return started === null || identity.pidStartedAt === null || started === identity.pidStartedAt;
+  if (started === null || identity.pidStartedAt === null) return "unknown";
+  return started === identity.pidStartedAt ? "alive" : "gone";
+}
+
+/** What `liveness` needs to know of a process of this machine. */
+export function processIdentity(pid: number): ProcessIdentity {
+  return { host: hostname(), pid, pidStartedAt: startTime(pid) };
 }
 
 /** Boot-relative start time from /proc (proc(5), field 22), with the boot it counts from; null where there is no /proc. */

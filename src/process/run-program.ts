@@ -11,6 +11,8 @@ export interface ProgramOptions {
   /** Aborting it sends SIGTERM to the program and its children, then SIGKILL after five seconds. */
   readonly signal?: AbortSignal | undefined;
   readonly input?: string | Uint8Array;
+  /** Called with the program's pid before it can have done much; the program waits for nothing. */
+  readonly onStart?: (pid: number) => Promise<void>;
   /** Called with every line of standard error and output, redacted. */
   readonly onLine?: (line: string) => void;
 }
@@ -61,6 +63,13 @@ export async function runProgram(
   child.stdout?.on("data", (chunk: Buffer) => stdout.write(chunk));
   child.stderr?.on("data", (chunk: Buffer) => stderr.write(chunk));
   const release = endGroupWith(child.pid, options.signal);
+  try {
+    if (child.pid !== undefined) await options.onStart?.(child.pid);
+  } catch (error) {
+    if (child.pid !== undefined) killGroup(child.pid, "SIGKILL");
+    release();
+    throw error;
+  }
   const result = await child.finally(release);
   options.signal?.throwIfAborted();
   const code = result.cause instanceof Error && "code" in result.cause ? result.cause.code : undefined;
@@ -108,7 +117,8 @@ function endGroupWith(pid: number | undefined, signal: AbortSignal | undefined):
   };
 }
 
-function killGroup(pid: number, signal: NodeJS.Signals): void {
+/** Signals a program started by `runProgram` and its children; nothing where they are gone. */
+export function killGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);
   } catch (error) {

@@ -19,6 +19,8 @@ export interface RunRequest {
   readonly planDigest: string;
   readonly plannedChanges: { readonly [step: string]: readonly Change[] };
   readonly targets: readonly string[];
+  /** Where each configured target is, without secrets; a resume must find the same places. */
+  readonly places: { readonly [target: string]: string };
   readonly actor: string;
   readonly version: string;
 }
@@ -45,7 +47,12 @@ export type RunEvent =
   | {
       readonly type: "step.started";
       readonly step: string;
-      readonly data: { readonly attempt: number; readonly input: Json };
+      readonly data: {
+        readonly attempt: number;
+        readonly input: Json;
+        /** Locked from here on, beside the targets of the run. */
+        readonly targets: readonly string[];
+      };
     }
   | {
       readonly type: "step.observed";
@@ -73,6 +80,8 @@ export type JournalEntry = RunEvent & {
   readonly run: string;
   /** From 1, without gaps, within a run. */
   readonly sequence: number;
+  /** Grows over the whole journal, whatever the clock does. */
+  readonly position: number;
   /** UTC, ISO 8601 with milliseconds. */
   readonly at: string;
 };

@@ -8,4 +8,6 @@ export interface RunListener {
   /** What a step is doing; not journaled. */
   progress(step: string, progress: Progress): void;
   log(step: string, line: string): void;
+  /** About the run as a whole: that it will stop. */
+  note(text: string): void;
 }

@@ -42,6 +42,11 @@ export interface RunState {
   readonly createdAt: string;
   readonly lastAt: string;
   readonly lastSequence: number;
+  /** Positions in the whole journal of the first and the newest entry: what came before what. */
+  readonly firstPosition: number;
+  readonly lastPosition: number;
+  /** All targets that it has locked so far. */
+  readonly targets: readonly string[];
   /** In the order in which they began. */
   readonly steps: ReadonlyMap<string, StepState>;
   readonly error?: ErrorRecord;
@@ -65,11 +70,14 @@ export function advance(state: RunState | undefined, entry: JournalEntry): RunSt
       createdAt: entry.at,
       lastAt: entry.at,
       lastSequence: entry.sequence,
+      firstPosition: entry.position,
+      lastPosition: entry.position,
+      targets: request.targets,
       steps: new Map(),
     };
   }
   if (state === undefined) throw new Error(`the journal of run ${entry.run} does not begin with run.created`);
-  const next = { ...state, lastAt: entry.at, lastSequence: entry.sequence };
+  const next = { ...state, lastAt: entry.at, lastSequence: entry.sequence, lastPosition: entry.position };
   switch (entry.type) {
     case "run.resumed":
       return state.status === "rolling-back" || state.status === "needs-person"
@@ -91,11 +99,11 @@ export function advance(state: RunState | undefined, entry: JournalEntry): RunSt
       return { ...next, status: "rolled-back" };
     case "run.needs-person":
       return { ...next, status: "needs-person", reason: entry.data.reason };
-    default:
-      return {
-        ...next,
-        steps: new Map(state.steps).set(entry.step, advanceStep(state.steps.get(entry.step), entry)),
-      };
+    default: {
+      const steps = new Map(state.steps).set(entry.step, advanceStep(state.steps.get(entry.step), entry));
+      const added = entry.type === "step.started" ? entry.data.targets : [];
+      return { ...next, steps, targets: [...new Set([...state.targets, ...added])] };
+    }
   }
 }
 
@@ -135,6 +143,16 @@ function advanceStep(
     case "step.undo-failed":
       return { ...step, undo: { status: "failed", error: entry.data.error } };
   }
+}
+
+/** Whether anything outside was changed, or may have been. */
+export function hasChanged(state: RunState): boolean {
+  return [...state.steps.values()].some(
+    (step) =>
+      step.applied &&
+      step.changes.length > 0 &&
+      !(step.undo?.status === "ended" && step.undo.undone === true),
+  );
 }
 
 /** Whether the run came to an end from which nothing goes on by itself. */

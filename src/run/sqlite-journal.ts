@@ -5,24 +5,25 @@ import { DatabaseSync } from "node:sqlite";
 import type { Clock } from "../core/clock.ts";
 import { formatDuration } from "../core/duration.ts";
 import { ExitCode, OpsError, UsageError } from "../core/errors.ts";
-import { redactJson } from "../core/redaction.ts";
-import { mayBeAlive, thisProcess } from "../process/live-process.ts";
+import { liveness, type ProcessIdentity, thisProcess } from "../process/live-process.ts";
 import type { JournalEntry, RunEvent, RunRequest } from "./events.ts";
 import { type Journal, type Lease, type LeaseHolder, leaseDuration, runTarget } from "./journal.ts";
+import { kept } from "./kept.ts";
 
 const formatVersion = 1;
 
 const schema = `
-CREATE TABLE IF NOT EXISTS run (id TEXT PRIMARY KEY, created_at TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS run (position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS event (
+  position INTEGER PRIMARY KEY,
   run TEXT NOT NULL REFERENCES run (id),
   sequence INTEGER NOT NULL,
   at TEXT NOT NULL,
   type TEXT NOT NULL,
   step TEXT,
   data TEXT,
-  PRIMARY KEY (run, sequence)
-) STRICT, WITHOUT ROWID;
+  UNIQUE (run, sequence)
+) STRICT;
 CREATE TABLE IF NOT EXISTS lease (
   target TEXT PRIMARY KEY,
   token TEXT NOT NULL,
@@ -38,9 +39,14 @@ export class SqliteJournal implements Journal {
   private readonly database: DatabaseSync;
   private readonly clock: Clock;
 
-  private constructor(database: DatabaseSync, clock: Clock) {
+  private readonly self: ProcessIdentity;
+  private readonly file: string;
+
+  private constructor(file: string, database: DatabaseSync, clock: Clock, self: ProcessIdentity) {
+    this.file = file;
     this.database = database;
     this.clock = clock;
+    this.self = self;
   }
 
   static file(stateDirectory: string): string {
@@ -52,7 +58,7 @@ export class SqliteJournal implements Journal {
   }
 
   /** Makes the folder (mode 0700) and the file where they are missing. Throws `E_JOURNAL`. */
-  static open(stateDirectory: string, clock: Clock): SqliteJournal {
+  static open(stateDirectory: string, clock: Clock, self = thisProcess()): SqliteJournal {
     const file = SqliteJournal.file(stateDirectory);
     try {
       mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
@@ -69,19 +75,25 @@ export class SqliteJournal implements Journal {
       }
       if (version < formatVersion)
         database.exec(`BEGIN IMMEDIATE; ${schema} PRAGMA user_version = ${formatVersion}; COMMIT`);
-      return new SqliteJournal(database, clock);
+      return new SqliteJournal(file, database, clock, self);
     } catch (error) {
-      if (error instanceof OpsError) throw error;
-      throw new OpsError("E_JOURNAL", `The journal ${file} cannot be opened`, {
-        cause: error,
-        hint: "check the folder's permissions and free space, or name another one: state-dir in .opsrc",
-      });
+      throw error instanceof OpsError ? error : unusable(file, error);
+    }
+  }
+
+  /** For looking only: a journal on a read-only disk can still be read. Throws `E_JOURNAL`. */
+  static openToRead(stateDirectory: string, clock: Clock): SqliteJournal {
+    const file = SqliteJournal.file(stateDirectory);
+    try {
+      return new SqliteJournal(file, new DatabaseSync(file, { readOnly: true }), clock, thisProcess());
+    } catch (error) {
+      throw unusable(file, error);
     }
   }
 
   async create(id: string, request: RunRequest): Promise<Lease> {
     const lease: Lease = { run: id, token: randomUUID(), targets: [runTarget(id), ...request.targets] };
-    const { host, pid } = thisProcess();
+    const { host, pid } = this.self;
     this.transaction(() => {
       this.take(lease, request.name, request.actor);
       this.database.prepare("INSERT INTO run (id, created_at) VALUES (?, ?)").run(id, this.now());
@@ -112,22 +124,21 @@ export class SqliteJournal implements Journal {
   }
 
   async renew(lease: Lease): Promise<void> {
-    const { changes } = this.database
-      .prepare("UPDATE lease SET expires_at = ? WHERE token = ?")
-      .run(this.clock.now().getTime() + leaseDuration, lease.token);
+    const expiresAt = this.clock.now().getTime() + leaseDuration;
+    const { changes } = this.guarded(() =>
+      this.database.prepare("UPDATE lease SET expires_at = ? WHERE token = ?").run(expiresAt, lease.token),
+    );
     if (changes !== lease.targets.length) throw lockLost(lease);
   }
 
   async release(lease: Lease): Promise<void> {
-    this.database.prepare("DELETE FROM lease WHERE token = ?").run(lease.token);
+    this.guarded(() => this.database.prepare("DELETE FROM lease WHERE token = ?").run(lease.token));
   }
 
   async entries(run: string, afterSequence = 0): Promise<JournalEntry[]> {
-    const rows = this.database
-      .prepare(
-        "SELECT run, sequence, at, type, step, data FROM event WHERE run = ? AND sequence > ? ORDER BY sequence",
-      )
-      .all(run, afterSequence);
+    const query = `SELECT run, sequence, position, at, type, step, data FROM event
+                   WHERE run = ? AND sequence > ? ORDER BY sequence`;
+    const rows = this.guarded(() => this.database.prepare(query).all(run, afterSequence));
     return rows.map((row) => {
       const { step, data, ...rest } = row;
       return {
@@ -139,9 +150,9 @@ export class SqliteJournal implements Journal {
   }
 
   async runs(limit = -1): Promise<string[]> {
-    const rows = this.database
-      .prepare("SELECT id FROM run ORDER BY created_at DESC, id DESC LIMIT ?")
-      .all(limit);
+    const rows = this.guarded(() =>
+      this.database.prepare("SELECT id FROM run ORDER BY position DESC LIMIT ?").all(limit),
+    );
     return rows.map((row) => String(row.id));
   }
 
@@ -160,10 +171,12 @@ export class SqliteJournal implements Journal {
 
   /** All leases or none; inside a transaction. */
   private take(lease: Lease, runName: string, actor: string): void {
-    const holder: LeaseHolder = { run: lease.run, runName, actor, ...thisProcess() };
+    const holder: LeaseHolder = { run: lease.run, runName, actor, ...this.self };
     for (const target of lease.targets) {
-      const row = this.database.prepare("SELECT holder, expires_at FROM lease WHERE target = ?").get(target);
-      if (row !== undefined) {
+      const row = this.database
+        .prepare("SELECT token, holder, expires_at FROM lease WHERE target = ?")
+        .get(target);
+      if (row !== undefined && row.token !== lease.token) {
         const other = JSON.parse(String(row.holder)) as LeaseHolder;
         if (this.isLive(other, Number(row.expires_at)))
           throw this.lockHeld(target, other, Number(row.expires_at));
@@ -185,37 +198,51 @@ export class SqliteJournal implements Journal {
       .get(lease.run);
     const sequence = Number(newest?.sequence ?? 0) + 1;
     const at = this.now();
-    const step = "step" in event ? event.step : null;
-    const data = "data" in event ? redactJson(event.data) : undefined;
-    this.database
+    const entry = kept(event);
+    const step = "step" in entry ? entry.step : null;
+    const data = "data" in entry && entry.data !== undefined ? JSON.stringify(entry.data) : null;
+    const { lastInsertRowid } = this.database
       .prepare("INSERT INTO event (run, sequence, at, type, step, data) VALUES (?, ?, ?, ?, ?, ?)")
-      .run(lease.run, sequence, at, event.type, step, data === undefined ? null : JSON.stringify(data));
+      .run(lease.run, sequence, at, entry.type, step, data);
+    // As another process would read it.
+    const read = data === null ? {} : { data: JSON.parse(data) };
     return {
-      ...event,
-      ...(data === undefined ? {} : { data }),
+      ...entry,
+      ...read,
       run: lease.run,
       sequence,
+      position: Number(lastInsertRowid),
       at,
     } as JournalEntry;
   }
 
   /** Durable when it returns: a failure to commit (a full disk) is thrown, not lost. */
   private transaction<T>(work: () => T): T {
-    this.database.exec("BEGIN IMMEDIATE");
+    return this.guarded(() => {
+      this.database.exec("BEGIN IMMEDIATE");
+      try {
+        const result = work();
+        this.database.exec("COMMIT");
+        return result;
+      } catch (error) {
+        if (this.database.isTransaction) this.database.exec("ROLLBACK");
+        throw error;
+      }
+    });
+  }
+
+  private guarded<T>(work: () => T): T {
     try {
-      const result = work();
-      this.database.exec("COMMIT");
-      return result;
+      return work();
     } catch (error) {
-      if (this.database.isTransaction) this.database.exec("ROLLBACK");
-      throw error instanceof OpsError
-        ? error
-        : new OpsError("E_JOURNAL", "The journal could not be written", { cause: error });
+      throw error instanceof OpsError ? error : unusable(this.file, error);
     }
   }
 
   private isLive(holder: LeaseHolder, expiresAt: number): boolean {
-    return expiresAt > this.clock.now().getTime() && mayBeAlive(holder);
+    // A process that certainly lives keeps its lease even where it was paused, or the clock jumped.
+    const live = liveness(holder);
+    return live === "alive" || (live === "unknown" && expiresAt > this.clock.now().getTime());
   }
 
   private lockHeld(target: string, holder: LeaseHolder, expiresAt: number): OpsError {
@@ -235,6 +262,14 @@ export class SqliteJournal implements Journal {
   private now(): string {
     return this.clock.now().toISOString();
   }
+}
+
+function unusable(file: string, cause: unknown): OpsError {
+  return new OpsError("E_JOURNAL", `The journal ${file} cannot be used`, {
+    cause,
+    hint: "check the folder's permissions and free space, or name another one: state-dir in .opsrc",
+    retryable: false,
+  });
 }
 
 function lockLost(lease: Lease): OpsError {

@@ -1,13 +1,13 @@
+import type { Environment } from "../config/environment.ts";
 import { ExitCode, errorRecord, InterruptedError, OpsError, UsageError } from "../core/errors.ts";
-import { redactJson } from "../core/redaction.ts";
 import { thisProcess } from "../process/live-process.ts";
 import type { RunRequest } from "../run/events.ts";
 import type { Journal } from "../run/journal.ts";
 import { newRunId } from "../run/run-id.ts";
-import { type RunState, runState } from "../run/run-state.ts";
+import { hasChanged, type RunState, runState } from "../run/run-state.ts";
 import { Execution, type ExecutionEnvironment, lockName } from "./execution.ts";
 import type { Plan } from "./plan.ts";
-import { rollBack, stepsToUndo } from "./rollback.ts";
+import { acceptSteps, rollBack, stepsToUndo } from "./rollback.ts";
 import type { Runbook, Stage } from "./runbook.ts";
 
 /** How a run ended for this process. */
@@ -35,13 +35,14 @@ export async function startRun(
     ...(runbook.file === undefined ? {} : { file: runbook.file }),
     environment: environment.name,
     inputs: plan.inputs,
-    variables: redactJson(details.variables),
+    variables: details.variables,
     unselected: [...details.unselected],
     planDigest: plan.digest,
     plannedChanges: Object.fromEntries(
       plan.steps.filter((step) => step.state === "planned").map((step) => [step.id, step.changes]),
     ),
     targets: plan.targets.map((target) => lockName(environment.name, target)),
+    places: await environment.places(),
     actor: context.actor,
     version: details.version,
   };
@@ -75,14 +76,19 @@ export async function resumeRun(
   });
 }
 
-/** Takes a run back, wherever it stands. Success is exit code 0: that is what was asked for. */
+/**
+ * Takes a run back, wherever it stands. Success is exit code 0: that is what was asked for.
+ * @param accepted steps that a person has taken back by hand, or leaves as they are
+ */
 export async function rollbackRun(
   surroundings: ExecutionEnvironment,
   runbook: Runbook,
   state: RunState,
+  accepted: readonly string[] = [],
 ): Promise<RunOutcome> {
   if (state.status === "rolled-back") return { state, exitCode: ExitCode.done };
   return reopen(surroundings, state, async (execution) => {
+    await acceptSteps(execution, runbook, accepted);
     await rollBack(execution, runbook, `asked for by ${surroundings.context.actor}`);
     return rollbackExitCode(execution.state, ExitCode.done);
   });
@@ -93,9 +99,10 @@ async function reopen(
   state: RunState,
   work: (execution: Execution) => Promise<ExitCode>,
 ): Promise<RunOutcome> {
-  const { journal, context } = surroundings;
+  const { journal, context, environment } = surroundings;
   await refuseSuperseded(journal, state);
-  const lease = await journal.reopen(state.id, state.request.targets);
+  await refuseMovedTargets(environment, state);
+  const lease = await journal.reopen(state.id, state.targets);
   // Read again under the lease: what was known before may have been overtaken.
   const fresh = loaded(state.id, runState(await journal.entries(state.id)));
   return hold(new Execution(surroundings, lease, fresh), async (execution) => {
@@ -123,7 +130,15 @@ async function hold(
 }
 
 async function runStages(execution: Execution, runbook: Runbook): Promise<ExitCode> {
-  for (const stage of runbook.stages) {
+  for (const [index, stage] of runbook.stages.entries()) {
+    // A stage that the run is past is over, also where a step of it failed and the runbook says to go on.
+    if (
+      runbook.stages
+        .slice(index + 1)
+        .flat()
+        .some((step) => execution.step(step.id) !== undefined)
+    )
+      continue;
     const failure = await runStage(execution, stage, runbook);
     if (failure === undefined) continue;
     const record = errorRecord(failure.error);
@@ -180,21 +195,34 @@ async function refuseSuperseded(journal: Journal, state: RunState): Promise<void
   for (const id of await journal.runs()) {
     if (id === state.id) break;
     const other = runState(await journal.entries(id));
-    if (other === undefined || other.createdAt < state.lastAt) continue;
-    const shared = other.request.targets.filter((target) => state.request.targets.includes(target));
-    if (
-      shared.length === 0 ||
-      ![...other.steps.values()].some((step) => step.applied && step.changes.length > 0)
-    )
+    if (other === undefined || other.lastPosition < state.lastPosition || other.status === "rolled-back")
       continue;
+    const shared = other.targets.filter((target) => state.targets.includes(target));
+    if (shared.length === 0 || !hasChanged(other)) continue;
     throw new UsageError(
       "E_RUN_SUPERSEDED",
       `Run ${id} has since changed ${shared.join(", ")}, which run ${state.id} would change`,
-      {
-        hint: `look at both (ops runs show ${id}), then start a new run`,
-      },
+      { hint: `look at both (ops runs show ${id}), take the later one back first, or start a new run` },
     );
   }
+}
+
+/** A configuration that points elsewhere by now would put one database's past into another. */
+async function refuseMovedTargets(environment: Environment, state: RunState): Promise<void> {
+  const now = await environment.places();
+  const moved = Object.entries(state.request.places).flatMap(([target, place]) => {
+    const other = now[target];
+    if (other === place || place === "unknown") return [];
+    return [`${target} was ${place} and is ${other ?? "not configured"}`];
+  });
+  if (moved.length === 0) return;
+  throw new UsageError(
+    "E_TARGET_MOVED",
+    `The configuration has changed since run ${state.id} began: ${moved.join("; ")}`,
+    {
+      hint: "name the configuration that it began with: --config",
+    },
+  );
 }
 
 function loaded(id: string, state: RunState | undefined): RunState {

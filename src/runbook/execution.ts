@@ -2,6 +2,7 @@ import type { Environment } from "../config/environment.ts";
 import { canonicalJson } from "../core/digest.ts";
 import { formatDuration } from "../core/duration.ts";
 import { errorRecord, InterruptedError, type Json, OpsError } from "../core/errors.ts";
+import { timeoutSignal } from "../core/timer.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { RunEvent } from "../run/events.ts";
 import { type Journal, type Lease, leaseRenewal } from "../run/journal.ts";
@@ -101,13 +102,10 @@ export class Execution {
     }
     const input = this.input(step, scope);
     const attempt = (this.step(id)?.attempt ?? 0) + 1;
-    await this.append({
-      type: "step.started",
-      step: id,
-      data: { attempt, input: JSON.parse(JSON.stringify(step.with)) as Json },
-    });
-    this.lease = await this.surroundings.journal.extend(this.lease, this.lockNames(step, input));
-    const timeout = step.timeout === undefined ? undefined : AbortSignal.timeout(step.timeout);
+    const targets = this.lockNames(step, input);
+    await this.append({ type: "step.started", step: id, data: { attempt, input: json(step.with), targets } });
+    await this.lock(targets);
+    const timeout = step.timeout === undefined ? undefined : timeoutSignal(step.timeout);
     const context = this.context(timeout);
     try {
       let before = this.step(id)?.before;
@@ -119,7 +117,7 @@ export class Execution {
       }
       await this.append({ type: "step.applying", step: id });
       const output = await operation.apply(context, input, before.value, this.report(id));
-      const data = { output: JSON.parse(JSON.stringify(operation.output.parse(output) ?? null)) as Json };
+      const data = { output: json(operation.output.parse(output) ?? null) };
       const failure = operation.failure?.(output);
       if (failure !== undefined) throw failure;
       await this.append({ type: "step.done", step: id, data });
@@ -127,6 +125,12 @@ export class Execution {
       if (timeout?.aborted === true) throw timedOut(step, error);
       throw this.endedBy(error);
     }
+  }
+
+  /** Steps of one stage lock at the same time: each adds to what the others have. */
+  private async lock(targets: readonly string[]): Promise<void> {
+    const extended = await this.surroundings.journal.extend(this.lease, targets);
+    this.lease = { ...this.lease, targets: [...new Set([...this.lease.targets, ...extended.targets])] };
   }
 
   /** The context of one piece of work; `extra` ends it early too. */
@@ -263,9 +267,12 @@ function mayRetry(step: Step, error: unknown): boolean {
   return codes === undefined ? error instanceof OpsError && error.retryable : codes.includes(code);
 }
 
+/** The longest pause between two attempts, in milliseconds. */
+const longestBackoff = 10 * 60_000;
+
 /** Exponential backoff with up to 25% of jitter, in milliseconds. */
 function pause(step: Step, attempt: number): number {
-  const base = (step.retry?.backoff ?? 1000) * 2 ** (attempt - 1);
+  const base = Math.min((step.retry?.backoff ?? 1000) * 2 ** (attempt - 1), longestBackoff);
   return Math.round(base * (1 + Math.random() / 4));
 }
 

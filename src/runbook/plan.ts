@@ -1,10 +1,10 @@
 import type { Environment } from "../config/environment.ts";
 import { canonicalJson, digest } from "../core/digest.ts";
 import { type Json, UsageError } from "../core/errors.ts";
-import { redact } from "../core/redaction.ts";
+import { holdsSecret, redactUrlPasswords, secretName } from "../core/redaction.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Change, Effect } from "../run/operation.ts";
-import { ExpressionError, type Scope } from "./expression.ts";
+import { ExpressionError, type Reference, type Scope } from "./expression.ts";
 import { type Runbook, type Step, steps } from "./runbook.ts";
 import { readInput } from "./step-input.ts";
 import { parseCondition, referencesIn, render } from "./template.ts";
@@ -47,7 +47,6 @@ export interface PlanRequest {
 /** What a run would change, from what is there now. Changes nothing. */
 export async function planRunbook(request: PlanRequest): Promise<Plan> {
   const { runbook, environment, inputs } = request;
-  refusePlainSecrets(request);
   const planned: PlannedStep[] = [];
   const targets = new Set(runbook.locks);
   for (const step of steps(runbook)) {
@@ -55,6 +54,8 @@ export async function planRunbook(request: PlanRequest): Promise<Plan> {
     planned.push(plan);
     for (const target of own) targets.add(target);
   }
+  // Only now: looking has revealed the secrets.
+  refusePlainSecrets(request);
   const content = {
     runbook: digest(runbook.text),
     environment: environment.name,
@@ -89,6 +90,11 @@ export function usedVariables(
           hint: `set it: export ${key}=…`,
         });
       }
+      if (secretName.test(key)) {
+        throw new UsageError("E_PLAIN_SECRET", `The runbook uses env.${key}, which is named as a secret`, {
+          hint: `expressions are journaled; hand it over by reference: env:${key}, or "variables: [${key}]" of shell.run`,
+        });
+      }
       return [key, value];
     }),
   );
@@ -117,7 +123,10 @@ async function planStep(
     environment: request.environment.name,
     run: { id: "" },
   };
-  const waits = waitsFor(step);
+  const before = stepsBefore(step);
+  const missing = before.find((id) => request.unselected.has(id));
+  if (missing !== undefined) throw needsStep(step, missing);
+  const waits = waitsFor(step, before);
   if (waits !== undefined) return { ...base, state: "deferred", why: waits };
   try {
     if (
@@ -146,29 +155,48 @@ function undoOf(step: Step): PlannedStep["undo"] {
   return step.operation.undo === undefined ? "no way back" : "automatic";
 }
 
+/** Ids of the steps that a step's expressions ask about. */
+function stepsBefore(step: Step): string[] {
+  const references = referencesOf(step).filter((each) => each.variable === "steps");
+  return [...new Set(references.map((each) => each.key))];
+}
+
+function referencesOf(step: Step): Reference[] {
+  return referencesIn(step.with, typeof step.if === "string" ? step.if : undefined);
+}
+
+function needsStep(step: Step, missing: string): UsageError {
+  return new UsageError(
+    "E_STEP_NEEDED",
+    `Step ${step.id} needs the result of step ${missing}, which is left out`,
+    {
+      hint: `leave out ${step.id} too, or select ${missing}`,
+    },
+  );
+}
+
 /** Why a step's input cannot be known before the run; undefined where it can. */
-function waitsFor(step: Step): string | undefined {
-  const references = referencesIn(step.with, typeof step.if === "string" ? step.if : undefined);
-  const before = [...new Set(references.filter((each) => each.variable === "steps").map((each) => each.key))];
+function waitsFor(step: Step, before: readonly string[]): string | undefined {
   if (before.length > 0)
     return `known when ${before.join(" and ")} ${before.length === 1 ? "has" : "have"} run`;
-  return references.some((each) => each.variable === "run") ? "known when the run has begun" : undefined;
+  return referencesOf(step).some((each) => each.variable === "run")
+    ? "known when the run has begun"
+    : undefined;
 }
 
 /** The journal keeps the text and the inputs so that a run can be resumed; a secret in them could not be kept. */
-function refusePlainSecrets({ runbook, inputs }: PlanRequest): void {
-  const place =
-    redact(runbook.text) === runbook.text
-      ? redact(JSON.stringify(inputs)) === JSON.stringify(inputs)
-        ? undefined
-        : "its inputs"
-      : "its text";
+function refusePlainSecrets({ runbook, inputs, variables }: PlanRequest): void {
+  const secret = (value: unknown) =>
+    holdsSecret(value) || redactUrlPasswords(JSON.stringify(value)) !== JSON.stringify(value);
+  const place = secret(runbook.text)
+    ? "its text"
+    : secret({ ...inputs, ...variables })
+      ? "its inputs"
+      : undefined;
   if (place === undefined) return;
   throw new UsageError(
     "E_PLAIN_SECRET",
     `${runbook.name} holds a secret in ${place}, where the journal would have to keep it`,
-    {
-      hint: "use a reference: env:NAME, file:PATH or cmd:COMMAND",
-    },
+    { hint: "use a reference: env:NAME, file:PATH or cmd:COMMAND" },
   );
 }

@@ -2,6 +2,7 @@ import { type ErrorRecord, errorRecord, InterruptedError, OpsError } from "../co
 import type { UndoResult } from "../run/operation.ts";
 import type { Execution } from "./execution.ts";
 import { type Runbook, type Step, steps } from "./runbook.ts";
+import { unknownStep } from "./selection.ts";
 
 const attempts = 3;
 const pauseMs = 1000;
@@ -46,6 +47,20 @@ export async function rollBack(
   if (stuck.length === 0) return execution.append({ type: "run.rolled-back" });
   const names = stuck.map((step) => step.id).join(", ");
   await execution.append({ type: "run.needs-person", data: { reason: `there is no way back for ${names}` } });
+}
+
+/** What a person answers for: each counts as kept from here on. Throws `E_STEP_UNKNOWN`. */
+export async function acceptSteps(
+  execution: Execution,
+  runbook: Runbook,
+  accepted: readonly string[],
+): Promise<void> {
+  const known = steps(runbook).map((step) => step.id);
+  for (const id of accepted) {
+    if (!known.includes(id)) throw unknownStep(runbook, id, known);
+    const note = `accepted by ${execution.surroundings.context.actor}`;
+    await execution.append({ type: "step.undone", step: id, data: { undone: "kept", note } });
+  }
 }
 
 /** Steps with an effect that has not been taken back, newest first. */

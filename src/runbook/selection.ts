@@ -13,13 +13,22 @@ export interface Selection {
 export function unselectedSteps(runbook: Runbook, { from, only, skip }: Selection): Set<string> {
   const ids = steps(runbook).map((step) => step.id);
   for (const id of [from, ...(only ?? []), ...(skip ?? [])]) {
-    if (id === undefined || ids.includes(id)) continue;
-    throw new UsageError("E_STEP_UNKNOWN", `The runbook ${runbook.name} has no step "${id}"`, {
-      hint: suggestion(id, ids),
-    });
+    if (id !== undefined && !ids.includes(id)) throw unknownStep(runbook, id, ids);
   }
   const first = from === undefined ? 0 : ids.indexOf(from);
-  return new Set(
-    ids.filter((id, index) => index < first || only?.includes(id) === false || skip?.includes(id) === true),
+  const left = ids.filter(
+    (id, index) => index < first || only?.includes(id) === false || skip?.includes(id) === true,
   );
+  if (left.length === ids.length) {
+    throw new UsageError("E_STEP_UNKNOWN", "Nothing is left to run", {
+      hint: "--from, --only and --skip leave out every step",
+    });
+  }
+  return new Set(left);
+}
+
+export function unknownStep(runbook: Runbook, id: string, known: readonly string[]): UsageError {
+  return new UsageError("E_STEP_UNKNOWN", `The runbook ${runbook.name} has no step "${id}"`, {
+    hint: suggestion(id, known),
+  });
 }

@@ -1,5 +1,5 @@
 import type { Journal } from "../run/journal.ts";
-import { isFinished, type RunState, runState } from "../run/run-state.ts";
+import { hasChanged, isFinished, type RunState, runState } from "../run/run-state.ts";
 import { lockName } from "./execution.ts";
 
 /** How far back to look: an unfinished run older than this many runs is history. */
@@ -15,14 +15,8 @@ export async function unfinishedOn(
   const found: { state: RunState; shared: string[] }[] = [];
   for (const id of await journal.runs(recent)) {
     const state = runState(await journal.entries(id));
-    if (
-      state === undefined ||
-      ![...state.steps.values()].some((step) => step.applied && step.changes.length > 0)
-    )
-      continue;
-    const shared = [...open].filter((target) =>
-      state.request.targets.includes(lockName(environment, target)),
-    );
+    if (state === undefined || !hasChanged(state)) continue;
+    const shared = [...open].filter((target) => state.targets.includes(lockName(environment, target)));
     if (shared.length > 0 && !isFinished(state.status) && (await journal.holder(id)) === undefined)
       found.push({ state, shared });
     // A later run has had the last word on a target.

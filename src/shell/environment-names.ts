@@ -1,7 +1,5 @@
 import { UsageError } from "../core/errors.ts";
-import { rememberSecret } from "../core/redaction.ts";
-
-const secretName = /TOKEN|SECRET|PASS|KEY|CREDENTIAL|AUTH/i;
+import { rememberSecret, secretName } from "../core/redaction.ts";
 
 /**
  * The values of environment variables that a program is given by name. A value whose name says that it is a secret

@@ -4,8 +4,10 @@ import { formatDuration } from "../core/duration.ts";
 import { OpsError } from "../core/errors.ts";
 import { redact } from "../core/redaction.ts";
 import { duration } from "../core/schema.ts";
+import { timeoutSignal } from "../core/timer.ts";
 import { requireProgram } from "../process/find-program.ts";
-import { type ProgramResult, runProgram } from "../process/run-program.ts";
+import { liveness, type ProcessIdentity, processIdentity } from "../process/live-process.ts";
+import { killGroup, type ProgramResult, runProgram } from "../process/run-program.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation, type Operation, type Report } from "../run/operation.ts";
 import { showCommand } from "./command-line.ts";
@@ -48,7 +50,10 @@ const output = z.object({
 type Output = z.output<typeof output>;
 
 /** An attempt is durable before the program starts, its result before the step ends. */
-type Checkpoint = { state: "started" } | { state: "failed" } | { state: "done"; output: Output };
+type Checkpoint =
+  | { state: "started"; process?: ProcessIdentity }
+  | { state: "failed" }
+  | { state: "done"; output: Output };
 
 /**
  * At least once: where `ops` itself is killed while the program runs, nobody knows how far the program came, and a
@@ -80,11 +85,16 @@ const run = defineOperation({
     const last = report.last as Checkpoint | undefined;
     if (last?.state === "done") return last.output;
     const shown = showCommand(given.command);
-    if (last?.state === "started") report.log(`an earlier ${shown} was cut off; starting it again`);
+    if (last?.state === "started") {
+      report.log(`an earlier ${shown} was cut off; starting it again`);
+      await endOrphan(context, last.process);
+    }
     await report.checkpoint({ state: "started" });
     report.progress({ message: shown });
     const started = context.clock.elapsed();
-    const result = await execute(context, given.command, given, report);
+    const result = await execute(context, given.command, given, report, async (pid) => {
+      await report.checkpoint({ state: "started", process: { ...processIdentity(pid) } });
+    });
     const done: Output = {
       exitCode: result.exitCode,
       stdout: tail(result.stdout, given.lines),
@@ -113,20 +123,36 @@ const run = defineOperation({
     ),
 });
 
+/** Milliseconds that a program left over by a killed `ops` has to end. */
+const orphanGrace = 5000;
+
+/** Two of the same program at once are worse than one ended early. */
+async function endOrphan(context: OperationContext, orphan: ProcessIdentity | undefined): Promise<void> {
+  if (orphan === undefined || liveness(orphan) !== "alive") return;
+  killGroup(orphan.pid, "SIGTERM");
+  const end = context.clock.elapsed() + orphanGrace;
+  while (liveness(orphan) === "alive") {
+    if (context.clock.elapsed() > end) killGroup(orphan.pid, "SIGKILL");
+    await context.clock.sleep(50, context.signal);
+  }
+}
+
 async function execute(
   context: OperationContext,
   command: readonly string[],
   { cwd, variables, timeout: limit }: Input,
   report: Report,
+  onStart?: (pid: number) => Promise<void>,
 ): Promise<ProgramResult> {
   const [program = "", ...args] = command;
-  const timeout = AbortSignal.timeout(limit);
+  const timeout = timeoutSignal(limit);
   try {
     return await runProgram(program, args, {
       cwd: resolve(context.environment.directory, cwd ?? "."),
       env: namedEnvironment(variables),
       signal: AbortSignal.any([context.signal, timeout]),
       onLine: (line) => report.log(line),
+      ...(onStart === undefined ? {} : { onStart }),
     });
   } catch (error) {
     if (!timeout.aborted || context.signal.aborted) throw error;

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import type { Clock } from "../../src/core/clock.ts";
 import { OpsError } from "../../src/core/errors.ts";
+import { rememberSecret } from "../../src/core/redaction.ts";
 import type { RunRequest } from "../../src/run/events.ts";
 import { type Journal, leaseDuration } from "../../src/run/journal.ts";
 
@@ -37,6 +38,7 @@ export function runRequest(change: Partial<RunRequest> = {}): RunRequest {
     planDigest: "sha256:0",
     plannedChanges: {},
     targets: [],
+    places: {},
     actor: "ada@example",
     version: "0.0.0",
     ...change,
@@ -58,14 +60,30 @@ export function journalContract(
     expect(await reader.entries("r1", 1)).toEqual([entry]);
   });
 
-  it("data comes back as it went in, secrets apart", async () => {
+  it("what a run needs to go on comes back as it went in, also where a password is an ordinary word", async () => {
+    rememberSecret("shop");
     const journal = await setting().open();
     const lease = await journal.create("r1", runRequest());
-    const data = { list: [1, "é", null], deep: { yes: true }, url: "http://a:hunter2@b" };
+    const data = { before: { list: [1, "é", null], text: "the shop flag for /etc/shop/x" }, changes: [] };
 
-    await journal.append(lease, { type: "step.checkpoint", step: "a", data });
+    await journal.append(lease, { type: "step.observed", step: "a", data });
 
-    expect((await journal.entries("r1")).at(-1)).toMatchObject({ data: { ...data, url: "http://a:***@b" } });
+    expect((await journal.entries("r1")).at(-1)).toMatchObject({ data });
+  });
+
+  it("what would keep a secret is refused, and an output is kept without it", async () => {
+    rememberSecret("hunter2-secret");
+    const journal = await setting().open();
+    const lease = await journal.create("r1", runRequest());
+    const observed = { before: "it is hunter2-secret", changes: [] };
+
+    const refused = await failure(
+      journal.append(lease, { type: "step.observed", step: "a", data: observed }),
+    );
+    await journal.append(lease, { type: "step.done", step: "a", data: { output: "said hunter2-secret" } });
+
+    expect(refused).toMatchObject({ code: "E_PLAIN_SECRET", exitCode: 2 });
+    expect((await journal.entries("r1")).at(-1)).toMatchObject({ data: { output: "said ***" } });
   });
 
   it("runs are listed newest first", async () => {

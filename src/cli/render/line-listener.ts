@@ -26,6 +26,7 @@ export function lineListener(terminal: Terminal): RunListener {
       say(`  ${step}: ${renderProgress(progress, times.first, now)}`);
     },
     log: (step, text) => say(`  ${step}: ${text}`),
+    note: say,
   };
 }
 
@@ -36,5 +37,6 @@ export function eventListener(terminal: Terminal): RunListener {
     entry: write,
     progress: (step, progress) => write({ type: "progress", step, ...progress }),
     log: (step, line) => write({ type: "log", step, line }),
+    note: (text) => terminal.note(text),
   };
 }

@@ -5,14 +5,25 @@ import { renderErrorRecord } from "./error.ts";
 
 /** How a run ended, why, and what to type next. */
 export function renderOutcome(state: RunState, color: ChalkInstance): string {
-  const took = formatDuration(Date.parse(state.lastAt) - Date.parse(state.createdAt));
+  const took = between(state.createdAt, state.lastAt);
   const lines = [
     `${paintStatus(state.status, color)} ${state.request.name} on ${state.request.environment} in ${took}, run ${color.bold(state.id)}`,
   ];
+  const failed = [...state.steps.values()].filter((step) => step.status === "failed").map((step) => step.id);
+  if (state.status === "done" && failed.length > 0) {
+    lines.push(
+      `  ${color.yellow("!")} went on after ${failed.length === 1 ? "a step" : `${failed.length} steps`} failed: ${failed.join(", ")}`,
+    );
+  }
   if (state.error !== undefined && state.request.kind === "runbook")
     lines.push(indent(renderErrorRecord(state.error, color)));
   if (state.reason !== undefined) lines.push(`  ${color.red("needs a person:")} ${state.reason}`);
   return [...lines, ...nextCommands(state).map((each) => `  ${color.cyan("→")} ${each}`)].join("\n");
+}
+
+/** The clock may have been set back in between. */
+function between(from: string, to: string): string {
+  return formatDuration(Math.max(0, Date.parse(to) - Date.parse(from)));
 }
 
 /** A whole run, step by step. */
@@ -62,10 +73,7 @@ export function paintStatus(status: RunStatus | "crashed", color: ChalkInstance)
 }
 
 function renderStep(step: StepState, color: ChalkInstance): string[] {
-  const took =
-    step.endedAt === undefined
-      ? ""
-      : color.dim(` ${formatDuration(Date.parse(step.endedAt) - Date.parse(step.startedAt))}`);
+  const took = step.endedAt === undefined ? "" : color.dim(` ${between(step.startedAt, step.endedAt)}`);
   const tries = step.attempt > 1 ? color.dim(` (${step.attempt} attempts)`) : "";
   const sign = {
     done: color.green("✔"),
@@ -105,7 +113,7 @@ function nextCommands(state: RunState): string[] {
     case "rolled-back":
       return [look];
     case "needs-person":
-      return [look, `when mended: ops runs rollback ${id}`];
+      return [look, ...needsPersonCommands(state)];
     case "rolling-back":
       return [`go on with the roll-back: ops runs resume ${id}`];
     case "failed":
@@ -114,6 +122,17 @@ function nextCommands(state: RunState): string[] {
     case "interrupted":
       return [resume, back];
   }
+}
+
+function needsPersonCommands(state: RunState): string[] {
+  const steps = [...state.steps.values()];
+  const stuck = steps.filter((step) => step.undo?.status === "ended" && step.undo.undone === false);
+  const failed = steps.filter((step) => step.undo?.status === "failed");
+  const accept = [...failed, ...stuck].map((step) => step.id).join(" ");
+  return [
+    ...(failed.length === 0 ? [] : [`when mended: ops runs rollback ${state.id}`]),
+    `when dealt with by hand: ops runs rollback ${state.id} --accept ${accept}`,
+  ];
 }
 
 function indent(text: string, by = "  "): string {

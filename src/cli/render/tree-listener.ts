@@ -1,6 +1,5 @@
 import { Listr, ListrLogger, type ListrTask, ProcessOutput } from "listr2";
 import { formatDuration } from "../../core/duration.ts";
-import type { ErrorRecord } from "../../core/errors.ts";
 import { redact } from "../../core/redaction.ts";
 import type { JournalEntry } from "../../run/events.ts";
 import type { Progress } from "../../run/operation.ts";
@@ -39,17 +38,23 @@ export class TreeListener implements RunListener {
   }
 
   entry(entry: JournalEntry): void {
-    if (entry.type === "run.rollback-started") this.beginBackwards();
+    if (entry.type === "run.rollback-started") {
+      for (const row of this.forwards?.values() ?? []) row.leave();
+      this.beginBackwards();
+    }
     if (!("step" in entry)) return;
     if (this.forwards === undefined && this.backwards === undefined) this.beginForwards();
     const row = this.row(entry.step);
     switch (entry.type) {
+      case "step.started":
+      case "step.undoing":
+        row?.begin();
+        break;
       case "step.applying":
         if (!this.applied.includes(entry.step)) this.applied.push(entry.step);
         break;
       case "step.skipped":
         row?.skip(entry.data.why);
-        row?.end();
         break;
       case "step.done":
         row?.end();
@@ -59,7 +64,8 @@ export class TreeListener implements RunListener {
         else row?.say(`${entry.data.error.message}; again in ${formatDuration(entry.data.retryInMs)}`);
         break;
       case "step.undone":
-        if (entry.data.note !== undefined) row?.say(entry.data.note);
+        if (entry.data.undone === false) row?.fail({ message: entry.data.note });
+        else if (entry.data.note !== undefined) row?.say(entry.data.note);
         row?.end();
         break;
       case "step.undo-failed":
@@ -77,9 +83,14 @@ export class TreeListener implements RunListener {
     this.row(step)?.say(line);
   }
 
-  /** Waits until the tree is drawn for the last time; what did not begin stays as it is. */
+  note(text: string): void {
+    const rows = [...(this.backwards ?? this.forwards ?? new Map<string, Row>()).values()];
+    rows.find((row) => row.isUnderWay)?.say(text);
+  }
+
+  /** Waits until the tree is drawn for the last time. What did not come to its end does not look as if it had. */
   async close(): Promise<void> {
-    for (const row of [...(this.forwards?.values() ?? []), ...(this.backwards?.values() ?? [])]) row.end();
+    for (const row of [...(this.forwards?.values() ?? []), ...(this.backwards?.values() ?? [])]) row.leave();
     await Promise.all(this.drawn);
   }
 
@@ -119,12 +130,10 @@ export class TreeListener implements RunListener {
     // tree made meanwhile would write into nothing.
     const show = () =>
       new Listr(tasks, {
-        exitOnError: true,
+        exitOnError: false,
         registerSignalListeners: false,
         rendererOptions: {
           collapseErrors: false,
-          collapseSkips: false,
-          suffixSkips: true,
           logger: new ListrLogger({ processOutput: new ProcessOutput(process.stderr, process.stderr) }),
         },
       }).run();
@@ -149,13 +158,16 @@ const linesKept = 4;
 
 type Wrapper = { title: string | undefined; output: string | undefined; skip(why: string): void };
 
-/** A step in the tree. May hear of its end before it is drawn, and be ended twice. */
+/** A step in the tree. May hear of its end before it is drawn, and be ended twice: the first end counts. */
 class Row {
   startedAt = Date.now();
   private readonly ended = Promise.withResolvers<void>();
   private wrapper: Wrapper | undefined;
   private lines: string[] = [];
   private now: string | undefined;
+  private skipped: string | undefined;
+  private begun = false;
+  private settled = false;
 
   constructor() {
     this.ended.promise.catch(() => undefined);
@@ -166,6 +178,15 @@ class Row {
     this.wrapper = wrapper;
     this.draw();
     return this.ended.promise;
+  }
+
+  /** The step itself has begun; its line may be drawn before that. */
+  begin(): void {
+    this.begun = true;
+  }
+
+  get isUnderWay(): boolean {
+    return this.begun && !this.settled;
   }
 
   /** A line that stays. */
@@ -181,30 +202,39 @@ class Row {
   }
 
   skip(why: string): void {
-    if (this.wrapper === undefined) this.say(`skipped: ${why}`);
-    else this.wrapper.skip(why);
+    this.skipped = why;
+    this.settle(() => this.ended.resolve());
   }
 
   end(): void {
-    this.now = undefined;
-    this.draw();
     const took = Date.now() - this.startedAt;
-    if (this.wrapper !== undefined && took > 1000) this.wrapper.title += ` ${formatDuration(took)}`;
-    this.ended.resolve();
-    this.end = () => undefined;
+    if (!this.settled && this.wrapper !== undefined && took > 1000)
+      this.wrapper.title += ` ${formatDuration(took)}`;
+    this.settle(() => this.ended.resolve());
   }
 
-  fail(error: ErrorRecord): void {
+  fail(error: { readonly message: string; readonly hint?: string | undefined }): void {
+    const text = `${error.message}${error.hint === undefined ? "" : `\n→ ${error.hint}`}`;
+    this.settle(() => this.ended.reject(new Error(redact(text))));
+  }
+
+  /** The run goes on without it: it was cut off in the middle, or never begun. */
+  leave(): void {
+    if (this.begun) this.fail({ message: "interrupted: not finished" });
+    else this.skip("not begun");
+  }
+
+  private settle(end: () => void): void {
+    if (this.settled) return;
+    this.settled = true;
     this.now = undefined;
     this.draw();
-    this.ended.reject(
-      new Error(redact(`${error.message}${error.hint === undefined ? "" : `\n→ ${error.hint}`}`)),
-    );
-    this.end = () => undefined;
+    end();
   }
 
   private draw(): void {
     if (this.wrapper === undefined) return;
-    this.wrapper.output = [...this.lines, ...(this.now === undefined ? [] : [this.now])].join("\n");
+    if (this.skipped !== undefined) this.wrapper.skip(`${this.wrapper.title ?? ""}: ${this.skipped}`);
+    else this.wrapper.output = [...this.lines, ...(this.now === undefined ? [] : [this.now])].join("\n");
   }
 }

@@ -11,6 +11,7 @@ const pause = () => new Promise((resolve) => setTimeout(resolve, 150));
 const step = (id, inRollback) => [{ id, title: "Step " + id, inRollback }];
 const tree = new TreeListener([step("look", false), step("change", true), step("break", true), step("never", true)]);
 for (const id of ["look", "change", "break"]) {
+  tree.entry({ type: "step.started", step: id });
   tree.entry({ type: "step.applying", step: id });
   for (const message of ["first " + id, "then " + id]) {
     tree.progress(id, { message });
@@ -40,7 +41,7 @@ it("shows on a terminal what each step said last, and then what is taken back", 
     "› said by change",
     "✖ Step break",
     "› it broke",
-    "◼ Step never",
+    "↓ Step never: not begun",
     "✔ Take back: Step break",
     "› back: break",
     "✔ Take back: Step change",

@@ -9,7 +9,11 @@ const created: RunEvent = { type: "run.created", data: { ...runRequest(), proces
 const resumed: RunEvent = { type: "run.resumed", data: { process, actor: "ada" } };
 const rollback: RunEvent = { type: "run.rollback-started", data: { reason: "step a failed", error } };
 const stuck: RunEvent = { type: "run.needs-person", data: { reason: "no way back" } };
-const started: RunEvent = { type: "step.started", step: "a", data: { attempt: 1, input: { x: 1 } } };
+const started: RunEvent = {
+  type: "step.started",
+  step: "a",
+  data: { attempt: 1, input: { x: 1 }, targets: ["t"] },
+};
 const observed: RunEvent = { type: "step.observed", step: "a", data: { before: null, changes: [] } };
 const applying: RunEvent = { type: "step.applying", step: "a" };
 const checkpoint: RunEvent = { type: "step.checkpoint", step: "a", data: { at: 5 } };
@@ -19,7 +23,8 @@ const undoing: RunEvent = { type: "step.undoing", step: "a" };
 
 function fold(...events: RunEvent[]) {
   const entries = [created, ...events].map(
-    (event, index) => ({ ...event, run: "r", sequence: index + 1, at: `t${index + 1}` }) as JournalEntry,
+    (event, index) =>
+      ({ ...event, run: "r", sequence: index + 1, position: index + 1, at: `t${index + 1}` }) as JournalEntry,
   );
   const state = runState(entries);
   if (state === undefined) throw new Error("no state");
@@ -104,7 +109,11 @@ describe("a step's state, from its entries", () => {
   });
 
   it("forgets its last failure, not its checkpoint and what it saw, when it is tried again", () => {
-    const again: RunEvent = { type: "step.started", step: "a", data: { attempt: 2, input: { x: 1 } } };
+    const again: RunEvent = {
+      type: "step.started",
+      step: "a",
+      data: { attempt: 2, input: { x: 1 }, targets: ["t"] },
+    };
 
     const step = fold(started, observed, applying, checkpoint, failed, again).steps.get("a");
 

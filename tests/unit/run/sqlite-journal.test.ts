@@ -6,9 +6,10 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Journal } from "../../../src/run/journal.ts";
+import type { ProcessIdentity } from "../../../src/process/live-process.ts";
+import { type Journal, leaseDuration } from "../../../src/run/journal.ts";
 import { SqliteJournal } from "../../../src/run/sqlite-journal.ts";
-import { HeldClock, journalContract, runRequest } from "../../support/journal-contract.ts";
+import { failure, HeldClock, journalContract, runRequest } from "../../support/journal-contract.ts";
 
 let folder: string;
 let clock: HeldClock;
@@ -25,14 +26,47 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function open(): Promise<Journal> {
-  const journal = SqliteJournal.open(folder, clock);
+/** A process of which only its lease can tell whether it still lives. */
+const elsewhere: ProcessIdentity = { host: "another-machine", pid: process.pid, pidStartedAt: null };
+
+async function open(self?: ProcessIdentity): Promise<Journal> {
+  const journal = SqliteJournal.open(folder, clock, self);
   opened.push(journal);
   return journal;
 }
 
 describe("the journal in SQLite", () => {
-  journalContract(() => ({ clock, open }));
+  journalContract(() => ({ clock, open: () => open(elsewhere) }));
+
+  it("a process of this machine that certainly lives keeps its lease, whatever the clock says", async () => {
+    const [paused, other] = [await open(), await open()];
+    const lease = await paused.create("r1", runRequest({ targets: ["a"] }));
+    clock.move(leaseDuration * 100);
+
+    expect(await failure(other.reopen("r1", ["a"]))).toMatchObject({ code: "E_LOCK_HELD" });
+    await expect(paused.append(lease, { type: "run.done" })).resolves.toMatchObject({ sequence: 2 });
+  });
+
+  it("is ordered by what happened, also when the clock is set back", async () => {
+    const journal = await open();
+    await journal.create("r1", runRequest());
+    clock.move(-3_600_000);
+    await journal.create("r2", runRequest());
+
+    expect(await journal.runs()).toEqual(["r2", "r1"]);
+    const [first, second] = [await journal.entries("r1"), await journal.entries("r2")];
+    expect(second[0]?.position).toBeGreaterThan(first[0]?.position ?? 0);
+  });
+
+  it("can be looked at where it cannot be written", async () => {
+    await (await open()).create("r1", runRequest());
+
+    const reader = SqliteJournal.openToRead(folder, clock);
+    opened.push(reader);
+
+    expect(await reader.runs()).toEqual(["r1"]);
+    expect(await failure(reader.create("r2", runRequest()))).toMatchObject({ code: "E_JOURNAL" });
+  });
 
   it("is append-only also for somebody with an SQL shell", async () => {
     const journal = await open();

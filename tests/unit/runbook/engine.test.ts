@@ -23,7 +23,8 @@ let stop: AbortController;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "ops-engine-"));
   clock = new HeldClock();
-  journal = SqliteJournal.open(folder, clock);
+  // As a process of another machine, of which only its lease can tell whether it still lives.
+  journal = SqliteJournal.open(folder, clock, { host: "another-machine", pid: 1, pidStartedAt: null });
   world = new FakeWorld();
   stop = new AbortController();
 });
@@ -39,7 +40,12 @@ function surroundings(): ExecutionEnvironment {
     journal,
     environment: context.environment,
     context,
-    listener: { entry: () => undefined, progress: () => undefined, log: () => undefined },
+    listener: {
+      entry: () => undefined,
+      progress: () => undefined,
+      log: () => undefined,
+      note: () => undefined,
+    },
     stop: stop.signal,
     abort: new AbortController().signal,
   };
