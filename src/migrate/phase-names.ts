@@ -57,8 +57,10 @@ function usedNames(node: Node): string[] {
   const tables = new Set<string>();
   const columns = new Set<string>();
   const visit = (value: unknown): void => {
-    if (Array.isArray(value)) return value.forEach(visit);
-    if (!isRecord(value)) return;
+    if (Array.isArray(value)) for (const each of value) visit(each);
+    else if (isRecord(value)) visitNode(value);
+  };
+  const visitNode = (value: Node): void => {
     if (typeof value.relname === "string") tables.add(value.relname);
     if (isRecord(value.ColumnRef)) columns.add(lastText(value.ColumnRef.fields));
     for (const holder of [value.ResTarget, value.IndexElem]) {
