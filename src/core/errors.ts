@@ -99,6 +99,11 @@ export function errorRecord(error: unknown): ErrorRecord {
   return { code: "E_UNEXPECTED", message, exitCode: ExitCode.failed };
 }
 
+/** `lock_timeout` as it is written in a runbook → `E_LOCK_TIMEOUT`. */
+export function fullCode(short: string): string {
+  return `E_${short.toUpperCase().replace(/^E_/, "")}`;
+}
+
 /** The chain of causes as one line, innermost last. */
 export function causeText(cause: unknown): string | undefined {
   if (cause === undefined || cause === null) return undefined;

@@ -1,7 +1,7 @@
 import type { Environment } from "../config/environment.ts";
 import { canonicalJson } from "../core/digest.ts";
 import { formatDuration } from "../core/duration.ts";
-import { errorRecord, InterruptedError, type Json, OpsError } from "../core/errors.ts";
+import { errorRecord, fullCode, InterruptedError, type Json, OpsError } from "../core/errors.ts";
 import { timeoutSignal } from "../core/timer.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { RunEvent } from "../run/events.ts";
@@ -263,7 +263,7 @@ function timedOut(step: Step, cause: unknown): OpsError {
 /** `on: [lock_timeout]` fits E_LOCK_TIMEOUT. */
 function mayRetry(step: Step, error: unknown): boolean {
   const code = error instanceof OpsError ? error.code : "E_UNEXPECTED";
-  const codes = step.retry?.on?.map((each) => `E_${each.toUpperCase().replace(/^E_/, "")}`);
+  const codes = step.retry?.on?.map(fullCode);
   return codes === undefined ? error instanceof OpsError && error.retryable : codes.includes(code);
 }
 

@@ -1,5 +1,7 @@
 import { z } from "zod";
 import { type Diagnostic, DiagnosticsError } from "../core/diagnostic.ts";
+import { errorCodes } from "../core/error-codes.ts";
+import { fullCode } from "../core/errors.ts";
 import { nearest, suggestion } from "../core/suggestion.ts";
 import { type Path, schemaDiagnostics, YamlSource } from "../core/yaml-source.ts";
 import type { Operation } from "../run/operation.ts";
@@ -141,6 +143,7 @@ class Reader {
   ): Promise<Step | undefined> {
     const raw = isMapping(item) ? item : {};
     this.checkId(raw.id, path);
+    this.checkRetry(raw.retry, path);
     this.checkExpressions(raw, path, {
       id: idOf(item),
       before,
@@ -153,6 +156,16 @@ class Reader {
     const operation = typeof raw.uses === "string" ? await this.operation(raw.uses, path) : undefined;
     if (operation !== undefined) this.checkInput(operation, raw.with, path);
     return result.success && operation !== undefined ? { ...result.data, operation } : undefined;
+  }
+
+  /** A misspelt code would never be met, and its retry never happen. */
+  private checkRetry(retry: unknown, path: Path): void {
+    const on = typeof retry === "object" && retry !== null && "on" in retry ? retry.on : undefined;
+    for (const [index, code] of (Array.isArray(on) ? on : []).entries()) {
+      if (typeof code !== "string" || errorCodes.includes(fullCode(code))) continue;
+      const known = errorCodes.map((each) => each.slice(2).toLowerCase());
+      this.problem([...path, "retry", "on", index], `there is no error "${code}"`, suggestionOf(code, known));
+    }
   }
 
   private checkId(id: unknown, path: Path): void {
@@ -257,4 +270,12 @@ function hintForType(type: string, value: string | number | boolean): string {
   if (type === "string") return `put it in quotes: "${value}"`;
   if (type === "boolean") return "write true or false, without quotes";
   return Number.isNaN(Number(value)) ? "write a number" : `write it without quotes: ${value}`;
+}
+
+/** Not the whole list: it is long. */
+function suggestionOf(word: string, known: readonly string[]): string {
+  const close = nearest(word, known);
+  return close === undefined
+    ? "write an error's code: lock_timeout, connection_lost"
+    : `did you mean "${close}"?`;
 }

@@ -56,7 +56,14 @@ export const runbookSchema = z.strictObject({
   description: z.string().optional(),
   inputs: z.record(name("An input's name"), inputSchema).default({}),
   locks: z
-    .array(z.string().regex(/^[a-z-]+:[\w.-]+$/, "must be kind:name, as in database:main"))
+    .array(
+      z
+        .string()
+        .regex(
+          /^(database|store|route|flag|backup):[\w./-]+$/,
+          "must be kind:name, as in database:main; the kinds are database, store, route, flag and backup",
+        ),
+    )
     .default([])
     .describe("Targets to lock beside those of the steps"),
   "on-failure": onFailure.default("stop"),
