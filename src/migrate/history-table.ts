@@ -101,9 +101,13 @@ export function recordApplied(
     ? ` ON CONFLICT (version) DO UPDATE SET checksum = excluded.checksum, applied_at = excluded.applied_at,
         applied_by = excluded.applied_by, run_id = excluded.run_id, duration_ms = excluded.duration_ms`
     : "";
-  return `INSERT INTO ops.migration (version, name, checksum, applied_by, run_id, duration_ms)
-VALUES (${literals(version, name, up.checksum, by.appliedBy, by.runId, Math.round(durationMs))})${again};
-${logLine(action, { version, name, checksum: up.checksum }, by, durationMs)}`;
+  // One statement for both tables: with a thousand small files, each statement counts.
+  return `WITH applied AS (
+  INSERT INTO ops.migration (version, name, checksum, applied_by, run_id, duration_ms)
+  VALUES (${literals(version, name, up.checksum, by.appliedBy, by.runId, Math.round(durationMs))})${again}
+  RETURNING version, name, checksum, applied_by, run_id, duration_ms)
+INSERT INTO ops.migration_log (action, version, name, checksum, actor, run_id, duration_ms)
+SELECT ${literals(action)}, applied.* FROM applied;`;
 }
 
 /** SQL that takes the record of a migration away again. */

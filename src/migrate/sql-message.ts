@@ -5,6 +5,7 @@ import { OpsError } from "../core/errors.ts";
 import type { MigrationSession } from "./session.ts";
 import { isConnectionLoss, isLockConflict, sqlFailure } from "./sql-failure.ts";
 import type { SqlFile } from "./sql-file.ts";
+import { transactionWords } from "./transaction-control.ts";
 
 /** SQL of a file as it is sent: what goes before it in the same message is not the file's. */
 export interface SqlMessage {
@@ -41,14 +42,18 @@ export async function send(session: Pick<MigrationSession, "client">, message: S
  * What opens a transaction with its limits, in front of the SQL that runs in it; all of it ends with the transaction,
  * so that nothing reaches another client of a pooler. Where this process is killed, the server finds out within two
  * seconds and rolls back, instead of finishing the statement for nobody with all its locks held.
+ *
+ * @param file the one that `commit` is to end; undefined where the caller ends the transaction itself
  */
 export function begin(
   session: MigrationSession,
   token: string,
   lockTimeout: Duration,
   statementTimeout: Duration | undefined,
+  file?: SqlFile,
 ): { readonly prefix: string; readonly prefixStatements: number } {
-  const statements = ["BEGIN", `SET LOCAL ops.run = '${token}'`, localLimit("lock_timeout", lockTimeout)];
+  const statements = ["BEGIN", localLimit("lock_timeout", lockTimeout)];
+  if (file !== undefined && needsGuard(file)) statements.push(`SET LOCAL ops.run = '${token}'`);
   if (statementTimeout !== undefined) statements.push(localLimit("statement_timeout", statementTimeout));
   if (session.noticesLostClient) statements.push("SET LOCAL client_connection_check_interval = '2s'");
   return {
@@ -64,7 +69,17 @@ export function localLimit(setting: "lock_timeout" | "statement_timeout", limit:
 /** A file may SET ROLE; what is recorded is ours to write. Ends with the transaction. */
 export const asOurselves = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL ROLE NONE;";
 
-const divisionByZero = "22012";
+/** A setting that nobody makes: reading it is an error, which tells that the guard has struck. */
+const ended = "ops.transaction_ended";
+
+/** Without such words it cannot end the transaction; with RESET ALL it would take the guard's own mark away. */
+function needsGuard({ sql }: SqlFile): boolean {
+  return transactionWords.test(sql) && !/\b(?:reset|discard)\b/i.test(sql);
+}
+
+/** Words without which a file neither SETs something for its session nor runs a function that could. */
+const mayLeaveSettings =
+  /\b(?:set|reset|discard|select|values|do|call|insert|update|delete|merge|copy|execute|refresh|load|import)\b/i;
 
 /**
  * Ends the transaction that `begin` opened: undoes what the file has SET for its session (a pooler would hand it on),
@@ -78,21 +93,25 @@ export async function commit(
   record: string,
   settings: "reset-settings" | "keep-settings" = "reset-settings",
 ): Promise<void> {
-  // RESET ALL in the file takes the mark away too; then only what the parser sees is caught.
-  const guarded = !/\b(?:reset|discard)\b/i.test(file.sql);
-  const reset = `RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; ${localLimit("lock_timeout", lockTimeout)};`;
-  const guard = `SELECT 1 / (coalesce(current_setting('ops.run', true), '') = '${token}')::int;`;
+  const parts = [
+    ...(needsGuard(file)
+      ? [
+          `SELECT CASE WHEN coalesce(current_setting('ops.run', true), '') <> '${token}' THEN current_setting('${ended}') END;`,
+        ]
+      : []),
+    ...(settings === "keep-settings" ? [asOurselves] : []),
+    ...(settings === "reset-settings" && mayLeaveSettings.test(file.sql)
+      ? ["RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;", `${localLimit("lock_timeout", lockTimeout)};`]
+      : []),
+    record,
+    "COMMIT",
+  ];
   try {
-    await session.client.query(
-      `${guarded ? guard : ""} ${settings === "keep-settings" ? asOurselves : reset}
-${record}
-COMMIT`,
-    );
+    await session.client.query(parts.join("\n"));
   } catch (error) {
-    if (!(error instanceof pg.DatabaseError) || error.code !== divisionByZero) {
-      throw error instanceof pg.DatabaseError && !isConnectionLoss(error) && !isLockConflict(error)
-        ? await sqlFailure({ file, prefix: "", prefixStatements: 0, sql: file.sql, start: 0 }, error)
-        : error;
+    if (!(error instanceof pg.DatabaseError) || isConnectionLoss(error) || isLockConflict(error)) throw error;
+    if (!error.message.includes(ended)) {
+      throw await sqlFailure({ file, prefix: "", prefixStatements: 0, sql: file.sql, start: 0 }, error);
     }
     throw new OpsError(
       "E_MIGRATION_TRANSACTION",

@@ -84,7 +84,7 @@ async function runTogether(
   const { file } = unit;
   const { lockTimeout = limits.lockTimeout, statementTimeout } = file.settings;
   await retryOnLocks(session, file.name, { ...limits, lockTimeout }, async (token) => {
-    const opening = begin(session, token, lockTimeout, statementTimeout);
+    const opening = begin(session, token, lockTimeout, statementTimeout, file);
     await send(session, { file, ...opening, ...piece(unit, statement) });
     await commit(session, file, token, lockTimeout, recordProgress(next), "keep-settings");
   });

@@ -37,7 +37,7 @@ export async function runInTransaction(
   const { file, sql, verification } = unit;
   const { lockTimeout = limits.lockTimeout, statementTimeout } = file.settings;
   await retryOnLocks(session, file.name, { ...limits, lockTimeout }, async (token) => {
-    const opening = begin(session, token, lockTimeout, statementTimeout);
+    const opening = begin(session, token, lockTimeout, statementTimeout, file);
     const start = performance.now();
     await send(session, { file, ...opening, sql, start: 0 });
     const durationMs = performance.now() - start;
