@@ -37,6 +37,8 @@ const files = Number(values.files);
 /** Of the measures that change nothing, in one round: they are short. */
 const repeats = 5;
 
+// Ctrl-C ends the tool that runs, and with it the rounds: the server must be stopped all the same.
+process.on("SIGINT", () => undefined);
 const directory = await mkdtemp(join(tmpdir(), "ops-bench-"));
 const cluster = await startCluster({ directory: join(directory, "data") });
 try {
