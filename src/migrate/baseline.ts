@@ -37,7 +37,7 @@ export const baseline = defineOperation({
     if (history.length > 0) {
       throw new UsageError(
         "E_MIGRATION_HISTORY",
-        `Database ${target.name} already has a history of ${history.length} migrations`,
+        `Database ${target.name} already has a history (${history.length} applied)`,
         { hint: "see it with: ops migrate status" },
       );
     }

@@ -17,6 +17,12 @@ export interface HistoryRow {
   readonly durationMs: number;
 }
 
+/** How long a file took, in milliseconds: measured here, or by the server in the transaction that it stands for. */
+export type Took = number | typeof sinceBegin;
+
+/** SQL: milliseconds since the transaction began. */
+export const sinceBegin = "extract(epoch FROM clock_timestamp() - transaction_timestamp()) * 1000";
+
 /** What was done to one version; lines are only ever added. */
 export type LogAction = "up" | "down" | "adopt" | "baseline" | "repair" | "forget";
 
@@ -93,7 +99,7 @@ export interface Attribution {
 export function recordApplied(
   migration: Migration,
   by: Attribution,
-  durationMs: number,
+  took: Took,
   action: LogAction = "up",
 ): string {
   const { version, name, up, repeatable } = migration;
@@ -104,7 +110,7 @@ export function recordApplied(
   // One statement for both tables: with a thousand small files, each statement counts.
   return `WITH applied AS (
   INSERT INTO ops.migration (version, name, checksum, applied_by, run_id, duration_ms)
-  VALUES (${literals(version, name, up.checksum, by.appliedBy, by.runId, Math.round(durationMs))})${again}
+  VALUES (${literals(version, name, up.checksum, by.appliedBy, by.runId)}, ${milliseconds(took)})${again}
   RETURNING version, name, checksum, applied_by, run_id, duration_ms)
 INSERT INTO ops.migration_log (action, version, name, checksum, actor, run_id, duration_ms)
 SELECT ${literals(action)}, applied.* FROM applied;`;
@@ -114,11 +120,11 @@ SELECT ${literals(action)}, applied.* FROM applied;`;
 export function recordTakenBack(
   row: Pick<HistoryRow, "version" | "name" | "checksum">,
   by: Attribution,
-  durationMs: number,
+  took: Took,
   action: LogAction = "down",
 ): string {
   return `DELETE FROM ops.migration WHERE version = ${literals(row.version)};
-${logLine(action, row, by, durationMs)}`;
+${logLine(action, row, by, took)}`;
 }
 
 /** SQL that adds one line to the log. */
@@ -126,11 +132,10 @@ export function logLine(
   action: LogAction,
   { version, name, checksum }: Pick<HistoryRow, "version" | "name" | "checksum">,
   by: Attribution,
-  durationMs: number | null,
+  took: Took | null,
 ): string {
-  const duration = durationMs === null ? null : Math.round(durationMs);
   return `INSERT INTO ops.migration_log (action, version, name, checksum, actor, run_id, duration_ms)
-VALUES (${literals(action, version, name, checksum, by.appliedBy, by.runId, duration)});`;
+VALUES (${literals(action, version, name, checksum, by.appliedBy, by.runId)}, ${took === null ? "NULL" : milliseconds(took)});`;
 }
 
 /** Values as SQL, separated by commas. */
@@ -140,4 +145,8 @@ export function literals(...values: readonly (string | number | null)[]): string
       each === null ? "NULL" : typeof each === "number" ? String(each) : pg.escapeLiteral(each),
     )
     .join(", ");
+}
+
+function milliseconds(took: Took): string {
+  return typeof took === "number" ? String(Math.round(took)) : `(${took})::int`;
 }

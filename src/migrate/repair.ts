@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { OpsError, UsageError } from "../core/errors.ts";
+import { UsageError } from "../core/errors.ts";
 import { defineOperation } from "../run/operation.ts";
 import { ensureHistoryTable, type HistoryRow } from "./history-table.ts";
 import { database, lockFields, refuseUnknownVersion } from "./input.ts";
@@ -118,24 +118,16 @@ export const repair = defineOperation({
       return { undone: true };
     });
   },
-  failure: ({ database, found, settled }) =>
-    found.length === settled.length
-      ? undefined
-      : new OpsError(
-          "E_MIGRATION_UNSETTLED",
-          `${found.length - settled.length} records of database ${database} do not fit the files`,
-          {
-            hint: "settle each that is right as it is: ops migrate repair --accept VERSION",
-            retryable: false,
-          },
-        ),
   render: ({ database, found, settled }) =>
     found.length === 0
       ? `nothing to repair in database ${database}`
-      : found
-          .map(
+      : [
+          ...found.map(
             (each) =>
               `${settled.includes(each.version) ? "settled" : "open   "}  ${title(each)}  ${each.message}`,
-          )
-          .join("\n"),
+          ),
+          ...(settled.length < found.length
+            ? ["settle each that is right as it is: ops migrate repair --accept VERSION"]
+            : []),
+        ].join("\n"),
 });

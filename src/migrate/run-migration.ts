@@ -2,7 +2,13 @@ import { forgetPlaces } from "./batch/place-table.ts";
 import { runBatches } from "./batch/run-batches.ts";
 import { batchProblems } from "./batch/statement.ts";
 import type { BatchSettings } from "./header.ts";
-import { type Attribution, type HistoryRow, recordApplied, recordTakenBack } from "./history-table.ts";
+import {
+  type Attribution,
+  type HistoryRow,
+  recordApplied,
+  recordTakenBack,
+  type Took,
+} from "./history-table.ts";
 import type { Migration, SqlFile } from "./migration-file.ts";
 import type { Problem } from "./problem.ts";
 import { refuseProblems } from "./problem.ts";
@@ -22,14 +28,9 @@ export async function applyMigration(
   migration: Migration,
   limits: LockLimits,
 ): Promise<number> {
-  let took = 0;
   const verification = await verificationOf(migration);
-  const record = (durationMs: number) => {
-    took = durationMs;
-    return recordApplied(migration, attribution(session), durationMs);
-  };
-  await runFile(session, migration, "up", migration.up, limits, record, verification);
-  return took;
+  const record = (took: Took) => recordApplied(migration, attribution(session), took);
+  return runFile(session, migration, "up", migration.up, limits, record, verification);
 }
 
 /** Runs the way back of one migration and takes its record away. Returns milliseconds. */
@@ -39,12 +40,8 @@ export async function takeBackMigration(
   down: SqlFile,
   limits: LockLimits,
 ): Promise<number> {
-  let took = 0;
-  await runFile(session, row, "down", down, limits, (durationMs) => {
-    took = durationMs;
-    return recordTakenBack(row, attribution(session), durationMs) + forgetPlaces(row.version);
-  });
-  return took;
+  const record = (took: Took) => recordTakenBack(row, attribution(session), took) + forgetPlaces(row.version);
+  return runFile(session, row, "down", down, limits, record);
 }
 
 /** What a migration's verify file does; undefined where it has none. */
@@ -62,9 +59,14 @@ async function runFile(
   direction: "up" | "down",
   file: SqlFile,
   limits: LockLimits,
-  record: (durationMs: number) => string,
+  recordFile: (took: Took) => string,
   verification?: Verification,
-): Promise<void> {
+): Promise<number> {
+  let durationMs = 0;
+  const record = (took: number) => {
+    durationMs = took;
+    return recordFile(took);
+  };
   const verify = async () => {
     if (verification !== undefined) await runVerification(session, verification);
   };
@@ -73,16 +75,17 @@ async function runFile(
     refuseProblems(session.target.name, [...file.problems, ...(await batchProblems(file))]);
     const proof = verification === undefined ? undefined : verify;
     await runBatches(session, { version, name, direction, file, settings, verify: proof, record }, limits);
-    return;
+    return durationMs;
   }
   const runnable = await makeRunnable(file);
   refuseProblems(session.target.name, runnable.problems);
   if (runnable.mode === "transaction") {
-    await runInTransaction(session, { file, sql: runnable.sql, verification, record }, limits);
-    return;
+    const unit = { file, sql: runnable.sql, verification, record: recordFile };
+    return runInTransaction(session, unit, limits);
   }
   const { statements } = runnable;
   await runStatements(session, { version, name, direction, file, statements, verify, record }, limits);
+  return durationMs;
 }
 
 /** What a plan says about files that are not all or nothing. */

@@ -14,6 +14,8 @@ export interface SqlMessage {
   readonly prefix: string;
   readonly prefixStatements: number;
   readonly sql: string;
+  /** What goes after it in the same message: whole statements. */
+  readonly suffix?: string;
   /** Where `sql` begins in the file: a UTF-16 index. */
   readonly start: number;
   /** What is left where it fails, as a sentence. Default: nothing is. */
@@ -27,7 +29,7 @@ export interface SqlMessage {
  * @returns how many rows came back, of all statements together
  */
 export async function send(session: Pick<MigrationSession, "client">, message: SqlMessage): Promise<number> {
-  const query = new CountedQuery(`${message.prefix}${message.sql}`);
+  const query = new CountedQuery(`${message.prefix}${message.sql}${message.suffix ?? ""}`);
   session.client.query(query);
   try {
     await once(query, "end");
@@ -93,21 +95,8 @@ export async function commit(
   record: string,
   settings: "reset-settings" | "keep-settings" = "reset-settings",
 ): Promise<void> {
-  const parts = [
-    ...(needsGuard(file)
-      ? [
-          `SELECT CASE WHEN coalesce(current_setting('ops.run', true), '') <> '${token}' THEN current_setting('${ended}') END;`,
-        ]
-      : []),
-    ...(settings === "keep-settings" ? [asOurselves] : []),
-    ...(settings === "reset-settings" && mayLeaveSettings.test(file.sql)
-      ? ["RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;", `${localLimit("lock_timeout", lockTimeout)};`]
-      : []),
-    record,
-    "COMMIT",
-  ];
   try {
-    await session.client.query(parts.join("\n"));
+    await session.client.query(ending(file, token, lockTimeout, record, settings));
   } catch (error) {
     if (!(error instanceof pg.DatabaseError) || isConnectionLoss(error) || isLockConflict(error)) throw error;
     if (!error.message.includes(ended)) {
@@ -122,6 +111,38 @@ export async function commit(
       },
     );
   }
+}
+
+/** What `commit` sends. */
+export function ending(
+  file: SqlFile,
+  token: string,
+  lockTimeout: Duration,
+  record: string,
+  settings: "reset-settings" | "keep-settings" = "reset-settings",
+): string {
+  const parts = [
+    ...(needsGuard(file)
+      ? [
+          `SELECT CASE WHEN coalesce(current_setting('ops.run', true), '') <> '${token}' THEN current_setting('${ended}') END;`,
+        ]
+      : []),
+    ...(settings === "keep-settings" ? [asOurselves] : []),
+    ...(settings === "reset-settings" && mayLeaveSettings.test(file.sql)
+      ? ["RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;", `${localLimit("lock_timeout", lockTimeout)};`]
+      : []),
+    record,
+    "COMMIT",
+  ];
+  return parts.join("\n");
+}
+
+/**
+ * Whether what follows a file in one message cannot become part of it: it has no quote and no comment that could be
+ * left open, and no word that could end the transaction.
+ */
+export function endsWhereItEnds({ sql }: SqlFile): boolean {
+  return !/['"$]|\/\*/.test(sql) && !transactionWords.test(sql);
 }
 
 /** Knows how many statements of its text went through, which places the errors that come without a position. */

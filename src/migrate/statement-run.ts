@@ -229,7 +229,12 @@ function isConcurrent(statement: Statement): boolean {
 
 function piece({ statements }: StatementUnit, statement: Statement) {
   const index = statements.indexOf(statement);
-  const before = index === 0 ? "nothing was done before it" : `the ${index} before it are kept`;
+  const before =
+    index === 0
+      ? "nothing was done before it"
+      : index === 1
+        ? "the one before it is kept"
+        : `the ${index} before it are kept`;
   const aftermath = `Statement ${index + 1} of ${statements.length} failed; ${before}, and the next try goes on there`;
   return { sql: statement.text, start: statement.start, aftermath };
 }

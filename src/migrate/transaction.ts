@@ -1,9 +1,10 @@
 import { formatDiagnostic } from "../core/diagnostic.ts";
 import { OpsError } from "../core/errors.ts";
+import { sinceBegin, type Took } from "./history-table.ts";
 import { type LockLimits, retryOnLocks } from "./lock-retries.ts";
 import type { MigrationSession } from "./session.ts";
 import type { SqlFile } from "./sql-file.ts";
-import { begin, commit, send } from "./sql-message.ts";
+import { begin, commit, ending, endsWhereItEnds, send } from "./sql-message.ts";
 
 export type { LockLimits } from "./lock-retries.ts";
 
@@ -20,30 +21,40 @@ export interface TransactionUnit {
   /** As long as the file's own, so that places stay places. */
   readonly sql: string;
   readonly verification?: Verification | undefined;
-  /** SQL that records it, in the same transaction; gets how long the file took, in milliseconds. */
-  readonly record: (durationMs: number) => string;
+  /** SQL that records it, in the same transaction; gets how long the file took. */
+  readonly record: (took: Took) => string;
 }
 
 /**
- * Runs a file, its verification and its record in one transaction: all are kept or none. Two round trips for a file
- * that gets its locks. Throws `E_LOCK_TIMEOUT` with the blockers, `E_MIGRATION_FAILED`, `E_MIGRATION_TRANSACTION`,
+ * Runs a file, its verification and its record in one transaction: all are kept or none. One round trip for a
+ * plain file, two for one that could reach beyond its end. Throws `E_LOCK_TIMEOUT` with the blockers, `E_MIGRATION_FAILED`, `E_MIGRATION_TRANSACTION`,
  * `E_MIGRATION_VERIFY`.
+ *
+ * @returns how long the file took, in milliseconds
  */
 export async function runInTransaction(
   session: MigrationSession,
   unit: TransactionUnit,
   limits: LockLimits,
-): Promise<void> {
+): Promise<number> {
   const { file, sql, verification } = unit;
   const { lockTimeout = limits.lockTimeout, statementTimeout } = file.settings;
+  let durationMs = 0;
   await retryOnLocks(session, file.name, { ...limits, lockTimeout }, async (token) => {
     const opening = begin(session, token, lockTimeout, statementTimeout, file);
     const start = performance.now();
+    if (verification === undefined && endsWhereItEnds(file)) {
+      const suffix = `\n;\n${ending(file, token, lockTimeout, unit.record(sinceBegin))}`;
+      await send(session, { file, ...opening, sql, suffix, start: 0 });
+      durationMs = performance.now() - start;
+      return;
+    }
     await send(session, { file, ...opening, sql, start: 0 });
-    const durationMs = performance.now() - start;
+    durationMs = performance.now() - start;
     if (verification !== undefined) await verifyInside(session, verification);
     await commit(session, file, token, lockTimeout, unit.record(durationMs));
   });
+  return durationMs;
 }
 
 /** Leaves the transaction as it was: what it does is read-only, and rolled back. */

@@ -173,3 +173,13 @@ test("the connection that holds the lock is lost: the next migration is not begu
   expect(errorRecord(await running)).toMatchObject({ code: "E_MIGRATION_LOCK_LOST" });
   expect((await project.state()).applied).toEqual(["1"]);
 });
+
+test("a long statement tells how far it is, by the server's own count", async () => {
+  await using project = await Project.create(cluster, {
+    "1_a.up.sql":
+      "CREATE TABLE a AS SELECT g AS id, md5(g::text) AS note FROM generate_series(1, 400000) AS g;",
+    "2_index.up.sql": "-- ops: lock_timeout=100ms\nCREATE INDEX a_note ON a (note);",
+  });
+  const { report } = await perform(up, project.context(), {});
+  expect(report.messages.join("\n")).toMatch(/^building index /m);
+});
