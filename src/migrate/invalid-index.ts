@@ -1,6 +1,10 @@
 import pg from "pg";
 import { OpsError } from "../core/errors.ts";
+import { pause } from "./pause.ts";
 import type { MigrationSession } from "./session.ts";
+
+/** How long it may take until a dead runner's statement ends, in milliseconds. */
+const patience = 5000;
 
 interface TableName {
   /** Undefined: on the search path. */
@@ -44,7 +48,19 @@ export async function findIndex(client: pg.ClientBase, index: IndexName): Promis
  * building it.
  */
 export async function dropInvalidIndex(session: MigrationSession, index: IndexName): Promise<void> {
-  const found = await findIndex(session.client, index);
+  const { clock } = session.context;
+  const began = clock.elapsed();
+  let found = await findIndex(session.client, index);
+  // The server finds out within two seconds that the runner is dead for which it builds.
+  while (
+    found !== undefined &&
+    !found.valid &&
+    found.builder !== null &&
+    clock.elapsed() - began < patience
+  ) {
+    await pause(session.context, 200);
+    found = await findIndex(session.client, index);
+  }
   if (found === undefined || found.valid) return;
   if (found.builder !== null) {
     throw new OpsError(

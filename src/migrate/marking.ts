@@ -13,6 +13,7 @@ import {
 import { type Migration, title } from "./migration-file.ts";
 import { attribution } from "./run-migration.ts";
 import { withMigrationSession } from "./session.ts";
+import { commitOwn } from "./sql-message.ts";
 import { canonicalVersion } from "./version.ts";
 
 /** A migration that is taken for applied without being run. */
@@ -73,7 +74,7 @@ VALUES (${literals(each.version, each.name, each.checksum, each.appliedBy ?? by.
 ${logLine(action, each, by, null)}`,
       );
     await session.lock.confirm();
-    await client.query(`BEGIN; ${lines.join("\n")} COMMIT`);
+    await commitOwn(session, lines.join("\n"));
     return {
       database: target.name,
       marked: before.marks.length,
@@ -97,7 +98,7 @@ export async function undoMarks(
       (row) => marked.has(canonicalVersion(row.version)) && row.runId === by.runId,
     );
     const lines = ours.map((row) => recordTakenBack(row, by, 0, "forget"));
-    await session.client.query(`BEGIN; ${lines.join("\n")} COMMIT`);
+    await commitOwn(session, lines.join("\n"));
     return { undone: true };
   });
 }

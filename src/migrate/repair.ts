@@ -9,6 +9,7 @@ import { findings, restoreSql, settleSql } from "./repair-findings.ts";
 import { attribution } from "./run-migration.ts";
 import { includesVersion } from "./selection.ts";
 import { survey, surveyInside, withMigrationSession } from "./session.ts";
+import { commitOwn } from "./sql-message.ts";
 
 const versions = (description: string) =>
   z
@@ -101,7 +102,7 @@ export const repair = defineOperation({
         await ensureHistoryTable(session.client);
         const { assessment, halfDone } = await surveyInside(session);
         const sql = await settleSql(assessment, halfDone, input, attribution(session));
-        await session.client.query(`BEGIN; ${sql.join("\n")} COMMIT`);
+        await commitOwn(session, sql.join("\n"));
       });
     }
     const settled = before.found.filter((each) => includesVersion(wanted, each.version));
@@ -114,7 +115,7 @@ export const repair = defineOperation({
         includesVersion([...input.accept, ...input.retry], each.version),
       );
       const sql = restoreSql(before.rows, progress, attribution(session));
-      await session.client.query(`BEGIN; ${sql.join("\n")} COMMIT`);
+      await commitOwn(session, sql.join("\n"));
       return { undone: true };
     });
   },

@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import type pg from "pg";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { formatDuration } from "../core/duration.ts";
@@ -15,10 +16,24 @@ const longestPause = 500;
 /** How long a proof that the lock is ours is good for, in milliseconds. */
 const proofAge = 1000;
 
+/** Advisory locks (`fenceSpace`, random number) are held by the lock's own connection, one for each runner. */
+const fenceSpace = 0x6f7074;
+
+/** Advisory lock (`opsLockSpace`, 3) is shared by who commits. */
+const committing = 3;
+
+/** A setting that nobody makes: reading it is an error, which tells that the fence has held a transaction back. */
+const lockLost = "ops.migration_lock_lost";
+
 /** The right to run migrations in a database, as long as its connection lives. */
 export interface RunnerLock {
   /** Throws `E_MIGRATION_LOCK_LOST` where the lock's connection is gone. To be called before each migration. */
   confirm(): Promise<void>;
+  /**
+   * SQL to stand right before every COMMIT: the transaction fails where this lock's connection is gone. A killed
+   * runner's last transaction goes on in the server for a moment, and must not commit beside the next runner.
+   */
+  readonly fence: string;
   release(): Promise<void>;
 }
 
@@ -37,27 +52,32 @@ export async function lockRunner(
   report: Report,
 ): Promise<RunnerLock> {
   const client = await connect(target, { signal: context.signal, applicationName });
+  const key = randomInt(2 ** 31 - 1);
   try {
     await waitForTurn(context, client, target.name, wait, report);
+    await client.query(`SELECT pg_advisory_xact_lock(${fenceSpace}, ${key})`);
   } catch (error) {
     await client.end();
     context.signal.throwIfAborted();
     throw databaseError(target, error);
   }
-  return new HeldLock(context, client, target.name);
+  return new HeldLock(context, client, target.name, key);
 }
 
 class HeldLock implements RunnerLock {
   readonly #context: OperationContext;
   readonly #client: pg.Client;
   readonly #database: string;
+  readonly fence: string;
   #proved: number;
   #lost = false;
 
-  constructor(context: OperationContext, client: pg.Client, database: string) {
+  constructor(context: OperationContext, client: pg.Client, database: string, key: number) {
     this.#context = context;
     this.#client = client;
     this.#database = database;
+    this.fence = `SELECT pg_advisory_xact_lock_shared(${opsLockSpace}, ${committing}),
+  CASE WHEN pg_try_advisory_xact_lock_shared(${fenceSpace}, ${key}) THEN current_setting('${lockLost}') END;`;
     this.#proved = context.clock.elapsed();
     client.once("end", () => {
       this.#lost = true;
@@ -78,11 +98,7 @@ class HeldLock implements RunnerLock {
       }
     }
     this.#context.signal.throwIfAborted();
-    throw new OpsError(
-      "E_MIGRATION_LOCK_LOST",
-      `The connection that holds the lock on the migrations of database ${this.#database} is gone, so another run may have begun`,
-      { cause, hint: "run it again: it waits for its turn and finishes the rest" },
-    );
+    throw lockLostError(this.#database, cause);
   }
 
   async release(): Promise<void> {
@@ -90,6 +106,24 @@ class HeldLock implements RunnerLock {
     if (!this.#lost) await this.#client.query("ROLLBACK").catch(() => undefined);
     await this.#client.end();
   }
+}
+
+export function lockLostError(database: string, cause: unknown): OpsError {
+  return new OpsError(
+    "E_MIGRATION_LOCK_LOST",
+    `The connection that holds the lock on the migrations of database ${database} is gone, so another run may have begun`,
+    { cause, hint: "run it again: it waits for its turn and finishes the rest" },
+  );
+}
+
+/** Whether an error is that of the fence. */
+export function isLockLost(error: unknown): error is Error {
+  return error instanceof Error && error.message.includes(lockLost);
+}
+
+/** Waits until the runner before has ended the commit it may have been killed in; a later one does not pass its fence. */
+export async function awaitLastCommit(client: pg.ClientBase): Promise<void> {
+  await client.query(`SELECT pg_advisory_xact_lock(${opsLockSpace}, ${committing})`);
 }
 
 async function waitForTurn(

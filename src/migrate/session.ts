@@ -8,7 +8,7 @@ import { type BackfillPlace, readPlaces } from "./batch/place-table.ts";
 import { type HistoryRow, readHistory } from "./history-table.ts";
 import { type MigrationFolder, readFolderOf } from "./migration-file.ts";
 import { readProgress, type StatementProgress } from "./progress-table.ts";
-import { lockRunner, type RunnerLock } from "./runner-lock.ts";
+import { awaitLastCommit, lockRunner, type RunnerLock } from "./runner-lock.ts";
 
 /** A connection that alone may run migrations in its database. */
 export interface MigrationSession {
@@ -71,6 +71,7 @@ export async function withMigrationSession<T>(
   const lock = await lockRunner(context, target, name, lockWait, report);
   try {
     return await withConnection(target, { signal: context.signal, applicationName: name }, async (client) => {
+      await awaitLastCommit(client);
       const { rows } = await client.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
       const pooled = rows[0]?.pid !== Reflect.get(client, "processID");
       const noticesLostClient = await canNoticeLostClient(client);

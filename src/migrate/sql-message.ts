@@ -2,6 +2,7 @@ import { once } from "node:events";
 import pg from "pg";
 import type { Duration } from "../core/duration.ts";
 import { OpsError } from "../core/errors.ts";
+import { isLockLost, lockLostError } from "./runner-lock.ts";
 import type { MigrationSession } from "./session.ts";
 import { isConnectionLoss, isLockConflict, sqlFailure } from "./sql-failure.ts";
 import type { SqlFile } from "./sql-file.ts";
@@ -96,8 +97,9 @@ export async function commit(
   settings: "reset-settings" | "keep-settings" = "reset-settings",
 ): Promise<void> {
   try {
-    await session.client.query(ending(file, token, lockTimeout, record, settings));
+    await session.client.query(ending(session, file, token, lockTimeout, record, settings));
   } catch (error) {
+    if (isLockLost(error)) throw lockLostError(session.target.name, error);
     if (!(error instanceof pg.DatabaseError) || isConnectionLoss(error) || isLockConflict(error)) throw error;
     if (!error.message.includes(ended)) {
       throw await sqlFailure({ file, prefix: "", prefixStatements: 0, sql: file.sql, start: 0 }, error);
@@ -113,8 +115,22 @@ export async function commit(
   }
 }
 
+/** Runs SQL of our own in a transaction, as `commit` ends one. Throws `E_MIGRATION_LOCK_LOST`. */
+export async function commitOwn(
+  { client, lock, target }: Pick<MigrationSession, "client" | "lock" | "target">,
+  sql: string,
+): Promise<void> {
+  try {
+    await client.query(`BEGIN; ${asOurselves} ${sql} ${lock.fence} COMMIT`);
+  } catch (error) {
+    if (!isConnectionLoss(error)) await client.query("ROLLBACK");
+    throw isLockLost(error) ? lockLostError(target.name, error) : error;
+  }
+}
+
 /** What `commit` sends. */
 export function ending(
+  session: Pick<MigrationSession, "lock">,
   file: SqlFile,
   token: string,
   lockTimeout: Duration,
@@ -132,6 +148,7 @@ export function ending(
       ? ["RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;", `${localLimit("lock_timeout", lockTimeout)};`]
       : []),
     record,
+    session.lock.fence,
     "COMMIT",
   ];
   return parts.join("\n");

@@ -8,7 +8,7 @@ import { title } from "./migration-file.ts";
 import { forgetProgress, readProgress, recordProgress, type StatementProgress } from "./progress-table.ts";
 import type { MigrationSession } from "./session.ts";
 import type { SqlFile } from "./sql-file.ts";
-import { asOurselves, begin, commit, localLimit, send } from "./sql-message.ts";
+import { begin, commit, commitOwn, localLimit, send } from "./sql-message.ts";
 import { placeOfIndex } from "./sql-position.ts";
 import type { Statement } from "./statements.ts";
 
@@ -58,9 +58,7 @@ export async function runStatements(
     }
     const durationMs = performance.now() - begun;
     await unit.verify();
-    await session.client.query(
-      `BEGIN; ${asOurselves} ${forgetProgress(unit.version)} ${unit.record(durationMs)} COMMIT`,
-    );
+    await commitOwn(session, `${forgetProgress(unit.version)} ${unit.record(durationMs)}`);
   } finally {
     await session.client.query("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL").catch(() => undefined);
   }
@@ -151,8 +149,8 @@ async function runAlone(
 }
 
 /** Written by us, whatever role the file has SET; durable when it resolves. */
-async function keepPlace({ client }: MigrationSession, place: StatementProgress): Promise<void> {
-  await client.query(`BEGIN; ${asOurselves} ${recordProgress(place)} COMMIT`);
+async function keepPlace(session: MigrationSession, place: StatementProgress): Promise<void> {
+  await commitOwn(session, recordProgress(place));
 }
 
 /** The row that tells how far the file is; throws where what is done is not in the file any more. */

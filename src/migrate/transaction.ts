@@ -2,9 +2,10 @@ import { formatDiagnostic } from "../core/diagnostic.ts";
 import { OpsError } from "../core/errors.ts";
 import { sinceBegin, type Took } from "./history-table.ts";
 import { type LockLimits, retryOnLocks } from "./lock-retries.ts";
+import { isLockLost, lockLostError } from "./runner-lock.ts";
 import type { MigrationSession } from "./session.ts";
 import type { SqlFile } from "./sql-file.ts";
-import { begin, commit, ending, endsWhereItEnds, send } from "./sql-message.ts";
+import { begin, commit, ending, endsWhereItEnds, type SqlMessage, send } from "./sql-message.ts";
 
 export type { LockLimits } from "./lock-retries.ts";
 
@@ -44,8 +45,8 @@ export async function runInTransaction(
     const opening = begin(session, token, lockTimeout, statementTimeout, file);
     const start = performance.now();
     if (verification === undefined && endsWhereItEnds(file)) {
-      const suffix = `\n;\n${ending(file, token, lockTimeout, unit.record(sinceBegin))}`;
-      await send(session, { file, ...opening, sql, suffix, start: 0 });
+      const suffix = `\n;\n${ending(session, file, token, lockTimeout, unit.record(sinceBegin))}`;
+      await sendWhole(session, { file, ...opening, sql, suffix, start: 0 });
       durationMs = performance.now() - start;
       return;
     }
@@ -55,6 +56,15 @@ export async function runInTransaction(
     await commit(session, file, token, lockTimeout, unit.record(durationMs));
   });
   return durationMs;
+}
+
+/** As `send`, with the fence in the same message. */
+async function sendWhole(session: MigrationSession, message: SqlMessage): Promise<void> {
+  try {
+    await send(session, message);
+  } catch (error) {
+    throw isLockLost(error) ? lockLostError(session.target.name, error) : error;
+  }
 }
 
 /** Leaves the transaction as it was: what it does is read-only, and rolled back. */

@@ -2,7 +2,7 @@ import type pg from "pg";
 
 /**
  * Advisory locks of `ops` in a database are (`opsLockSpace`, number): the space is "ops" in ASCII. 1 is held while
- * tables of the schema `ops` are made, 2 by the one who runs migrations.
+ * tables of the schema `ops` are made, 2 by the one who runs migrations, 3 (shared) by who commits a migration.
  */
 export const opsLockSpace = 0x6f7073;
 const tableCreation = 1;

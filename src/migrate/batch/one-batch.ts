@@ -69,7 +69,7 @@ export async function runBatch(
     state: ends ? "done" : "running",
   };
   await movePlace(client, moved);
-  await client.query(`${ends ? backfill.record(workMs) : ""} COMMIT`);
+  await client.query(`${ends ? backfill.record(workMs) : ""} ${session.lock.fence} COMMIT`);
   return { place: moved, more };
 }
 

@@ -63,6 +63,27 @@ describe("SIGKILL", () => {
     expect(await project.state()).toEqual({ applied: [], tables: [] });
   });
 
+  test("in the last moment of a file does not let the server commit it beside the next runner", async () => {
+    await using project = await Project.create(cluster, {
+      "1_a.up.sql": "CREATE TABLE a (id int);\nSELECT pg_sleep(1);",
+      "1_a.down.sql": "DROP TABLE a;",
+    });
+    const context = project.context("run-1");
+    const input = up.input.parse({});
+    const before = await up.observe(context, input);
+    const child = start(project, "migrate.up");
+    try {
+      await until(async () => (await sleeping(project)) === 1);
+    } finally {
+      await kill(child);
+    }
+    expect(await up.undo?.(context, input, before, new RecordingReport())).toEqual({ undone: true });
+    // The server would notice the loss after two seconds, and the file is done after one.
+    await until(async () => (await sleeping(project)) === 0);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(await project.state()).toEqual({ applied: [], tables: [] });
+  });
+
   test("at any moment of a run leaves one that apply finishes, each file once, or undo takes back", async () => {
     for (const [index, delay] of [0, 40, 80, 120, 160, 200, 240, 280, 320, 400].entries()) {
       await using project = await Project.create(cluster, noted);
