@@ -7,7 +7,6 @@ import { type RunOutcome, startRun } from "../runbook/engine.ts";
 import type { ExecutionEnvironment } from "../runbook/execution.ts";
 import { type Plan, planRunbook, usedVariables } from "../runbook/plan.ts";
 import { type Runbook, steps } from "../runbook/runbook.ts";
-import { renderErrorRecord } from "./render/error.ts";
 import { eventListener, lineListener } from "./render/line-listener.ts";
 import { renderPlan } from "./render/plan.ts";
 import { renderOutcome } from "./render/run.ts";
@@ -109,8 +108,6 @@ function showOutcome({ terminal }: Session, runbook: Runbook, outcome: RunOutcom
     terminal.note(terminal.noteColor.dim(`run ${state.id}`));
     return;
   }
-  if (state.error !== undefined && runbook.kind === "operation")
-    terminal.note(renderErrorRecord(state.error, terminal.noteColor));
   terminal.out(renderOutcome(state, terminal.color));
 }
 

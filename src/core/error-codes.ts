@@ -70,7 +70,6 @@ export const errorCodes: readonly string[] = [
   "E_MIGRATION_TEST",
   "E_MIGRATION_TRANSACTION",
   "E_MIGRATION_UNKNOWN",
-  "E_MIGRATION_UNSETTLED",
   "E_MIGRATION_VERIFY",
   "E_NOT_HAPROXY",
   "E_NO_FREE_PORT",

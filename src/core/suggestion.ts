@@ -3,7 +3,8 @@ import leven from "leven";
 /** The word somebody probably meant, or undefined where nothing is close. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
+  // A third of the word may be wrong, of a short one a single letter.
+  let bestDistance = (word.length < 4 ? 1 : Math.max(2, Math.floor(word.length / 3))) + 1;
   for (const candidate of candidates) {
     const beginning = word.length >= 3 && candidate.toLowerCase().startsWith(word.toLowerCase());
     const letters = leven(word.toLowerCase(), candidate.toLowerCase());

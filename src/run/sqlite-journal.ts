@@ -247,10 +247,12 @@ export class SqliteJournal implements Journal {
 
   private lockHeld(target: string, holder: LeaseHolder, expiresAt: number): OpsError {
     const seconds = formatDuration(Math.max(0, expiresAt - this.clock.now().getTime()));
-    const what = target.startsWith("run:") ? `Run ${holder.run}` : target;
+    const who = `${holder.actor}, pid ${holder.pid} on ${holder.host}`;
     return new OpsError(
       "E_LOCK_HELD",
-      `${what} is held by run ${holder.run} (${holder.runName}) of ${holder.actor}, pid ${holder.pid} on ${holder.host}`,
+      target.startsWith("run:")
+        ? `Run ${holder.run} (${holder.runName}) is under way: ${who}`
+        : `${target} is held by run ${holder.run} (${holder.runName}) of ${who}`,
       {
         exitCode: ExitCode.lockHeld,
         hint: `watch it: ops runs watch ${holder.run} (if that process is gone, the lock ends in ${seconds})`,

@@ -11,7 +11,10 @@ export function resolveInputs(
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(runbook.inputs, name)) {
       throw new UsageError("E_INPUT", `The runbook ${runbook.name} has no input "${name}"`, {
-        hint: suggestion(name, Object.keys(runbook.inputs)),
+        hint:
+          Object.keys(runbook.inputs).length === 0
+            ? "it has no inputs"
+            : suggestion(name, Object.keys(runbook.inputs)),
       });
     }
   }
