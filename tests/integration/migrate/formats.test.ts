@@ -1,0 +1,124 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { errorRecord } from "../../../src/core/errors.ts";
+import type { Cluster } from "../../../src/postgres/cluster.ts";
+import { perform, testContext } from "../../support/context.ts";
+import { startTestCluster } from "../../support/postgres.ts";
+import { down, Project, status, up } from "./project.ts";
+
+let cluster: Cluster;
+beforeAll(async () => {
+  cluster = await startTestCluster();
+});
+afterAll(() => cluster.stop());
+
+const failed = async (promise: Promise<unknown>) => errorRecord(await promise.catch((each) => each));
+
+describe("what only the other tool can run is refused by name, with the way out", () => {
+  test.each([
+    [
+      "goose in Go",
+      { "1_a.sql": "-- +goose Up\nSELECT 1;", "2_b.go": "package x" },
+      "2_b.go is a migration in Go, which ops cannot run",
+      "write what it does as 2_b.sql",
+    ],
+    [
+      "node-pg-migrate in JavaScript",
+      { "1700000000000_a.js": "exports.up = () => {}" },
+      "1700000000000_a.js is a migration in JavaScript, which ops cannot run",
+      "write its SQL as 1700000000000_a.sql: node-pg-migrate up --dry-run prints it",
+    ],
+    [
+      "Flyway's placeholder without a value",
+      { "V1__a.sql": "SELECT 1;\nCREATE TABLE ${prefix}a (id int);" },
+      "V1__a.sql:2: the placeholder ${prefix} has no value",
+      "set it in .opsrc: migrations-placeholders: { prefix: … }",
+    ],
+    [
+      "Flyway's baseline",
+      { "V1__a.sql": "SELECT 1;", "B2__all.sql": "SELECT 1;" },
+      "B2__all.sql is a baseline migration, which ops does not run",
+      "keep V2__all.sql and those before it, and mark what is there with: ops migrate baseline 2",
+    ],
+    [
+      "a dbmate file without its mark",
+      { "1_a.sql": "-- migrate:up\nSELECT 1;", "2_b.sql": "SELECT 1;" },
+      '2_b.sql has no "-- migrate:up"',
+      "write that line before its first statement",
+    ],
+    [
+      "a sqitch change that requires a later one",
+      { "sqitch.plan": "%project=x\n\na [b] 2024-01-01T00:00:00Z A <a@b> # a\n" },
+      "sqitch.plan:3: a requires b, which does not stand before it",
+      "put it before",
+    ],
+  ])("%s", async (_, files: Record<string, string>, message, hint) => {
+    await using project = await Project.create(cluster, files);
+    const error = await failed(perform(up, project.context(), {}));
+    expect(error.code).toBe("E_MIGRATIONS");
+    expect(`${error.message}\n    = ${error.hint}`).toContain(message);
+    expect(`${error.message}\n    = ${error.hint}`).toContain(hint);
+  });
+});
+
+describe("Flyway", () => {
+  test("versions with dots are in the order of their numbers, and U files take them back", async () => {
+    await using project = await Project.create(cluster, {
+      "V1.9__a.sql": "CREATE TABLE a (id int);",
+      "V1_10__b.sql": "CREATE TABLE b AS TABLE a;",
+      "U1.10__b.sql": "DROP TABLE b;",
+    });
+    await perform(up, project.context(), {});
+    await perform(down, project.context(), {});
+    expect(await project.state()).toEqual({ applied: ["1.9"], tables: ["a"] });
+  });
+
+  test("a repeatable migration runs last, and again when its text changes", async () => {
+    await using project = await Project.create(cluster, {
+      "R__view.sql": "CREATE OR REPLACE VIEW v AS SELECT 1 AS n;",
+      "V1__a.sql": "CREATE TABLE a (id int);",
+    });
+    await perform(up, project.context(), {});
+    expect((await perform(up, project.context(), {})).changes).toEqual([]);
+    await project.write({ "R__view.sql": "CREATE OR REPLACE VIEW v AS SELECT 2 AS n;" });
+    const { changes } = await perform(up, project.context("run-2"), {});
+    expect(changes.map((each) => each.summary)).toEqual([expect.stringMatching(/its text has changed/)]);
+    expect(await project.query("SELECT n FROM v")).toEqual([{ n: 2 }]);
+  });
+
+  test("placeholders are filled from the configuration", async () => {
+    await using project = await Project.create(cluster, { "V1__a.sql": "CREATE TABLE ${prefix}a (id int);" });
+    const database = {
+      url: project.url,
+      migrations: project.folder,
+      "migrations-placeholders": { prefix: "my_" },
+    };
+    await perform(up, testContext({ databases: { main: database } }), {});
+    expect((await project.state()).tables).toEqual(["my_a"]);
+  });
+});
+
+test("an error is shown with its place in the file, also behind the part of the other direction", async () => {
+  await using project = await Project.create(cluster, {
+    "1_a.sql": "-- migrate:down\nSELECT 1;\n-- migrate:up\nSELECT 1;\nSELCT 2;\n",
+  });
+  expect((await failed(perform(up, project.context(), {}))).message).toMatch(
+    /^1_a\.sql:5:1: syntax error at or near "SELCT"/,
+  );
+});
+
+test("a diesel migration outside a transaction runs statement by statement", async () => {
+  await using project = await Project.create(cluster, {});
+  const folder = "2024-01-01-120000_index";
+  await mkdir(join(project.folder, folder));
+  await project.write({
+    [`${folder}/up.sql`]: "CREATE TABLE a (id int);\nCREATE INDEX CONCURRENTLY i ON a (id);",
+    [`${folder}/down.sql`]: "DROP TABLE a;",
+    [`${folder}/metadata.toml`]: "run_in_transaction = false\n",
+  });
+  await perform(up, project.context(), {});
+  expect((await perform(status, project.context(), {})).output).toMatchObject({
+    migrations: [{ version: "20240101120000", name: "index", state: "applied" }],
+  });
+});
