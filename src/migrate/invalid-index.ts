@@ -1,6 +1,6 @@
 import pg from "pg";
 import { OpsError } from "../core/errors.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../run/pause.ts";
 import type { MigrationSession } from "./session.ts";
 
 /** How long it may take until a dead runner's statement ends, in milliseconds. */

@@ -4,8 +4,8 @@ import type { Duration } from "../core/duration.ts";
 import { formatDuration } from "../core/duration.ts";
 import { OpsError } from "../core/errors.ts";
 import { databaseError } from "../postgres/connection.ts";
+import { pause } from "../run/pause.ts";
 import { type Blocker, describeBlocker, watchStatement } from "./blockers.ts";
-import { pause } from "./pause.ts";
 import type { MigrationSession } from "./session.ts";
 import { isConnectionLoss, isLockConflict } from "./sql-failure.ts";
 

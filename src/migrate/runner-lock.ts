@@ -7,7 +7,7 @@ import { connect, databaseError } from "../postgres/connection.ts";
 import { migrationLock, opsLockSpace } from "../postgres/ops-schema.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../run/pause.ts";
 
 /** Between two tries. Short, because the holder is usually done in less than a second. */
 const shortestPause = 50;

@@ -2,6 +2,7 @@ import { formatDuration } from "../core/duration.ts";
 import { OpsError } from "../core/errors.ts";
 import { formatPercent } from "../core/percent.ts";
 import type { OperationContext } from "../run/context.ts";
+import { pause } from "../run/pause.ts";
 import type { StepResult } from "./canary-checkpoint.ts";
 import type { CanaryInput } from "./canary-input.ts";
 import { type Look, missingData, observedShare, reasonsToAbort } from "./canary-judge.ts";
@@ -93,17 +94,6 @@ async function look(driver: TrafficDriver, context: OperationContext): Promise<R
       if (!passing || clock.elapsed() >= end) throw error;
       await pause(context, 200);
     }
-  }
-}
-
-/** Ends early, by throwing, when the run should stop: every moment of a bake is a safe point. */
-async function pause(context: OperationContext, ms: number): Promise<void> {
-  try {
-    await context.clock.sleep(ms, AbortSignal.any([context.signal, context.stop]));
-  } catch (error) {
-    context.signal.throwIfAborted();
-    context.safePoint();
-    throw error;
   }
 }
 

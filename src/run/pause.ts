@@ -1,4 +1,4 @@
-import type { OperationContext } from "../run/context.ts";
+import type { OperationContext } from "./context.ts";
 
 /** Waits where nothing is under way: the first Ctrl-C ends it as a safe point, the second one at once. */
 export async function pause(context: OperationContext, ms: number): Promise<void> {
