@@ -44,16 +44,25 @@ function isAlive(pid: number): boolean {
 
 test("a server restarted at once, at any third request of a run, leaves what another run finishes", async () => {
   await using proxy = await PostgresProxy.start(cluster.port);
+  let restarts = 0;
   for (let number = 3; ; number += 3) {
     await using project = await Project.create(cluster, mixed);
-    proxy.arm({ event: "request", number }, restartAtOnce);
+    let restarted = Promise.resolve();
+    proxy.arm({ event: "request", number }, () => {
+      restarted = restartAtOnce();
+      return restarted;
+    });
     const context = project.context("run-1", proxy.url(project.databaseName));
     const ended = await perform(up, context, {}).catch((error: unknown) => error);
     if (!proxy.fired) break;
+    // The run hears of its end before the server is back.
+    await restarted;
+    restarts += 1;
     expect(ended).toMatchObject({ code: expect.stringMatching(/^E_/) });
     await perform(up, project.context("run-2"), {});
     expect(await remains(project), `request ${number}`).toEqual(undisturbed);
   }
+  expect(restarts).toBeGreaterThan(10);
 });
 
 /** Each needs more room than the one before: a table, then an index outside a transaction, then rows inside one. */
