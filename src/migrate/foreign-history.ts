@@ -1,6 +1,7 @@
 import pg from "pg";
 import { OpsError, UsageError } from "../core/errors.ts";
 import type { FormatName } from "./formats/format.ts";
+import { sqitchPlanFile, sqitchProject } from "./formats/sqitch-plan.ts";
 import type { MigrationFolder } from "./migration-file.ts";
 import { canonicalVersion, compareVersions } from "./version.ts";
 
@@ -16,6 +17,8 @@ interface Source {
   readonly table: string;
   /** Reads it. The table's name stands for `TABLE`. Columns: version, at, by. */
   readonly sql: string;
+  /** What its parameters are, from the folder. */
+  values?(folder: MigrationFolder): readonly (string | null)[];
   /** What the rows stand for. Default: one migration each. */
   expand?(rows: readonly ForeignRow[], folder: MigrationFolder): readonly ForeignRow[];
 }
@@ -47,15 +50,16 @@ export const sources: Readonly<Record<Exclude<FormatName, "ops">, Source>> = {
   },
   flyway: {
     table: "flyway_schema_history",
-    // A way back adds a row of its own; the newest one of a version counts.
-    sql: `SELECT CASE WHEN type LIKE '%BASELINE%' THEN 'baseline ' || version
+    // A way back adds a row of its own; the newest one of a version counts, also where it is a failure.
+    sql: `SELECT CASE WHEN NOT success THEN 'failed ' || coalesce(version, script)
+                      WHEN type LIKE '%BASELINE%' THEN 'baseline ' || version
                       ELSE coalesce(version, regexp_replace(script, '^.*?(R__.*)\\.sql$', '\\1')) END AS version,
                  ${iso("installed_on")} AS at, installed_by AS by
-            FROM (SELECT DISTINCT ON (coalesce(version, script)) * FROM TABLE WHERE success AND type <> 'SCHEMA'
+            FROM (SELECT DISTINCT ON (coalesce(version, script)) * FROM TABLE WHERE type <> 'SCHEMA'
                    ORDER BY coalesce(version, script), installed_rank DESC) AS newest
-           WHERE type NOT LIKE 'UNDO%' AND type <> 'DELETE'`,
+           WHERE NOT success OR (type NOT LIKE 'UNDO%' AND type <> 'DELETE')`,
     expand: (rows, folder) =>
-      rows.flatMap((row) =>
+      refuseFailed(rows).flatMap((row) =>
         row.version.startsWith("baseline ")
           ? upTo({ ...row, version: row.version.slice("baseline ".length) }, folder)
           : [row],
@@ -67,7 +71,10 @@ export const sources: Readonly<Record<Exclude<FormatName, "ops">, Source>> = {
   },
   sqitch: {
     table: "sqitch.changes",
-    sql: `SELECT change AS version, ${iso("committed_at")} AS at, committer_name AS by FROM TABLE ORDER BY committed_at`,
+    sql: `SELECT change AS version, ${iso("committed_at")} AS at, committer_name AS by FROM TABLE
+           WHERE $1::text IS NULL OR project = $1 ORDER BY committed_at`,
+    // Several projects may keep their changes in one registry.
+    values: ({ listing }) => [sqitchProject(listing.text(sqitchPlanFile) ?? "") ?? null],
     expand: reworked,
   },
 };
@@ -84,7 +91,9 @@ export async function readForeignHistory(
   const source = sources[from];
   const name = (table ?? source.table).split(".").map(pg.escapeIdentifier).join(".");
   try {
-    const { rows } = await client.query<ForeignRow>(source.sql.replace("TABLE", name));
+    const { rows } = await client.query<ForeignRow>(source.sql.replace("TABLE", name), [
+      ...(source.values?.(folder) ?? []),
+    ]);
     return source.expand?.(rows, folder) ?? rows;
   } catch (error) {
     if (!(error instanceof pg.DatabaseError) || error.code !== undefinedTable) throw error;
@@ -106,6 +115,17 @@ function refuseDirty(row: ForeignRow): ForeignRow {
     "E_MIGRATION_HISTORY",
     `golang-migrate has left version ${version} dirty: it failed in the middle, and nobody knows how far it came`,
     { hint: `mend the database and run: migrate force ${version}`, retryable: false },
+  );
+}
+
+function refuseFailed(rows: readonly ForeignRow[]): readonly ForeignRow[] {
+  const failed = rows.find((row) => row.version.startsWith("failed "));
+  if (failed === undefined) return rows;
+  const version = failed.version.slice("failed ".length);
+  throw new OpsError(
+    "E_MIGRATION_HISTORY",
+    `flyway has recorded that version ${version} failed: nobody knows how far it came`,
+    { hint: "mend the database and run: flyway repair", retryable: false },
   );
 }
 

@@ -8,6 +8,8 @@ export interface PlannedChange {
   readonly requires: readonly string[];
 }
 
+export const sqitchPlanFile = "sqitch.plan";
+
 const changeLine = /^(?<sign>[+-]?)\s*(?<name>[^\s@+-]\S*)\s*(?:\[(?<dependencies>[^\]]*)\])?/;
 const tagLine = /^@(?<tag>\S+)/;
 
@@ -49,4 +51,9 @@ export function readSqitchPlan(text: string): { changes: PlannedChange[]; proble
     return { name, requires, script: reworked && tag !== undefined ? `${name}@${tag}` : name };
   });
   return { changes, problems };
+}
+
+/** The name under which sqitch's registry keeps the plan's changes. */
+export function sqitchProject(text: string): string | undefined {
+  return /^[ \t]*%[ \t]*project[ \t]*=[ \t]*(?<project>\S+)/m.exec(text)?.groups?.project;
 }

@@ -3,9 +3,7 @@ import { migration } from "../migration.ts";
 import type { Problem } from "../problem.ts";
 import { sqlFile } from "../sql-file.ts";
 import type { FolderContent, MigrationFormat } from "./format.ts";
-import { readSqitchPlan } from "./sqitch-plan.ts";
-
-const plan = "sqitch.plan";
+import { sqitchPlanFile as plan, readSqitchPlan } from "./sqitch-plan.ts";
 
 /** https://sqitch.org: the order of sqitch.plan over deploy/, revert/ and verify/. The version is the change's name. */
 export const sqitch: MigrationFormat = {

@@ -91,3 +91,30 @@ it("a database that golang-migrate left dirty is not taken over", async () => {
 
   await expect(perform(adopt, project.context(), { from: "golang-migrate" })).rejects.toThrow(/dirty/);
 });
+
+it("changes of another sqitch project in the same registry are not taken for one's own", async () => {
+  await using project = await databaseOf("sqitch", 3);
+  await project.query(`
+    INSERT INTO sqitch.projects (project, creator_name, creator_email) VALUES ('other', 'Ann', 'ann@example.com');
+    INSERT INTO sqitch.changes
+    SELECT 'other-' || change_id, 'other-' || script_hash, change, 'other', note, committed_at - interval '1 day',
+           committer_name, committer_email, planned_at, planner_name, planner_email FROM sqitch.changes
+    UNION ALL
+    SELECT 'gone', 'gone', 'gone', 'other', '', now(), 'Ann', 'ann@example.com', now(), 'Ann', 'ann@example.com'`);
+
+  await perform(adopt, project.context(), { from: "sqitch" });
+
+  expect((await states(project)).applied).toBe(3);
+});
+
+it("a database in which Flyway's newest try of a version failed is not taken over", async () => {
+  await using project = await databaseOf("flyway", 3);
+  const [last] = await project.query<{ version: string }>(
+    "UPDATE flyway_schema_history SET success = false WHERE installed_rank = 3 RETURNING version",
+  );
+
+  await expect(perform(adopt, project.context(), { from: "flyway" })).rejects.toMatchObject({
+    code: "E_MIGRATION_HISTORY",
+    message: expect.stringContaining(`version ${last?.version} failed`),
+  });
+});
