@@ -5,8 +5,9 @@ import type { DatabaseSchema } from "../postgres-schema/schema-object.ts";
 import { type MeasuredDatabase, recordFile } from "./lock-recorder.ts";
 import { type Migration, title } from "./migration-file.ts";
 import type { TestedMigration } from "./report.ts";
-import { dataLosses } from "./test/data-loss.ts";
+import { dataLosses, positionsNotBack } from "./test/data-loss.ts";
 import { schemaDifferences } from "./test/schema-differences.ts";
+import { readSequencePositions, type SequencePositions } from "./test/sequence-positions.ts";
 import { type Contents, readContents } from "./test/table-contents.ts";
 import { verificationProblem } from "./test/verification.ts";
 
@@ -16,6 +17,7 @@ type Problem = NonNullable<TestedMigration["problem"]>;
 interface State {
   readonly schema: DatabaseSchema;
   readonly contents: Contents;
+  readonly positions: SequencePositions;
 }
 
 export interface Rehearsed {
@@ -91,7 +93,8 @@ class MigrationRehearsal {
       afterUp: after.contents,
       afterDown: afterDown.contents,
     };
-    this.result = { ...this.result, down: down.run, dataLoss: dataLosses(moments) };
+    const dataLoss = [...dataLosses(moments), ...positionsNotBack(before.positions, afterDown.positions)];
+    this.result = { ...this.result, down: down.run, dataLoss };
     const left = schemaDifferences(before.schema, afterDown.schema);
     if (left.length > 0) {
       this.fail(
@@ -144,7 +147,7 @@ function blank({ version, name, down }: Migration): TestedMigration {
   };
 }
 
-/** Reads again only the tables that were written to. */
+/** Of the tables, reads again only those that were written to. */
 async function readState(
   client: pg.Client,
   { sizes }: Pick<MeasuredDatabase, "sizes">,
@@ -152,5 +155,9 @@ async function readState(
   written?: ReadonlySet<string>,
 ): Promise<State> {
   const earlier = contents === undefined ? undefined : { contents, written };
-  return { schema: await readSchema(client), contents: await readContents(client, sizes, earlier) };
+  return {
+    schema: await readSchema(client),
+    contents: await readContents(client, sizes, earlier),
+    positions: await readSequencePositions(client),
+  };
 }

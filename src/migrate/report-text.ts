@@ -101,6 +101,10 @@ export function lossText({ kind, object, held, left }: DataLoss): string {
   switch (kind) {
     case "rows-lost":
       return `${object} held ${count(held, "row")} before up and holds ${left.toLocaleString("en")} after down`;
+    case "rows-changed":
+      return `rows of ${object} hold other values after down than before up, taken from one another`;
+    case "position-lost":
+      return `sequence ${object} would have given ${held} before up and gives ${left} after down`;
     case "values-lost":
       return `${object} held ${count(held, "value")} before up and holds ${left.toLocaleString("en")} after down`;
     case "values-changed":

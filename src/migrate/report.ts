@@ -46,9 +46,17 @@ const fileRunSchema = z.strictObject({
 });
 
 const lossSchema = z.strictObject({
-  kind: z.enum(["rows-lost", "values-lost", "values-changed", "table-dropped", "column-dropped"]),
-  object: z.string().describe("A table, or table.column"),
-  held: z.number().describe("Rows, or values that are not null, before"),
+  kind: z.enum([
+    "rows-lost",
+    "rows-changed",
+    "values-lost",
+    "values-changed",
+    "position-lost",
+    "table-dropped",
+    "column-dropped",
+  ]),
+  object: z.string().describe("A table, table.column, or a sequence"),
+  held: z.number().describe("Rows, values that are not null, or what the sequence gave next, before"),
   left: z.number().describe("After the way down"),
 });
 

@@ -1,5 +1,6 @@
 import type { DataLoss } from "../report.ts";
 import { quotedName } from "./relation-name.ts";
+import type { SequencePositions } from "./sequence-positions.ts";
 import type { Contents, TableContents } from "./table-contents.ts";
 
 /** What the tables held at three moments. */
@@ -30,7 +31,35 @@ function notBack(before: Contents, after: Contents): DataLoss[] {
   });
 }
 
+/** A sequence that stands before its place gives values that are taken already; one that went on does no harm. */
+export function positionsNotBack(before: SequencePositions, after: SequencePositions): DataLoss[] {
+  return [...before].flatMap(([object, { increment, next }]): DataLoss[] => {
+    const left = after.get(object);
+    if (left === undefined || (increment > 0n ? left.next >= next : left.next <= next)) return [];
+    return [{ kind: "position-lost", object, held: Number(next), left: Number(left.next) }];
+  });
+}
+
 function valuesNotBack(table: TableContents, left: TableContents): DataLoss[] {
+  const inColumns = columnsNotBack(table, left);
+  // The same values, but in other rows.
+  const swapped =
+    inColumns.length === 0 &&
+    left.rows === table.rows &&
+    table.sum !== null &&
+    left.sum !== null &&
+    table.sum !== left.sum &&
+    columnNames(table) === columnNames(left);
+  return swapped
+    ? [{ kind: "rows-changed", object: table.name, held: table.rows, left: left.rows }]
+    : inColumns;
+}
+
+function columnNames({ columns }: TableContents): string {
+  return JSON.stringify([...columns.values()].map((each) => each.name).sort());
+}
+
+function columnsNotBack(table: TableContents, left: TableContents): DataLoss[] {
   const now = new Map([...left.columns.values()].map((each) => [each.name, each]));
   return [...table.columns.values()].flatMap((column): DataLoss[] => {
     const after = now.get(column.name);

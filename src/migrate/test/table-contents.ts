@@ -14,6 +14,8 @@ export interface TableContents {
   /** As SQL would write it; without the schema where that is `public`. */
   readonly name: string;
   readonly rows: number;
+  /** Over whole rows, equal for the same rows in any order of rows and columns; null as a column's is. */
+  readonly sum: string | null;
   /** By the column's number, which a rename keeps. */
   readonly columns: ReadonlyMap<number, ColumnContents>;
 }
@@ -69,20 +71,26 @@ async function readTable(
 ): Promise<TableContents> {
   const shown = quotedName(schema, name);
   const hashed = (sizes.get(shown)?.bytes ?? 0) <= largestHashed;
+  const sumOf = (value: string) =>
+    hashed
+      ? `sum(pg_catalog.hashtextextended(${value}::pg_catalog.text COLLATE "C", 0))::pg_catalog.text`
+      : "NULL";
   const values = columns.flatMap((each) => {
     const column = pg.escapeIdentifier(each.name);
-    const sum = `sum(pg_catalog.hashtextextended(${column}::pg_catalog.text COLLATE "C", 0))::pg_catalog.text`;
-    return [`count(${column})::pg_catalog.text`, hashed ? sum : "NULL"];
+    return [`count(${column})::pg_catalog.text`, sumOf(column)];
   });
+  // By name, since a column that goes and comes back stands at another place.
+  const row = columns.map((each) => pg.escapeIdentifier(each.name)).sort();
   // One array, since a table may have more columns than a query may give back.
   const { rows } = await client.query<{ found: (string | null)[] }>(
-    `SELECT ARRAY[${["count(*)::pg_catalog.text", ...values].join(", ")}] AS found
+    `SELECT ARRAY[${["count(*)::pg_catalog.text", sumOf(`ROW(${row.join(", ")})`), ...values].join(", ")}] AS found
        FROM ONLY ${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(name)}`,
   );
-  const [all, ...found] = rows[0]?.found ?? [];
+  const [all, sum, ...found] = rows[0]?.found ?? [];
   return {
     name: shown,
     rows: Number(all),
+    sum: sum ?? null,
     columns: new Map(
       columns.map((each, index) => [
         each.number,

@@ -59,6 +59,46 @@ describe("migrate.test from an empty database", () => {
     ]);
   });
 
+  test("reports values that a way down leaves in other rows", async () => {
+    const report = await rehearsed({
+      ...orders,
+      "0002_mirror.up.sql": "UPDATE orders SET id = id + 1000;\nUPDATE orders SET id = 1101 - id;",
+      "0002_mirror.down.sql": "SELECT 1;",
+      "0003_again.up.sql": "ALTER TABLE orders ADD COLUMN status text;\nUPDATE orders SET status = code;",
+      "0003_again.down.sql": "ALTER TABLE orders DROP COLUMN status;",
+      "0004_moved.up.sql":
+        "ALTER TABLE orders ADD COLUMN copy text;\nUPDATE orders SET copy = code;\nALTER TABLE orders DROP COLUMN code;",
+      "0004_moved.down.sql":
+        "ALTER TABLE orders ADD COLUMN code varchar(10);\nUPDATE orders SET code = copy;\nALTER TABLE orders DROP COLUMN copy;",
+    });
+    expect(tested(report, "mirror").dataLoss).toEqual([
+      { kind: "rows-changed", object: "orders", held: 100, left: 100 },
+    ]);
+    expect(tested(report, "again").dataLoss).not.toContainEqual(
+      expect.objectContaining({ kind: "rows-changed" }),
+    );
+    expect(tested(report, "moved").dataLoss).not.toContainEqual(
+      expect.objectContaining({ kind: "rows-changed" }),
+    );
+  });
+
+  test("reports a sequence that a way down makes anew, and not one that went on", async () => {
+    const report = await rehearsed({
+      "0001_items.up.sql":
+        "CREATE TABLE items (id int GENERATED ALWAYS AS IDENTITY, name text);\nINSERT INTO items (name) SELECT 'n' FROM generate_series(1, 20);",
+      "0001_items.down.sql": "DROP TABLE items;",
+      "0002_more.up.sql": "INSERT INTO items (name) VALUES ('more');",
+      "0002_more.down.sql": "DELETE FROM items WHERE name = 'more';",
+      "0003_plain.up.sql": "ALTER TABLE items ALTER id DROP IDENTITY;",
+      "0003_plain.down.sql": "ALTER TABLE items ALTER id ADD GENERATED ALWAYS AS IDENTITY;",
+    });
+    expect(tested(report, "more").dataLoss).toEqual([]);
+    expect(tested(report, "plain")).toMatchObject({
+      verdict: "pass",
+      dataLoss: [{ kind: "position-lost", object: "items_id_seq", held: 23, left: 1 }],
+    });
+  });
+
   test("reports what a way down drops although something is in it, and not what it only renames", async () => {
     const report = await rehearsed({
       ...orders,
