@@ -7,6 +7,7 @@ import { type LockLimits, retryOnLocks } from "./lock-retries.ts";
 import { title } from "./migration-file.ts";
 import { forgetProgress, readProgress, recordProgress, type StatementProgress } from "./progress-table.ts";
 import type { MigrationSession } from "./session.ts";
+import { leaksSettings, setsForSession } from "./session-settings.ts";
 import type { SqlFile } from "./sql-file.ts";
 import { begin, commit, commitOwn, localLimit, send } from "./sql-message.ts";
 import { placeOfIndex } from "./sql-position.ts";
@@ -40,6 +41,7 @@ export async function runStatements(
   const { file, statements } = unit;
   const begun = performance.now();
   let place = await resumeAt(session, unit);
+  for (const each of statements) refuseThroughPooler(session, unit, each);
   await restoreSettings(session, unit, place.done);
   try {
     for (const [index, statement] of statements.entries()) {
@@ -60,7 +62,10 @@ export async function runStatements(
     await unit.verify();
     await commitOwn(session, `${forgetProgress(unit.version)} ${unit.record(durationMs)}`);
   } finally {
-    await session.client.query("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL").catch(() => undefined);
+    // Behind a pooler each statement has been reset in its own transaction, and this would reach just any server.
+    if (!session.pooled) {
+      await session.client.query("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL").catch(() => undefined);
+    }
   }
 }
 
@@ -84,7 +89,14 @@ async function runTogether(
   await retryOnLocks(session, file.name, { ...limits, lockTimeout }, async (token) => {
     const opening = begin(session, token, lockTimeout, statementTimeout, file);
     await send(session, { file, ...opening, ...piece(unit, statement) });
-    await commit(session, file, token, lockTimeout, recordProgress(next), "keep-settings");
+    await commit(
+      session,
+      file,
+      token,
+      lockTimeout,
+      recordProgress(next),
+      session.pooled ? "reset-settings" : "keep-settings",
+    );
   });
 }
 
@@ -99,7 +111,6 @@ async function runAlone(
   const { client } = session;
   const { file } = unit;
   const index = next.done - 1;
-  refuseThroughPooler(session, unit, statement);
   if (place.started === index) {
     const completion = await judgeCompletion(client, statement);
     if (completion === "unknown") throw halfDone(unit, statement, index);
@@ -201,8 +212,7 @@ export function doneUntil({ statements }: Pick<StatementUnit, "statements">, don
 /** What the file has SET before the place where it goes on, for its session. */
 async function restoreSettings(session: MigrationSession, unit: StatementUnit, done: number): Promise<void> {
   for (const statement of unit.statements.slice(0, done)) {
-    if (statement.kind !== "VariableSetStmt") continue;
-    refuseThroughPooler(session, unit, statement);
+    if (!setsForSession(statement)) continue;
     await session.client.query(statement.text);
   }
 }
@@ -211,8 +221,9 @@ async function restoreSettings(session: MigrationSession, unit: StatementUnit, d
 function refuseThroughPooler(session: MigrationSession, unit: StatementUnit, statement: Statement): void {
   if (!session.pooled) return;
   const { file } = unit;
-  const sets = statement.kind === "VariableSetStmt";
-  const limited = file.settings.lockTimeout !== undefined || file.settings.statementTimeout !== undefined;
+  const sets = leaksSettings(statement);
+  const { lockTimeout, statementTimeout } = file.settings;
+  const limited = runsAlone(file, statement) && (lockTimeout !== undefined || statementTimeout !== undefined);
   if (!sets && !limited) return;
   throw new OpsError(
     "E_MIGRATION_POOLED",

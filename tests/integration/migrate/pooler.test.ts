@@ -131,4 +131,32 @@ describe("through PgBouncer in transaction mode", () => {
       hint: "connect to PostgreSQL itself for this migration",
     });
   });
+
+  test.each([
+    ["a SELECT", "SELECT set_config('search_path', 'pg_catalog', false)"],
+    ["a DO", "DO $$ BEGIN PERFORM set_config('search_path', 'pg_catalog', false); END $$"],
+  ])(
+    "a set_config that outlives its transaction is refused before anything of its file runs: %s",
+    async (_, sets) => {
+      await using project = await Project.create(cluster, {
+        "1_a.up.sql": `-- ops: transaction=none\nCREATE TABLE a (id int);\n${sets};`,
+      });
+      const error = errorRecord(await perform(up, through(project), {}).catch((each) => each));
+      expect(error).toMatchObject({ code: "E_MIGRATION_POOLED" });
+      expect((await project.state()).tables).toEqual([]);
+    },
+  );
+
+  test("what a function sets in a file that runs statement by statement reaches nobody else", async () => {
+    await using project = await Project.create(cluster, {
+      "1_f.up.sql":
+        "CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT set_config('search_path', 'pg_catalog', false) $$;",
+      "2_a.up.sql": "-- ops: transaction=none\nSELECT f();\nCREATE TABLE a (id int);",
+    });
+    await perform(up, through(project), {});
+    expect((await project.state()).tables).toEqual(["a"]);
+    expect(await pooledQuery(project, "SELECT current_setting('search_path') AS path")).toEqual([
+      { path: '"$user", public' },
+    ]);
+  });
 });
