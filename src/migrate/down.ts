@@ -3,7 +3,8 @@ import { formatDuration } from "../core/duration.ts";
 import { defineOperation } from "../run/operation.ts";
 import { applyMigrations } from "./apply-migrations.ts";
 import { assess, type Standing, versionOf } from "./assessment.ts";
-import { describeHalfDone, halfDoneBackfills } from "./batch/half-done.ts";
+import { describeHalfDone } from "./batch/half-done.ts";
+import { halfApplied } from "./half-applied.ts";
 import { ensureHistoryTable, readHistory } from "./history-table.ts";
 import {
   database,
@@ -16,7 +17,6 @@ import {
 } from "./input.ts";
 import { type MigrationFolder, title } from "./migration-file.ts";
 import { type Problem, refuseProblems } from "./problem.ts";
-import type { StatementProgress } from "./progress-table.ts";
 import { notAtomic, takeBackMigration } from "./run-migration.ts";
 import {
   type Before,
@@ -27,7 +27,6 @@ import {
   ranSchema,
 } from "./selection.ts";
 import { survey, surveyInside, withMigrationSession } from "./session.ts";
-import { otherDirection } from "./statement-run.ts";
 import { canonicalVersion } from "./version.ts";
 
 export const down = defineOperation({
@@ -62,10 +61,7 @@ export const down = defineOperation({
             (each) => canonicalVersion(to) === "0" || folder.compare(versionOf(each), to) > 0,
           );
     const planned: PlannedFile[] = [];
-    const problems: Problem[] = [
-      ...halfApplied(halfDone, chosen),
-      ...(chosen.length > 0 ? halfDoneBackfills(backfills, "up") : []),
-    ];
+    const problems: Problem[] = chosen.length > 0 ? halfApplied(halfDone, backfills) : [];
     for (const standing of chosen) {
       const down = "migration" in standing ? standing.migration.down : undefined;
       if (!("migration" in standing) || down === undefined) {
@@ -158,16 +154,6 @@ function noWayBack(standing: Extract<Standing, { row: unknown }>, folder: Migrat
     message: `${title(standing.row)} cannot be taken back: ${file} is missing`,
     hint: `write ${file}`,
   };
-}
-
-/** What is applied by half stands on what is below it. */
-function halfApplied(halfDone: readonly StatementProgress[], chosen: readonly Standing[]): Problem[] {
-  return halfDone
-    .filter((each) => each.direction === "up" && chosen.length > 0)
-    .map((each) => {
-      const { message, hint = "" } = otherDirection(each);
-      return { kind: "half-done", message, hint };
-    });
 }
 
 /** What was applied after the plan was made would lose the ground it stands on. */

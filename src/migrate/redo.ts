@@ -2,6 +2,7 @@ import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
 import { defineOperation } from "../run/operation.ts";
 import { applyMigrations } from "./apply-migrations.ts";
+import { halfApplied } from "./half-applied.ts";
 import { database, limits, lockFields, steps } from "./input.ts";
 import { title } from "./migration-file.ts";
 import { refuseProblems } from "./problem.ts";
@@ -27,7 +28,7 @@ export const redo = defineOperation({
   targets: ({ database }, environment) => [`database:${environment.database(database).name}`],
   observe: async (context, input): Promise<Before> => {
     const target = context.environment.database(input.database);
-    const { folder, assessment } = await survey(context, target);
+    const { folder, assessment, halfDone, backfills } = await survey(context, target);
     const applied = assessment.standings.filter(
       (each) => "row" in each && !("migration" in each && each.migration.repeatable),
     );
@@ -44,7 +45,11 @@ export const redo = defineOperation({
         return both.flatMap((file) => file.problems);
       }),
     );
-    refuseProblems(target.name, [...folder.problems, ...problems.flat()]);
+    refuseProblems(target.name, [
+      ...folder.problems,
+      ...(chosen.length > 0 ? halfApplied(halfDone, backfills) : []),
+      ...problems.flat(),
+    ]);
     return {
       database: target.name,
       applied: applied.flatMap((each) => ("row" in each ? [each.row.version] : [])),
@@ -72,11 +77,14 @@ export const redo = defineOperation({
   apply: async (context, input, before, report) => {
     const target = context.environment.database(input.database);
     return withMigrationSession(context, target, input["lock-wait"], report, async (session) => {
-      const { folder, history } = await surveyInside(session);
+      const { folder, history, halfDone, backfills } = await surveyInside(session);
       const { found, problems } = findPlanned(before.planned, folder.migrations, "up");
-      refuseProblems(target.name, [...folder.problems, ...problems]);
       // The checkpoint tells an attempt after a crash that the rows it sees are those of the way there.
-      if (report.last !== takenBack) {
+      const wayThere = report.last === takenBack;
+      // What is half applied then is its own, and goes on.
+      const half = wayThere || found.length === 0 ? [] : halfApplied(halfDone, backfills);
+      refuseProblems(target.name, [...folder.problems, ...half, ...problems]);
+      if (!wayThere) {
         const rows = new Map(history.map((row) => [canonicalVersion(row.version), row]));
         for (const { version, name, down } of found) {
           const row = rows.get(canonicalVersion(version));

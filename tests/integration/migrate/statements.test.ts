@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { errorRecord } from "../../../src/core/errors.ts";
 import type { Cluster } from "../../../src/postgres/cluster.ts";
-import { perform } from "../../support/context.ts";
+import { perform, RecordingReport } from "../../support/context.ts";
 import { startTestCluster } from "../../support/postgres.ts";
-import { down, Project, until, up } from "./project.ts";
+import { down, operation, Project, until, up } from "./project.ts";
 
 let cluster: Cluster;
 beforeAll(async () => {
@@ -64,6 +64,27 @@ describe("a file that cannot run in one transaction", () => {
     expect(report.lines).toEqual(["2_index.up.sql: its 3 statements are done, only the record is missing"]);
     expect(await project.query("SELECT count(*)::int AS n FROM a WHERE id = 9")).toEqual([{ n: 1 }]);
     expect(await project.state()).toMatchObject({ applied: ["1", "2"] });
+  });
+
+  test("keeps redo from taking away the ground it stands on, before the plan and after it", async () => {
+    await using project = await Project.create(cluster, {
+      ...indexed,
+      "1_a.down.sql": "DROP TABLE a CASCADE;",
+    });
+    const redo = operation("migrate.redo");
+    await perform(up, project.context(), { to: "1" });
+    const input = redo.input.parse({});
+    const before = await redo.observe(project.context(), input);
+    await project.write({
+      "2_index.up.sql": `${indexed["2_index.up.sql"]}\nINSERT INTO nowhere VALUES (1);`,
+    });
+    await perform(up, project.context(), {}).catch(() => undefined);
+    const refused = { code: "E_MIGRATIONS", message: expect.stringMatching(/^2_index /) };
+    const planned = perform(redo, project.context(), {});
+    expect(errorRecord(await planned.catch((each) => each))).toMatchObject(refused);
+    const applied = redo.apply(project.context(), input, before, new RecordingReport());
+    expect(errorRecord(await applied.catch((each) => each))).toMatchObject(refused);
+    expect(await indexes(project)).toEqual([{ name: "a_id", valid: true }]);
   });
 
   test("does not go on where the statements that are done were edited", async () => {
