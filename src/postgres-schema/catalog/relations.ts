@@ -7,6 +7,9 @@ const tablespace = clause(
 );
 const parents = `(SELECT string_agg(inhparent::regclass::text, ', ' ORDER BY inhseqno) FROM pg_inherits WHERE inhrelid = c.oid)`;
 
+/** Without the stamp that newer PostgreSQL (15.20, not 15.18) keeps there; its pg_dump leaves it out too. */
+const ownAttributeOptions = `ARRAY(SELECT each FROM unnest(a.attoptions) AS each WHERE each NOT LIKE 'pg\\_attver=%')`;
+
 /** Columns stand apart as objects of their own; `( … )` holds their place. */
 export const tables = `
   SELECT CASE c.relkind WHEN 'f' THEN 'foreign table' ELSE 'table' END AS kind, c.oid::regclass::text AS identity,
@@ -57,7 +60,7 @@ const columnExtras = `
           WHEN a.atthasdef THEN ' DEFAULT ' || pg_get_expr(d.adbin, d.adrelid) ELSE '' END
   || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
   || CASE WHEN coalesce(a.attstattarget, -1) >= 0 THEN ' STATISTICS ' || a.attstattarget ELSE '' END
-  || coalesce(' SET (' || ${sortedOptions("a.attoptions")} || ')', '')
+  || coalesce(' SET (' || ${sortedOptions(ownAttributeOptions)} || ')', '')
   || ${foreignOptions("a.attfdwoptions")}`;
 
 export const columns = `
