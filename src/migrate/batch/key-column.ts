@@ -1,6 +1,7 @@
 import type pg from "pg";
 import type { Problem } from "../problem.ts";
-import { type BatchStatement, identifier } from "./statement.ts";
+import { identifier } from "./identifier.ts";
+import type { BatchStatement } from "./statement.ts";
 
 /** The key by which a backfill goes through its table. */
 export interface KeyColumn {

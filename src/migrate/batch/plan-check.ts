@@ -3,8 +3,9 @@ import { withConnection } from "../../postgres/connection.ts";
 import type { OperationContext } from "../../run/context.ts";
 import type { Migration } from "../migration-file.ts";
 import type { Problem } from "../problem.ts";
+import { identifier } from "./identifier.ts";
 import { findKeyColumn, isProblem } from "./key-column.ts";
-import { batchStatement, identifier } from "./statement.ts";
+import { batchStatement } from "./statement.ts";
 
 /**
  * Which backfills among the migrations of a plan do not fit the tables that are there. A table that an earlier

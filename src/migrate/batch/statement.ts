@@ -1,9 +1,13 @@
+import { formatDiagnostic } from "../../core/diagnostic.ts";
 import { OpsError } from "../../core/errors.ts";
 import type { BatchSettings } from "../header.ts";
 import type { Problem } from "../problem.ts";
 import type { SqlFile } from "../sql-file.ts";
+import { placeOfIndex } from "../sql-position.ts";
 import { isRecord, nodeOf, type Statement, splitStatements } from "../statements.ts";
-import { boundsIn, listOf } from "./bounds.ts";
+import { listOf } from "./bounds.ts";
+import { identifier } from "./identifier.ts";
+import { boundMistakes } from "./key-bounds.ts";
 import { findPlaceholders, type PlaceholderUse, parameterised, placeholders } from "./placeholders.ts";
 
 /** The one statement of a file marked `-- ops: batch …`. */
@@ -34,16 +38,13 @@ export async function batchProblems(file: SqlFile): Promise<Problem[]> {
   const [statement, another] = statements;
   if (statement === undefined || another !== undefined) {
     return [
-      problem(
-        file,
-        `holds ${statements.length} statements, and a batched file has exactly one`,
-        "put the others into files of their own",
-      ),
+      problem(file, {
+        message: `holds ${statements.length} statements, and a batched file has exactly one`,
+        hint: "put the others into files of their own",
+      }),
     ];
   }
-  return statementProblems(file, settings, statement, uses).map(({ message, hint }) =>
-    problem(file, message, hint),
-  );
+  return statementProblems(file, settings, statement, uses).map((mistake) => problem(file, mistake));
 }
 
 /** The statement of a file that `batchProblems` found nothing wrong with. */
@@ -54,6 +55,8 @@ export async function batchStatement(file: SqlFile, settings: BatchSettings): Pr
 interface Mistake {
   readonly message: string;
   readonly hint: string;
+  /** Where in the file; undefined: the file as a whole. */
+  readonly index?: number | undefined;
 }
 
 function statementProblems(
@@ -83,19 +86,24 @@ function statementProblems(
       },
     ];
   }
-  return [...boundMistakes(settings, statement, between), ...tableMistakes(settings, statement)];
+  return [...keyMistakes(file, settings, statement, uses), ...tableMistakes(settings, statement)];
 }
 
 /** Both keys belong to the batch. A statement that leaves one out would leave rows out, without a word. */
-function boundMistakes(settings: BatchSettings, statement: Statement, between: string): Mistake[] {
-  const key = identifier(settings.key);
-  const bounds = boundsIn(statement.node).filter((each) => each.column === key);
-  return ([">=", "<="] as const).flatMap((wanted, index): Mistake[] => {
-    const own = bounds.filter((each) => each.parameter === index + 1);
-    if (own.length > 0 && own.every((each) => each.relation === wanted)) return [];
-    const message = `must compare the key ${settings.key} with ${placeholders[index]} by ${wanted}: the keys of a batch include both ends`;
-    return [{ message, hint: `write: WHERE ${between}` }];
-  });
+function keyMistakes(
+  file: SqlFile,
+  settings: BatchSettings,
+  statement: Statement,
+  uses: readonly PlaceholderUse[],
+): Mistake[] {
+  return boundMistakes(settings, statement).map(({ message, hint, byte, parameter }) => ({
+    message,
+    hint,
+    index:
+      byte === undefined
+        ? uses.find((each) => each.parameter === parameter)?.index
+        : Buffer.from(file.sql).subarray(0, byte).toString().length,
+  }));
 }
 
 function tableMistakes(settings: BatchSettings, statement: Statement): Mistake[] {
@@ -122,12 +130,10 @@ function tableMistakes(settings: BatchSettings, statement: Statement): Mistake[]
   ];
 }
 
-/** The last part of a name, folded as PostgreSQL folds it. */
-export function identifier(name: string): string {
-  const last = /(?:"(?<quoted>(?:[^"]|"")+)"|(?<plain>[^".]+))$/.exec(name)?.groups;
-  return last?.quoted?.replaceAll('""', '"') ?? (last?.plain ?? name).toLowerCase();
-}
-
-function problem(file: SqlFile, message: string, hint: string): Problem {
-  return { kind: "batch", message: `${file.name} ${message}`, hint };
+function problem(file: SqlFile, { message, hint, index }: Mistake): Problem {
+  const text =
+    index === undefined
+      ? `${file.name} ${message}`
+      : formatDiagnostic({ file: file.name, ...placeOfIndex(file.sql, index), message });
+  return { kind: "batch", message: text, hint };
 }

@@ -1,6 +1,6 @@
 import pg from "pg";
+import { identifier } from "../batch/identifier.ts";
 import { findPlaceholders, placeholders } from "../batch/placeholders.ts";
-import { identifier } from "../batch/statement.ts";
 import { type SqlFile, sqlFile } from "../sql-file.ts";
 
 /**

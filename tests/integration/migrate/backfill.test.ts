@@ -321,13 +321,32 @@ describe("what does not fit is refused before anything runs", () => {
     await project.query(
       "CREATE TABLE users (id int PRIMARY KEY, n int NOT NULL, maybe int UNIQUE, price numeric NOT NULL UNIQUE)",
     );
-    const key = /key=(\w+)/.exec(settings)?.[1];
+    const { table, key } = /table=(?<table>\w+) key=(?<key>\w+)/.exec(settings)?.groups ?? {};
     await project.write({
       "1_fill.up.sql":
-        `-- ops: batch ${settings}\nUPDATE users SET n = 1 WHERE ${key} BETWEEN :batch_start AND :batch_end;`.replace(
+        `-- ops: batch ${settings}\nUPDATE ${table} SET n = 1 WHERE ${key} BETWEEN :batch_start AND :batch_end;`.replace(
           "SET n = 1 WHERE n ",
           "SET maybe = 1 WHERE n ",
         ),
+    });
+    await expect(up.observe(project.context(), up.input.parse({}))).rejects.toMatchObject({
+      code: "E_MIGRATIONS",
+      message: expect.stringMatching(message),
+    });
+  });
+
+  test.each([
+    ["o.user_id = users.id AND o.id BETWEEN :batch_start AND :batch_end", /o\.id is not the key id of users/],
+    [
+      "o.user_id = users.id AND id BETWEEN :batch_start AND :batch_end",
+      /^2_fill\.up\.sql:2:\d+: id could be/,
+    ],
+    ["users.id BETWEEN :batch_start AND :batch_end OR n >= 0", /must compare the key id/],
+  ])("bounds that would leave rows out or meet them again: %s", async (where, message) => {
+    await using project = await Project.create(cluster, {
+      "1_users.up.sql": `CREATE TABLE users (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);
+CREATE TABLE orders (id int PRIMARY KEY, user_id int);`,
+      "2_fill.up.sql": `-- ops: batch table=users key=id\nUPDATE users SET n = 1 FROM orders o WHERE ${where};`,
     });
     await expect(up.observe(project.context(), up.input.parse({}))).rejects.toMatchObject({
       code: "E_MIGRATIONS",

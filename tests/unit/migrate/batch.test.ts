@@ -48,6 +48,9 @@ describe("a batched file", () => {
     "DELETE FROM users WHERE id >= :batch_start::bigint AND id <= (:batch_end)",
     "INSERT INTO archive SELECT * FROM users WHERE id BETWEEN :batch_start AND :batch_end ON CONFLICT DO NOTHING",
     "WITH b AS (SELECT id FROM users WHERE id BETWEEN :batch_start AND :batch_end) UPDATE users SET n = 1 FROM b WHERE b.id = users.id",
+    "UPDATE orders o SET n = u.n FROM users u WHERE o.user_id = u.id AND u.id BETWEEN :batch_start AND :batch_end",
+    "UPDATE app.users SET n = 1 WHERE users.n = 0 AND (id >= :batch_start AND id <= :batch_end)",
+    "WITH gone AS (DELETE FROM users WHERE id BETWEEN :batch_start AND :batch_end RETURNING *) INSERT INTO archive SELECT * FROM gone",
   ])("is fine as %s", async (statement) => {
     expect(await batchProblems(file(statement))).toEqual([]);
   });
@@ -61,9 +64,48 @@ describe("a batched file", () => {
     ["UPDATE users SET n = 1 WHERE other BETWEEN :batch_start AND :batch_end", /must compare the key id/],
     ["UPDATE users SET id = id + 1 WHERE id BETWEEN :batch_start AND :batch_end", /changes the key id/],
     ["INSERT INTO users SELECT * FROM users WHERE id BETWEEN :batch_start AND :batch_end", /might never end/],
+    [
+      "UPDATE users u SET n = 1 FROM orders o WHERE o.user_id = u.id AND o.id BETWEEN :batch_start AND :batch_end",
+      /^7_fill\.up\.sql:2:67: o\.id is not the key id of users/,
+    ],
+    [
+      "UPDATE users u SET n = 1 FROM orders o WHERE o.user_id = u.id AND id BETWEEN :batch_start AND :batch_end",
+      /^7_fill\.up\.sql:2:67: id could be of any of 2 tables/,
+    ],
+    [
+      "UPDATE users SET n = 1 WHERE id BETWEEN :batch_start AND :batch_end OR n >= 0",
+      /^7_fill\.up\.sql:2:41: /,
+    ],
+    ["DELETE FROM users WHERE NOT (id BETWEEN :batch_start AND :batch_end)", /must compare the key id/],
+    [
+      "DELETE FROM users WHERE n IN (SELECT n FROM users WHERE id BETWEEN :batch_start AND :batch_end)",
+      /must compare the key id/,
+    ],
+    [
+      "INSERT INTO archive SELECT * FROM users UNION SELECT * FROM users WHERE id BETWEEN :batch_start AND :batch_end",
+      /has no table users/,
+    ],
+    ["UPDATE orders SET n = 1 WHERE id BETWEEN :batch_start AND :batch_end", /has no table users/],
+    [
+      "UPDATE other.users SET n = 1 WHERE id BETWEEN :batch_start AND :batch_end",
+      /has no table app\.users/,
+      "app.users",
+    ],
+    [
+      "WITH b AS (SELECT id FROM users WHERE id BETWEEN :batch_start AND :batch_end) UPDATE users SET n = 1",
+      /must compare the key id/,
+    ],
+    [
+      "WITH users AS (SELECT 1 AS id) UPDATE orders SET n = 1 FROM users WHERE users.id BETWEEN :batch_start AND :batch_end",
+      /has no table users/,
+    ],
+    [
+      "UPDATE users u SET n = 1 FROM users v WHERE v.id BETWEEN :batch_start AND :batch_end",
+      /v\.id is not the key id of users/,
+    ],
     ["UPDATE users SET WHERE", /7_fill\.up\.sql:2:\d+/],
-  ])("is refused as %s", async (statement, message) => {
-    const [first] = await batchProblems(file(statement));
+  ])("is refused as %s", async (statement, message, table = "users") => {
+    const [first] = await batchProblems(file(statement, `-- ops: batch table=${table} key=id`));
     expect(first?.message).toMatch(message);
     expect(first?.hint).not.toBe("");
   });
