@@ -1,4 +1,5 @@
 import { rewritesForType } from "./column-type.ts";
+import type { Domains } from "./domains.ts";
 import type { Impact } from "./impact.ts";
 import type { LiveDatabase, LiveTable, RelationName } from "./live-database.ts";
 import { calledFunctions, child, children, has, type Node, names, relation, text } from "./node.ts";
@@ -9,10 +10,11 @@ export async function alterTableImpacts(
   of: RelationName,
   table: LiveTable,
   database: LiveDatabase,
+  domains: Domains,
 ): Promise<Impact[]> {
   const impacts: Impact[] = [];
   for (const command of children(statement, "cmds", "AlterTableCmd")) {
-    impacts.push(...(await commandImpacts(command, of, table, database)));
+    impacts.push(...(await commandImpacts(command, of, table, database, domains)));
   }
   return impacts;
 }
@@ -29,6 +31,7 @@ async function commandImpacts(
   of: RelationName,
   table: LiveTable,
   database: LiveDatabase,
+  domains: Domains,
 ): Promise<Impact[]> {
   const subtype = text(command, "subtype") ?? "";
   const name = text(command, "name") ?? "";
@@ -48,7 +51,7 @@ async function commandImpacts(
       ];
     }
     case "AT_AddColumn":
-      return addedColumn(child(command, "def", "ColumnDef"), of, database);
+      return addedColumn(child(command, "def", "ColumnDef"), of, database, domains);
     case "AT_SetNotNull":
       if (table.columns.get(name)?.notNull === true) return [];
       if (database.major >= 12 && table.provenNotNull.has(name)) return [];
@@ -76,7 +79,12 @@ async function commandImpacts(
   }
 }
 
-async function addedColumn(column: Node, of: RelationName, database: LiveDatabase): Promise<Impact[]> {
+async function addedColumn(
+  column: Node,
+  of: RelationName,
+  database: LiveDatabase,
+  domains: Domains,
+): Promise<Impact[]> {
   const name = text(column, "colname") ?? "";
   const constraints = children(column, "constraints", "Constraint");
   const find = (type: string) => constraints.find((each) => text(each, "contype") === type);
@@ -97,6 +105,15 @@ async function addedColumn(column: Node, of: RelationName, database: LiveDatabas
       does: `the new column ${name} has another value in every row, so that every row is written anew while nobody reads or writes`,
       instead:
         "add the column without a default, set the default for new rows, and fill the old ones in batches (-- ops: batch …)",
+    });
+  } else if (await domains.isConstrained(child(column, "typeName", "TypeName"), database)) {
+    impacts.push({
+      rule: "adding-field-with-default",
+      relation: of,
+      weight: "long",
+      does: `the new column ${name} is of a domain with constraints, so that every row is written anew and checked while nobody reads or writes`,
+      instead:
+        "add the column with the domain's own base type, and the domain's CHECK to the table as NOT VALID; VALIDATE it in a later migration",
     });
   } else if (find("CONSTR_NOTNULL") !== undefined && filled === undefined && !stored) {
     impacts.push({

@@ -2,6 +2,7 @@ import { OpsError } from "../../core/errors.ts";
 import type { SqlFile } from "../sql-file.ts";
 import { placeOfIndex } from "../sql-position.ts";
 import { nodeOf, type Statement, splitStatements } from "../statements.ts";
+import { Domains } from "./domains.ts";
 import { type Finding, type Remark, type Severity, worstFirst } from "./finding.ts";
 import { answeredByDatabase, type Impact, onlyWithDatabase } from "./impact.ts";
 import type { LiveDatabase, LiveTable, RelationName } from "./live-database.ts";
@@ -21,13 +22,19 @@ export interface LintContext {
   readonly signal: AbortSignal;
 }
 
+/** What the files so far have made. */
+interface Made {
+  readonly relations: RelationName[];
+  readonly domains: Domains;
+}
+
 /** Lints files in the order in which they run: tables that an earlier one makes are new to the later ones. */
 export async function lintFiles(files: readonly SqlFile[], context: LintContext): Promise<Finding[]> {
   const { database, directory, signal } = context;
   const version = database === undefined ? undefined : `${database.major}.0`;
   const fromSquawk = await squawkRemarks(files.map(withoutPlaceholders), version, directory, signal);
   const bySquawk = [...fromSquawk.values()];
-  const made: RelationName[] = [];
+  const made: Made = { relations: [], domains: new Domains() };
   const findings: Finding[] = [];
   for (const [index, file] of files.entries()) {
     signal.throwIfAborted();
@@ -53,7 +60,7 @@ function withoutPlaceholders(file: SqlFile): SqlFile {
 async function remarksOn(
   file: SqlFile,
   squawk: readonly Remark[],
-  made: RelationName[],
+  made: Made,
   context: LintContext,
 ): Promise<Remark[]> {
   let statements: readonly Statement[];
@@ -66,7 +73,10 @@ async function remarksOn(
   const remarks: Remark[] = [];
   for (const statement of statements) {
     const created = createdRelation(statement);
-    if (created !== undefined && !(await alreadyThere(statement, created, context))) made.push(created);
+    if (created !== undefined && !(await alreadyThere(statement, created, context)))
+      made.relations.push(created);
+    made.domains.note(statement);
+    if (statement.kind === "DoStmt") remarks.push({ ...doBlock, index: statement.start });
     remarks.push(...(await liveRemarks(statement, made, context)));
   }
   const own: Remark[] = [];
@@ -75,11 +85,18 @@ async function remarksOn(
     const replaced =
       answeredByDatabase.has(remark.rule) &&
       statement !== undefined &&
-      (await isKnown(statement, made, context.database));
+      (await isKnown(statement, made.relations, context.database));
     if (!replaced) own.push(remark);
   }
   return [...remarks, ...own].sort((a, b) => a.index - b.index || worstFirst(a, b));
 }
+
+const doBlock = {
+  rule: "do-block",
+  severity: "note",
+  message: "cannot look into a DO block: what it changes and locks is not known",
+  instead: "write its statements out, or measure it: ops migrate test",
+} as const;
 
 /** Whether the database (or the files before) can tell how big the tables of the statement are. */
 async function isKnown(
@@ -126,13 +143,13 @@ function namedRelations(value: unknown): RelationName[] {
 
 async function liveRemarks(
   statement: Statement,
-  made: readonly RelationName[],
+  made: Made,
   { database, big }: LintContext,
 ): Promise<Remark[]> {
   if (database === undefined) return [];
   const remarks: Remark[] = [];
-  for (const impact of await statementImpacts(statement, database)) {
-    const table = isMade(impact.relation, made) ? undefined : await database.table(impact.relation);
+  for (const impact of await statementImpacts(statement, database, made.domains)) {
+    const table = isMade(impact.relation, made.relations) ? undefined : await database.table(impact.relation);
     const severity = table === undefined ? undefined : severityOf(impact, table, big);
     if (table === undefined || severity === undefined) continue;
     const { rule, does, instead } = impact;

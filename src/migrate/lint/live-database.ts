@@ -64,6 +64,22 @@ export class LiveDatabase {
     return rows[0]?.volatile === true;
   }
 
+  /** Whether the type is a domain with a CHECK or NOT NULL, its own or that of a domain below it. */
+  async isConstrainedDomain(name: readonly string[]): Promise<boolean> {
+    const { rows } = await this.client.query<{ constrained: boolean }>(
+      `WITH RECURSIVE below AS (
+         SELECT t.* FROM pg_type AS t
+          WHERE t.oid = to_regtype((SELECT string_agg(quote_ident(part), '.') FROM unnest($1::text[]) AS part))
+         UNION ALL
+         SELECT t.* FROM below JOIN pg_type AS t ON t.oid = below.typbasetype AND below.typtype = 'd')
+       SELECT EXISTS (SELECT FROM below
+                       WHERE typtype = 'd' AND (typnotnull OR EXISTS (
+                             SELECT FROM pg_constraint WHERE contypid = below.oid AND contype = 'c'))) AS constrained`,
+      [name],
+    );
+    return rows[0]?.constrained === true;
+  }
+
   /** The type's oid, and whether values of the old type are stored as they are in the new one. */
   async typeChange(from: number, to: string): Promise<{ oid: number; sameStorage: boolean } | undefined> {
     const { rows } = await this.client.query<{ oid: number | null; sameStorage: boolean }>(

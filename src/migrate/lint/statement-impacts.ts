@@ -1,11 +1,16 @@
 import { nodeOf, type Statement } from "../statements.ts";
 import { alterTableImpacts, referenceImpacts } from "./alter-table.ts";
+import type { Domains } from "./domains.ts";
 import type { Impact } from "./impact.ts";
 import type { LiveDatabase, RelationName } from "./live-database.ts";
 import { child, children, has, type Node, relation, text } from "./node.ts";
 
 /** What a statement does to tables that the live database has. */
-export async function statementImpacts(statement: Statement, database: LiveDatabase): Promise<Impact[]> {
+export async function statementImpacts(
+  statement: Statement,
+  database: LiveDatabase,
+  domains: Domains,
+): Promise<Impact[]> {
   const node = nodeOf(statement);
   const of = relation(child(node, "relation", "RangeVar"));
   const on = (impact: Omit<Impact, "relation">, relations: readonly (RelationName | undefined)[] = [of]) =>
@@ -14,7 +19,7 @@ export async function statementImpacts(statement: Statement, database: LiveDatab
     case "AlterTableStmt": {
       const table = of === undefined ? undefined : await database.table(of);
       if (of === undefined || table === undefined) return [];
-      const impacts = await alterTableImpacts(node, of, table, database);
+      const impacts = await alterTableImpacts(node, of, table, database, domains);
       return impacts.some((each) => each.weight === "long") ? impacts : [...impacts, ...on(shortLock)];
     }
     case "CreateStmt":

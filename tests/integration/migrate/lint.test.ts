@@ -84,6 +84,43 @@ describe("with a database", () => {
     expect((await linted(sql, "big", setUp)).errors).toBe(0);
   });
 
+  test.each([
+    ["its own CHECK", "CREATE DOMAIN pos AS int CHECK (VALUE > 0)", "pos DEFAULT 1"],
+    ["no default", "CREATE DOMAIN pos AS int CHECK (VALUE > 0)", "pos"],
+    ["NOT NULL", "CREATE DOMAIN pos AS int NOT NULL", "public.pos DEFAULT 1"],
+    [
+      "the CHECK of the one below it",
+      "CREATE DOMAIN low AS int CHECK (VALUE > 0); CREATE DOMAIN pos AS low",
+      "pos DEFAULT 1",
+    ],
+    ["a CHECK that is added", "CREATE DOMAIN pos AS int; ALTER DOMAIN pos ADD CHECK (VALUE > 0)", "pos"],
+    ["no constraint", "CREATE DOMAIN pos AS int", "pos DEFAULT 1"],
+    ["only its array", "CREATE DOMAIN pos AS int CHECK (VALUE > 0)", "pos[] DEFAULT '{1}'"],
+  ])("a column of a domain with %s is foreseen to rewrite as it does", async (_name, domain, column) => {
+    const sql = `ALTER TABLE subject ADD COLUMN value ${column}`;
+    await using project = await Project.create(cluster, { "1_change.up.sql": `${domain};\n${sql};` });
+    await project.query("CREATE TABLE subject (id int)");
+    const foreseen = async () => {
+      const { findings } = (await perform(lint, project.context(), {})).output as Output;
+      return findings.some((each) => each.rule === "adding-field-with-default");
+    };
+    const inSameFile = await foreseen();
+    await project.query(domain);
+    await project.write({ "1_change.up.sql": `${sql};` });
+    const inDatabase = await foreseen();
+    const file = "SELECT pg_relation_filenode('subject') AS file";
+    const [before] = await project.query(file);
+    await project.query(sql);
+    const [after] = await project.query(file);
+    const rewritten = before?.file !== after?.file;
+    expect({ inSameFile, inDatabase }).toEqual({ inSameFile: rewritten, inDatabase: rewritten });
+  });
+
+  test("of a DO block a note says that nobody looked into it", async () => {
+    const output = await linted("SELECT 1;\nDO $$ BEGIN UPDATE orders SET note = 'x'; END $$;", "big");
+    expect(output.findings).toMatchObject([{ rule: "do-block", severity: "note", line: 2, column: 1 }]);
+  });
+
   test("a table that the same or an earlier file makes has no rows to wait for", async () => {
     const sql =
       "CREATE TABLE fresh (id bigint PRIMARY KEY);\nCREATE INDEX i ON fresh (id);\nALTER TABLE fresh ADD CHECK (id > 0);";
