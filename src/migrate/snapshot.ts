@@ -32,8 +32,8 @@ export const snapshot = defineOperation({
     database: z.string().describe("The database"),
     file: z.string().nullable().describe("The file; null where it is printed"),
     state: z
-      .enum(["written", "unchanged", "stale", "printed"])
-      .describe("stale: the file is not what the database has (only with check)"),
+      .enum(["written", "unchanged", "stale", "missing", "printed"])
+      .describe("stale: the file is not what the database has; missing: it does not exist (only with check)"),
     statements: z.number().describe("How many statements make the schema"),
     added: z.array(z.string()).describe("Statements that the file did not have"),
     removed: z.array(z.string()).describe("Statements that only the file had"),
@@ -63,7 +63,8 @@ export const snapshot = defineOperation({
     const difference = dumpDifference(await statementsOf(old ?? "", file), statements);
     const result = { ...common, file, ...difference, sql: null };
     if (old === sql) return { ...result, state: "unchanged" as const };
-    if (input.check) return { ...result, state: "stale" as const };
+    if (input.check)
+      return { ...result, state: old === undefined ? ("missing" as const) : ("stale" as const) };
     await replaceFile(file, sql);
     return { ...result, state: "written" as const };
   },
@@ -73,7 +74,12 @@ export const snapshot = defineOperation({
           exitCode: ExitCode.noGo,
           hint: "write it anew: ops migrate snapshot",
         })
-      : undefined,
+      : state === "missing"
+        ? new OpsError("E_SNAPSHOT_STALE", `${file} does not exist`, {
+            exitCode: ExitCode.noGo,
+            hint: "write it with the same command without --check: ops migrate snapshot",
+          })
+        : undefined,
   render: ({ state, file, database, statements, added, removed, sql }) => {
     if (sql !== null) return sql.trimEnd();
     const lines = [...removed.map((each) => mark("-", each)), ...added.map((each) => mark("+", each))];
@@ -81,6 +87,8 @@ export const snapshot = defineOperation({
     switch (state) {
       case "unchanged":
         return `${file} is the schema of database ${database} (${count})`;
+      case "missing":
+        return `${file} does not exist yet; the schema of database ${database} has ${count}`;
       case "stale":
         return lines.length === 0 ? `${file} differs in order or layout` : lines.join("\n");
       default:

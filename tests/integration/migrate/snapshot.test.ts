@@ -40,6 +40,11 @@ describe("migrate.snapshot", () => {
     const into = join(project.folder, "schema.txt");
     const missing = (await perform(snapshot, project.context(), { into, check: true })).output;
     expect(snapshot.failure?.(missing)).toMatchObject({ code: "E_SNAPSHOT_STALE", exitCode: 3 });
+    expect(snapshot.failure?.(missing)).toMatchObject({
+      message: `${into} does not exist`,
+      hint: expect.stringContaining("ops migrate snapshot"),
+    });
+    expect(snapshot.render?.(missing)).toContain(`${into} does not exist`);
     await expect(readFile(into)).rejects.toMatchObject({ code: "ENOENT" });
     await perform(snapshot, project.context(), { into });
     expect(
