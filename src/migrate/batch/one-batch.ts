@@ -45,10 +45,9 @@ export async function runBatch(
   const { client } = session;
   const { statementTimeout } = backfill.statement.file.settings;
   const start = performance.now();
-  // Keys are kept as text, so how they look must not depend on the role or the machine.
   await client.query(
     `${begin(session, token, backfill.lockTimeout, statementTimeout).prefix}
-     SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SET LOCAL DateStyle = 'ISO'; SET LOCAL TimeZone = 'UTC';`,
+     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;`,
   );
   const place = await lockPlace(client, backfill);
   if (place === undefined || place.state === "done") throw goneError(backfill);
@@ -87,15 +86,24 @@ async function nextKeys(
   size: number,
 ): Promise<BatchKeys | undefined> {
   const after = position === null ? "" : `WHERE ${column} > $2::${type}`;
+  const text = keyText(type);
   const { rows } = await client.query<{ start: string | null; end: string | null; rows: number }>(
     `WITH batch AS MATERIALIZED (SELECT ${column} AS key FROM ${table} ${after} ORDER BY ${column} LIMIT $1)
-     SELECT (SELECT key::text FROM batch ORDER BY batch.key LIMIT 1) AS start,
-            (SELECT key::text FROM batch ORDER BY batch.key DESC LIMIT 1) AS end,
+     SELECT (SELECT ${text} FROM batch ORDER BY batch.key LIMIT 1) AS start,
+            (SELECT ${text} FROM batch ORDER BY batch.key DESC LIMIT 1) AS end,
             (SELECT count(*)::int FROM batch) AS rows`,
     position === null ? [size] : [size, position],
   );
   const { start = null, end = null, rows: count = 0 } = rows[0] ?? {};
   return start === null || end === null ? undefined : { start, end, rows: count };
+}
+
+/**
+ * A key as text that means the same whatever DateStyle and TimeZone the role or the machine sets. They are not set here: the
+ * statement of the file is to see its own. JSON has dates in ISO 8601, with the offset from UTC.
+ */
+function keyText(type: string): string {
+  return type === "date" || type === "timestamp with time zone" ? "to_json(key) #>> '{}'" : "key::text";
 }
 
 const queryCanceled = "57014";

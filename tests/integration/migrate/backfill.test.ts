@@ -96,6 +96,37 @@ DELETE FROM users WHERE id BETWEEN :batch_start AND :batch_end AND id % 2 = 0;`,
     expect(await counts(project)).toEqual([{ n: 0, rows: 250 }]);
   });
 
+  test.each([
+    ["timestamptz", "timestamptz '2026-03-28 20:00+00' + i * interval '7 min 0.000001 s'"],
+    [
+      "timestamptz",
+      "CASE i WHEN 1 THEN '-infinity' ELSE timestamptz '0044-03-15 12:00+00 BC' + i * interval '1 h' END",
+    ],
+    ["date", "date '2026-01-01' + i"],
+  ])("runs its statement in the session's own time zone and date style: %s, %s", async (key, values) => {
+    await using project = await Project.create(cluster, counted(300, key, values));
+    await perform(up, project.context(), {});
+    await project.query("ALTER TABLE users ADD day date, ADD zone text, ADD style text");
+    await project.query(
+      `ALTER DATABASE ${project.databaseName} SET TimeZone = 'Europe/Berlin';
+       ALTER DATABASE ${project.databaseName} SET DateStyle = 'SQL, DMY'`,
+    );
+    await project.write(
+      filled(
+        "size=30 pause=0ms",
+        "UPDATE users SET n = n + 1, day = id::date, zone = current_setting('TimeZone'), style = current_setting('DateStyle')",
+      ),
+    );
+
+    await perform(up, project.context(), {});
+
+    expect(
+      await project.query(
+        "SELECT n, zone, style, bool_and(day = id::date) AS same, count(*)::int AS rows FROM users GROUP BY 1, 2, 3",
+      ),
+    ).toEqual([{ n: 1, zone: "Europe/Berlin", style: "SQL, DMY", same: true, rows: 300 }]);
+  });
+
   test("of an empty table is done at once", async () => {
     await using project = await Project.create(cluster, { ...counted(0), ...filled("size=10") });
     expect((await perform(up, project.context(), {})).output).toMatchObject({ current: "2" });
