@@ -56,6 +56,36 @@ ON CONFLICT (version) DO UPDATE SET direction = excluded.direction, done_checksu
   updated_at = clock_timestamp();`;
 }
 
+/** A setting that nobody makes: reading it is an error, which tells that the place is not where it is believed to be. */
+const moved = "ops.migration_place_moved";
+
+/**
+ * SQL that holds the place until the transaction ends, and fails where it is not this one, because another run has gone
+ * on from it. A place at the very beginning is made where there is none.
+ */
+export function claimPlace(place: StatementProgress): string {
+  const { version, name, direction, done, total, doneChecksum, started } = place;
+  const [id, title, way, checksum] = [version, name, direction, doneChecksum].map((each) =>
+    pg.escapeLiteral(each),
+  );
+  const made =
+    done > 0 || started !== null
+      ? ""
+      : `INSERT INTO ops.migration_progress (version, name, direction, done_checksum, done, total)
+VALUES (${id}, ${title}, ${way}, ${checksum}, 0, ${total}) ON CONFLICT DO NOTHING; `;
+  return `${made}WITH place AS (
+  SELECT direction, done, done_checksum, started FROM ops.migration_progress WHERE version = ${id} FOR UPDATE)
+SELECT CASE WHEN NOT EXISTS (
+  SELECT FROM place WHERE direction = ${way} AND done = ${done} AND done_checksum = ${checksum}
+    AND started IS NOT DISTINCT FROM ${started ?? "NULL"}::int)
+  THEN current_setting('${moved}') END;`;
+}
+
+/** Whether an error is that of a place that could not be claimed. */
+export function isPlaceMoved(error: unknown): error is Error {
+  return error instanceof Error && error.message.includes(moved);
+}
+
 /** SQL that forgets the place. */
 export function forgetProgress(version: string): string {
   return `DELETE FROM ops.migration_progress WHERE version = ${pg.escapeLiteral(version)};`;

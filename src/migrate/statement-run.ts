@@ -5,13 +5,20 @@ import { builtIndex, judgeCompletion } from "./completion.ts";
 import { dropInvalidIndex } from "./invalid-index.ts";
 import { type LockLimits, retryOnLocks } from "./lock-retries.ts";
 import { title } from "./migration-file.ts";
-import { forgetProgress, readProgress, recordProgress, type StatementProgress } from "./progress-table.ts";
+import {
+  claimPlace,
+  forgetProgress,
+  isPlaceMoved,
+  readProgress,
+  recordProgress,
+  type StatementProgress,
+} from "./progress-table.ts";
 import type { MigrationSession } from "./session.ts";
 import { leaksSettings, setsForSession } from "./session-settings.ts";
 import type { SqlFile } from "./sql-file.ts";
-import { begin, commit, commitOwn, localLimit, send } from "./sql-message.ts";
+import { asOurselves, begin, commit, commitOwn, localLimit, send } from "./sql-message.ts";
 import { placeOfIndex } from "./sql-position.ts";
-import type { Statement } from "./statements.ts";
+import { isRecord, type Statement } from "./statements.ts";
 
 /** A file that runs statement by statement. */
 export interface StatementUnit {
@@ -55,12 +62,13 @@ export async function runStatements(
       });
       const next = { ...place, ...doneUntil(unit, index + 1), started: null };
       if (runsAlone(file, statement)) await runAlone(session, unit, statement, place, next, limits);
-      else await runTogether(session, unit, statement, next, limits);
+      else await runTogether(session, unit, statement, place, next, limits);
       place = next;
     }
     const durationMs = performance.now() - begun;
     await unit.verify();
-    await commitOwn(session, `${forgetProgress(unit.version)} ${unit.record(durationMs)}`);
+    const record = `${forgetProgress(unit.version)} ${unit.record(durationMs)}`;
+    await commitPlace(session, unit, place, record);
   } finally {
     // Behind a pooler each statement has been reset in its own transaction, and this would reach just any server.
     if (!session.pooled) {
@@ -81,23 +89,82 @@ async function runTogether(
   session: MigrationSession,
   unit: StatementUnit,
   statement: Statement,
+  place: StatementProgress,
   next: StatementProgress,
   limits: LockLimits,
 ): Promise<void> {
   const { file } = unit;
   const { lockTimeout = limits.lockTimeout, statementTimeout } = file.settings;
-  await retryOnLocks(session, file.name, { ...limits, lockTimeout }, async (token) => {
-    const opening = begin(session, token, lockTimeout, statementTimeout, file);
-    await send(session, { file, ...opening, ...piece(unit, statement) });
-    await commit(
-      session,
-      file,
-      token,
-      lockTimeout,
-      recordProgress(next),
-      session.pooled ? "reset-settings" : "keep-settings",
+  try {
+    await tryTogether();
+  } catch (error) {
+    // It did nothing: PostgreSQL refuses it before it begins.
+    const alone =
+      file.settings.transaction === "none" &&
+      error instanceof OpsError &&
+      isRecord(error.details) &&
+      error.details.sqlstate === "25001";
+    if (!alone) throw error;
+    await runAlone(session, unit, statement, place, next, limits);
+  }
+
+  async function tryTogether() {
+    await retryOnLocks(session, file.name, { ...limits, lockTimeout }, async (token) => {
+      const opening = begin(session, token, lockTimeout, statementTimeout, file);
+      await claim(unit, place, () => session.client.query(`${opening.prefix}${claimInFile(file, place)}`));
+      await send(session, {
+        file,
+        prefix: `/* ops ${token} */ `,
+        prefixStatements: 0,
+        ...piece(unit, statement),
+      });
+      await commit(
+        session,
+        file,
+        token,
+        lockTimeout,
+        recordProgress(next),
+        session.pooled ? "reset-settings" : "keep-settings",
+      );
+    });
+  }
+}
+
+/** A role that the file has SET may not read our tables: it is put aside for the claim. */
+function claimInFile({ sql }: SqlFile, place: StatementProgress): string {
+  if (!/role|authorization|set_config|\b(?:call|do)\b/i.test(sql)) return claimPlace(place);
+  return `SELECT set_config('ops.authorization', current_setting('session_authorization'), true),
+  set_config('ops.role', current_setting('role'), true);
+${asOurselves} ${claimPlace(place)}
+SELECT set_config('session_authorization', current_setting('ops.authorization'), true),
+  set_config('role', current_setting('ops.role'), true);`;
+}
+
+async function claim(
+  unit: StatementUnit,
+  place: StatementProgress,
+  work: () => Promise<unknown>,
+): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!isPlaceMoved(error)) throw error;
+    throw new OpsError(
+      "E_MIGRATION_LOCK_LOST",
+      `Another run goes on with ${unit.file.name}: its place is not at statement ${place.done + 1} any more`,
+      { cause: error, hint: "run it again: it waits for its turn and finishes the rest" },
     );
-  });
+  }
+}
+
+/** Runs SQL of our own in one transaction with the claim of the place. */
+async function commitPlace(
+  session: MigrationSession,
+  unit: StatementUnit,
+  place: StatementProgress,
+  sql: string,
+): Promise<void> {
+  await claim(unit, place, () => commitOwn(session, `${claimPlace(place)} ${sql}`));
 }
 
 async function runAlone(
@@ -116,7 +183,7 @@ async function runAlone(
     if (completion === "unknown") throw halfDone(unit, statement, index);
     if (completion === "done") {
       session.report.log(`${file.name}: statement ${index + 1} was done before the earlier run ended`);
-      await keepPlace(session, next);
+      await keepPlace(session, unit, place, next);
       return;
     }
   }
@@ -124,7 +191,8 @@ async function runAlone(
   // What is done concurrently holds nobody up while it waits, and it waits for every transaction that is open.
   const lockTimeout = file.settings.lockTimeout ?? (isConcurrent(statement) ? undefined : limits.lockTimeout);
   const built = builtIndex(statement);
-  await keepPlace(session, { ...place, started: index });
+  const started = { ...place, started: index };
+  await keepPlace(session, unit, place, started);
   try {
     await retryOnLocks(
       session,
@@ -152,16 +220,21 @@ async function runAlone(
     // It failed as a whole: what is begun is over. Where the connection broke, the mark stays, and tells to look.
     if (error instanceof OpsError && error.code === "E_MIGRATION_FAILED") {
       if (built !== undefined) await dropInvalidIndex(session, built);
-      await keepPlace(session, place);
+      await keepPlace(session, unit, started, { ...place, started: null });
     }
     throw error;
   }
-  await keepPlace(session, next);
+  await keepPlace(session, unit, started, next);
 }
 
 /** Written by us, whatever role the file has SET; durable when it resolves. */
-async function keepPlace(session: MigrationSession, place: StatementProgress): Promise<void> {
-  await commitOwn(session, recordProgress(place));
+async function keepPlace(
+  session: MigrationSession,
+  unit: StatementUnit,
+  place: StatementProgress,
+  next: StatementProgress,
+): Promise<void> {
+  await commitPlace(session, unit, place, recordProgress(next));
 }
 
 /** The row that tells how far the file is; throws where what is done is not in the file any more. */

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { errorRecord } from "../../../src/core/errors.ts";
 import type { Cluster } from "../../../src/postgres/cluster.ts";
 import { perform } from "../../support/context.ts";
 import { startTestCluster } from "../../support/postgres.ts";
-import { Project, up } from "./project.ts";
+import { Project, until, up } from "./project.ts";
 
 let cluster: Cluster;
 beforeAll(async () => {
@@ -21,4 +22,45 @@ test("goes on with what a SELECT set_config has set", async () => {
   await project.write({ "2_b.up.sql": file.replace("1 / 0", "1") });
   await perform(up, project.context(), {});
   expect(await project.query("SELECT to_regclass('side.b')::text AS b")).toEqual([{ b: "side.b" }]);
+});
+
+test("a place that another run has moved on is not gone on from", async () => {
+  await using project = await Project.create(cluster, {
+    "1_a.up.sql": "CREATE TABLE a (id int);",
+    "2_b.up.sql":
+      "-- ops: transaction=none\nSELECT 1;\nDO $$ BEGIN PERFORM pg_sleep(1); END $$;\nINSERT INTO a VALUES (1);\nINSERT INTO a VALUES (2);",
+  });
+  const running = perform(up, project.context(), {}).catch((each) => each);
+  await until(async () => {
+    const rows = await project.query(
+      "SELECT FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()",
+    );
+    return rows.length > 0;
+  });
+  await project.query("UPDATE ops.migration_progress SET done = 3, started = NULL WHERE version = '2'");
+  expect(errorRecord(await running)).toMatchObject({
+    code: "E_MIGRATION_LOCK_LOST",
+    message: "Another run goes on with 2_b.up.sql: its place is not at statement 2 any more",
+  });
+  expect(await project.query("SELECT id FROM a")).toEqual([]);
+});
+
+test("a role that the file sets needs no right to the place", async () => {
+  await using project = await Project.create(cluster, {
+    "1_a.up.sql": "CREATE TABLE a (id text); GRANT ALL ON a TO pg_monitor;",
+    "2_b.up.sql":
+      "-- ops: transaction=none\nSET ROLE pg_monitor;\nINSERT INTO a VALUES (current_user);\nINSERT INTO a VALUES (current_user);",
+  });
+  await perform(up, project.context(), {});
+  expect(await project.query("SELECT DISTINCT id FROM a")).toEqual([{ id: "pg_monitor" }]);
+});
+
+test("what PostgreSQL refuses in a transaction, and only the server knows, runs on its own", async () => {
+  await using project = await Project.create(cluster, {
+    "1_a.up.sql":
+      "CREATE TABLE a (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE b PARTITION OF a DEFAULT;",
+    "2_b.up.sql": "-- ops: transaction=none\nREINDEX TABLE a;\nCREATE TABLE c (id int);",
+  });
+  await perform(up, project.context(), {});
+  expect((await project.state()).tables).toEqual(["a", "b", "c"]);
 });
