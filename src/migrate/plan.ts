@@ -15,7 +15,7 @@ import { plannedStatements, statementSchema, tablesOfIndexes } from "./plan-stat
 import { planText } from "./plan-text.ts";
 import { judge, policies, policyFields } from "./policy.ts";
 import { refuseProblems } from "./problem.ts";
-import { notAtomic } from "./run-migration.ts";
+import { notAtomicUp } from "./run-migration.ts";
 import { survey } from "./session.ts";
 import { readRelations, readTableSizes } from "./test/relations.ts";
 
@@ -84,7 +84,7 @@ export const plan = defineOperation({
       .filter((each) => input.phase === "all" || each.settings.phase === input.phase)
       .filter((each) => to === undefined || folder.compare(each.version, to) <= 0)
       .slice(0, input.steps);
-    const files = await Promise.all(chosen.map((each) => notAtomic(each.up)));
+    const files = await Promise.all(chosen.map(notAtomicUp));
     refuseProblems(target.name, [
       ...folder.problems,
       ...problems,

@@ -6,7 +6,7 @@ import { halfApplied } from "./half-applied.ts";
 import { database, limits, lockFields, steps } from "./input.ts";
 import { title } from "./migration-file.ts";
 import { refuseProblems } from "./problem.ts";
-import { notAtomic, takeBackMigration } from "./run-migration.ts";
+import { notAtomic, notAtomicUp, takeBackMigration } from "./run-migration.ts";
 import { type Before, findPlanned, includesVersion, ranSchema } from "./selection.ts";
 import { survey, surveyInside, withMigrationSession } from "./session.ts";
 import { canonicalVersion } from "./version.ts";
@@ -41,7 +41,7 @@ export const redo = defineOperation({
           const message = `${title(row)} cannot be taken back: ${file} is missing`;
           return [{ kind: "missing-down", message, hint: `write ${file}` }];
         }
-        const both = await Promise.all([each.migration.down, each.migration.up].map(notAtomic));
+        const both = await Promise.all([notAtomic(each.migration.down), notAtomicUp(each.migration)]);
         return both.flatMap((file) => file.problems);
       }),
     );

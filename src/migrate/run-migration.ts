@@ -29,6 +29,7 @@ export async function applyMigration(
   limits: LockLimits,
 ): Promise<number> {
   const verification = await verificationOf(migration);
+  refuseProblems(session.target.name, verification?.problems ?? []);
   const record = (took: Took) => recordApplied(migration, attribution(session), took);
   return runFile(session, migration, "up", migration.up, limits, record, verification);
 }
@@ -44,13 +45,16 @@ export async function takeBackMigration(
   return runFile(session, row, "down", down, limits, record);
 }
 
-/** What a migration's verify file does; undefined where it has none. */
-export async function verificationOf(migration: Migration): Promise<Verification | undefined> {
+/** What a migration's verify file does; undefined where it has none. With problems it must not be run. */
+export async function verificationOf(
+  migration: Migration,
+): Promise<(Verification & { readonly problems: readonly Problem[] }) | undefined> {
   const { verify } = migration;
   if (verify === undefined) return undefined;
   const runnable = await makeRunnable(verify, "rolled-back");
   const sql = runnable.mode === "transaction" ? runnable.sql : verify.sql;
-  return { file: verify, sql, returnsRows: migration.verifyReturnsRows === true };
+  const { problems } = runnable;
+  return { file: verify, sql, returnsRows: migration.verifyReturnsRows === true, problems };
 }
 
 async function runFile(
@@ -86,6 +90,12 @@ async function runFile(
   const { statements } = runnable;
   await runStatements(session, { version, name, direction, file, statements, verify, record }, limits);
   return durationMs;
+}
+
+/** As `notAtomic`, for all that is run to apply a migration. */
+export async function notAtomicUp(migration: Migration): ReturnType<typeof notAtomic> {
+  const [up, verification] = await Promise.all([notAtomic(migration.up), verificationOf(migration)]);
+  return { ...up, problems: [...up.problems, ...(verification?.problems ?? [])] };
 }
 
 /** What a plan says about files that are not all or nothing. */

@@ -20,14 +20,16 @@ export type Runnable =
 /**
  * Decides how a file runs. Parses only what could be something else than one plain transaction.
  *
- * @param purpose `rolled-back`: a transaction around it may end with ROLLBACK, since its effects are not kept anyway
+ * @param purpose `rolled-back`: always in one transaction, of somebody else; one of its own around it may end with
+ * ROLLBACK, since its effects are not kept anyway
  */
 export async function makeRunnable(
   file: SqlFile,
   purpose: "kept" | "rolled-back" = "kept",
 ): Promise<Runnable> {
   const { sql, settings, problems } = file;
-  const none = settings.transaction === "none";
+  const kept = purpose === "kept";
+  const none = kept && settings.transaction === "none";
   if (!none && !transactionWords.test(sql) && !autocommitWords.test(sql)) {
     return { mode: "transaction", sql, problems };
   }
@@ -42,9 +44,9 @@ export async function makeRunnable(
     return { mode: "statements", statements: [], problems: [...problems, problem] };
   }
   const control = transactionStatements(statements);
-  const wrapped = isWrapped(statements, control, purpose === "kept" ? ["COMMIT"] : ["COMMIT", "ROLLBACK"]);
+  const wrapped = isWrapped(statements, control, kept ? ["COMMIT"] : ["COMMIT", "ROLLBACK"]);
   const work = statements.filter((each) => !control.some((one) => one.index === each.start));
-  if (none || work.some(refusesTransaction) || usesNewEnumValues(work)) {
+  if (none || (kept && (work.some(refusesTransaction) || usesNewEnumValues(work)))) {
     const refused = wrapped ? [] : control;
     return {
       mode: "statements",

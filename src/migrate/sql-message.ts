@@ -104,15 +104,30 @@ export async function commit(
     if (!error.message.includes(ended)) {
       throw await sqlFailure({ file, prefix: "", prefixStatements: 0, sql: file.sql, start: 0 }, error);
     }
-    throw new OpsError(
-      "E_MIGRATION_TRANSACTION",
-      `${file.name} ended the transaction it was run in, so some of it may be kept without a record of it`,
-      {
-        hint: `remove every COMMIT and ROLLBACK from ${file.name} and look at what it has left in the database`,
-        retryable: false,
-      },
-    );
+    throw transactionEnded(file);
   }
+}
+
+/** SQL that fails where a mark that was SET LOCAL in the transaction is not there any more. */
+export function guard(mark: "ops.run" | "ops.verify", token: string): string {
+  return `SELECT CASE WHEN coalesce(current_setting('${mark}', true), '') <> '${token}' THEN current_setting('${ended}') END;`;
+}
+
+/** Whether an error is that of the guard, or of a savepoint that is gone with its transaction. */
+export function isTransactionEnded(error: unknown): boolean {
+  if (!(error instanceof pg.DatabaseError)) return false;
+  return error.message.includes(ended) || error.code === "25P01" || error.code === "3B001";
+}
+
+export function transactionEnded(file: SqlFile): OpsError {
+  return new OpsError(
+    "E_MIGRATION_TRANSACTION",
+    `${file.name} ended the transaction it was run in, so some of it may be kept without a record of it`,
+    {
+      hint: `remove every COMMIT and ROLLBACK from ${file.name} and look at what it has left in the database`,
+      retryable: false,
+    },
+  );
 }
 
 /** Runs SQL of our own in a transaction, as `commit` ends one. Throws `E_MIGRATION_LOCK_LOST`. */
@@ -138,11 +153,7 @@ export function ending(
   settings: "reset-settings" | "keep-settings" = "reset-settings",
 ): string {
   const parts = [
-    ...(needsGuard(file)
-      ? [
-          `SELECT CASE WHEN coalesce(current_setting('ops.run', true), '') <> '${token}' THEN current_setting('${ended}') END;`,
-        ]
-      : []),
+    ...(needsGuard(file) ? [guard("ops.run", token)] : []),
     ...(settings === "keep-settings" ? [asOurselves] : []),
     ...(settings === "reset-settings" && mayLeaveSettings.test(file.sql)
       ? ["RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;", `${localLimit("lock_timeout", lockTimeout)};`]

@@ -5,7 +5,17 @@ import { type LockLimits, retryOnLocks } from "./lock-retries.ts";
 import { isLockLost, lockLostError } from "./runner-lock.ts";
 import type { MigrationSession } from "./session.ts";
 import type { SqlFile } from "./sql-file.ts";
-import { begin, commit, ending, endsWhereItEnds, type SqlMessage, send } from "./sql-message.ts";
+import {
+  begin,
+  commit,
+  ending,
+  endsWhereItEnds,
+  guard,
+  isTransactionEnded,
+  type SqlMessage,
+  send,
+  transactionEnded,
+} from "./sql-message.ts";
 
 export type { LockLimits } from "./lock-retries.ts";
 
@@ -52,7 +62,7 @@ export async function runInTransaction(
     }
     await send(session, { file, ...opening, sql, start: 0 });
     durationMs = performance.now() - start;
-    if (verification !== undefined) await verifyInside(session, verification);
+    if (verification !== undefined) await verifyInside(session, verification, token);
     await commit(session, file, token, lockTimeout, unit.record(durationMs));
   });
   return durationMs;
@@ -67,11 +77,31 @@ async function sendWhole(session: MigrationSession, message: SqlMessage): Promis
   }
 }
 
-/** Leaves the transaction as it was: what it does is read-only, and rolled back. */
-async function verifyInside(session: MigrationSession, verification: Verification): Promise<void> {
-  const prefix = "SAVEPOINT ops_verify; SET LOCAL transaction_read_only = on;\n";
-  await verify(session, verification, prefix, 2);
-  await session.client.query("ROLLBACK TO SAVEPOINT ops_verify; RELEASE SAVEPOINT ops_verify");
+/**
+ * Leaves the transaction as it was: what it does is read-only, and rolled back. Throws `E_MIGRATION_TRANSACTION` where
+ * it has ended the transaction, and with it kept the migration without its record.
+ */
+async function verifyInside(
+  session: MigrationSession,
+  verification: Verification,
+  token: string,
+): Promise<void> {
+  const prefix = `SET LOCAL ops.verify = '${token}'; SAVEPOINT ops_verify; SET LOCAL transaction_read_only = on;\n`;
+  let failure: unknown;
+  try {
+    await verify(session, verification, prefix, 3);
+  } catch (error) {
+    failure = error;
+  }
+  try {
+    await session.client.query(
+      `ROLLBACK TO SAVEPOINT ops_verify; RELEASE SAVEPOINT ops_verify; ${guard("ops.verify", token)}`,
+    );
+  } catch (error) {
+    if (!isTransactionEnded(error)) throw failure ?? error;
+    throw transactionEnded(verification.file);
+  }
+  if (failure !== undefined) throw failure;
 }
 
 /** In a transaction of its own. Throws `E_MIGRATION_VERIFY`. */

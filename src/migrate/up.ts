@@ -24,10 +24,11 @@ import { phaseFields, refuseIdleConditions } from "./phase-input.ts";
 import { phaseOrderProblems } from "./phase-order.ts";
 import { type Judgement, judge, policies, policyFields } from "./policy.ts";
 import { type Problem, refuseProblems } from "./problem.ts";
-import type { StatementProgress } from "./progress-table.ts";
-import { notAtomic, takeBackMigration } from "./run-migration.ts";
+import { forgetProgress, type StatementProgress } from "./progress-table.ts";
+import { notAtomicUp, takeBackMigration } from "./run-migration.ts";
 import { type Before, findPlanned, includesVersion, type PlannedFile, ranSchema } from "./selection.ts";
 import { survey, surveyInside, withMigrationSession } from "./session.ts";
+import { commitOwn } from "./sql-message.ts";
 import { otherDirection } from "./statement-run.ts";
 import { canonicalVersion } from "./version.ts";
 
@@ -65,7 +66,7 @@ export const up = defineOperation({
       .filter((each) => to === undefined || folder.compare(each.migration.version, to) <= 0)
       .slice(0, input.steps);
     const files = await Promise.all(
-      chosen.map(async (standing) => ({ standing, ...(await notAtomic(standing.migration.up)) })),
+      chosen.map(async (standing) => ({ standing, ...(await notAtomicUp(standing.migration)) })),
     );
     const migrations = chosen.map((each) => each.migration);
     const pending = waiting.map((each) => each.migration);
@@ -182,11 +183,16 @@ async function takeBack(
   return withMigrationSession(context, target, input["lock-wait"], report, async (session) => {
     const { folder, history, halfDone, backfills } = await surveyInside(session);
     const planned = before.planned.map((each) => each.version);
-    const half = halfDone.filter((each) => each.direction === "up" && includesVersion(planned, each.version));
+    const begun = halfDone.filter(
+      (each) => each.direction === "up" && includesVersion(planned, each.version),
+    );
+    const half = begun.filter((each) => each.done > 0 || each.started !== null);
     if (half.length > 0) {
       const note = `${half.map((each) => otherDirection(each).message).join("; ")}, so nothing was taken back`;
       return { undone: false, note };
     }
+    // Their first statement failed as a whole: there is nothing to take back.
+    for (const each of begun) await commitOwn(session, forgetProgress(each.version));
     const stop = await takeBackHalfDone(session, folder, backfills, planned, limits(input));
     if (stop !== undefined) return stop;
     const rows = history

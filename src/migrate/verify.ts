@@ -37,10 +37,15 @@ export const verify = defineOperation({
     const applied = assessment.standings.flatMap((each) =>
       "row" in each && "migration" in each && each.migration.verify !== undefined ? [each.migration] : [],
     );
+    const verifications = await Promise.all(applied.map(verificationOf));
+    refuseProblems(
+      target.name,
+      verifications.flatMap((each) => each?.problems ?? []),
+    );
     return withConnection(target, { signal: context.signal }, async (client) => {
       const verified: { version: string; name: string; failure: string | null }[] = [];
-      for (const migration of applied) {
-        const verification = await verificationOf(migration);
+      for (const [index, migration] of applied.entries()) {
+        const verification = verifications[index];
         if (verification === undefined) continue;
         const { version, name } = migration;
         report.progress({

@@ -10,7 +10,9 @@ export async function verificationProblem(
 ): Promise<string | undefined> {
   const verification = await verificationOf(migration);
   if (verification === undefined) return undefined;
-  const { file, sql, returnsRows } = verification;
+  const { file, sql, returnsRows, problems } = verification;
+  const [problem] = problems;
+  if (problem !== undefined) return problem.message;
   await client.query("BEGIN");
   try {
     for (const { text } of await splitStatements(sql, { file: file.name })) {

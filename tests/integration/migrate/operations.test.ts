@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { errorRecord } from "../../../src/core/errors.ts";
 import type { Cluster } from "../../../src/postgres/cluster.ts";
+import type { Operation } from "../../../src/run/operation.ts";
 import { perform } from "../../support/context.ts";
 import { foreignHistory, golangMigrate } from "../../support/foreign-histories.ts";
 import { copyFolder, foreignMigrations, forms } from "../../support/migration-folders.ts";
@@ -137,6 +138,42 @@ describe("a verify file", () => {
       message: "1_a.verify.sql:1:1: returned a row where there must be none",
     });
     expect(await project.state()).toEqual({ applied: [], tables: [] });
+  });
+
+  test("with a COMMIT is refused before anything runs", async () => {
+    await using project = await Project.create(cluster, {
+      ...checked,
+      "1_a.down.sql": "DROP TABLE a;",
+    });
+    const refused = { code: "E_MIGRATIONS", message: /^1_a\.verify\.sql:\d: COMMIT is not allowed/ };
+    const refuses = async (each: Operation) => {
+      const { code, message } = await failed(perform(each, project.context("run-2"), {}));
+      expect(code).toBe(refused.code);
+      expect(message).toMatch(refused.message);
+    };
+    for (const header of ["", "-- ops: transaction=none\n"]) {
+      await project.write({ "1_a.verify.sql": `${header}SELECT 1 WHERE false;\nCOMMIT;` });
+      await refuses(up);
+      expect(await project.state()).toEqual({ applied: [], tables: [] });
+    }
+    await project.write({ "1_a.verify.sql": checked["1_a.verify.sql"] });
+    await perform(up, project.context(), {});
+    await project.write({ "1_a.verify.sql": "SELECT 1 WHERE false;\nCOMMIT;" });
+    await refuses(redo);
+    await refuses(verify);
+    expect(await project.state()).toEqual({ applied: ["1"], tables: ["a"] });
+  });
+
+  test.each(["", "SELECT 1 / 0; "])("that hides a COMMIT is caught when it has run: %s", async (more) => {
+    await using project = await Project.create(cluster, {
+      ...checked,
+      "1_a.verify.sql": `SELECT 1 WHERE 'x\\' = ' IS NULL; COMMIT; ${more}SELECT 1 WHERE ' y' IS NULL;`,
+    });
+    await project.query(`ALTER DATABASE ${project.databaseName} SET standard_conforming_strings = off`);
+    expect(await failed(perform(up, project.context(), {}))).toMatchObject({
+      code: "E_MIGRATION_TRANSACTION",
+      message: expect.stringMatching(/^1_a\.verify\.sql ended the transaction/),
+    });
   });
 
   test("cannot write", async () => {
