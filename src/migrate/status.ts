@@ -5,7 +5,9 @@ import { describeHalfDone } from "./batch/half-done.ts";
 import type { BackfillPlace } from "./batch/place-table.ts";
 import { database } from "./input.ts";
 import { refuseProblems } from "./problem.ts";
+import type { StatementProgress } from "./progress-table.ts";
 import { survey } from "./session.ts";
+import { otherDirection } from "./statement-run.ts";
 
 const migrationSchema = z.object({
   version: z.string().describe("Version of the migration"),
@@ -17,7 +19,7 @@ const migrationSchema = z.object({
     ),
   appliedAt: z.string().nullable().describe("When (ISO 8601, UTC)"),
   appliedBy: z.string().nullable().describe("By whom"),
-  note: z.string().nullable().describe("Why it is pending: its phase, a backfill that is done by half"),
+  note: z.string().nullable().describe("Why it is pending: its phase, or what of it is done already"),
 });
 
 export const status = defineOperation({
@@ -37,9 +39,9 @@ export const status = defineOperation({
   plan: () => [],
   apply: async (context, input) => {
     const target = context.environment.database(input.database);
-    const { folder, assessment, backfills } = await survey(context, target);
+    const { folder, assessment, backfills, halfDone } = await survey(context, target);
     refuseProblems(target.name, folder.problems);
-    const migrations = assessment.standings.map((each) => row(each, backfills));
+    const migrations = assessment.standings.map((each) => row(each, backfills, halfDone));
     return {
       database: target.name,
       current: assessment.current ?? null,
@@ -72,15 +74,21 @@ export const status = defineOperation({
   },
 });
 
-function row(standing: Standing, backfills: readonly BackfillPlace[]): z.output<typeof migrationSchema> {
+function row(
+  standing: Standing,
+  backfills: readonly BackfillPlace[],
+  halfDone: readonly StatementProgress[],
+): z.output<typeof migrationSchema> {
   const { version, name } = "row" in standing ? standing.row : standing.migration;
   const place = backfills.find((each) => each.version === version);
+  const half = halfDone.find((each) => each.version === version);
   const phase = "row" in standing ? undefined : standing.migration.settings.phase;
   const notes = [
     ...(phase === "contract" ? ["phase contract"] : []),
     ...(place === undefined
       ? []
       : [`${place.state === "paused" ? "paused, " : ""}${describeHalfDone(place)}`]),
+    ...(half === undefined ? [] : [otherDirection(half).message]),
   ];
   const note = notes.length === 0 ? null : notes.join("; ");
   if (!("row" in standing))

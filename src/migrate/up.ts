@@ -25,7 +25,7 @@ import { phaseOrderProblems } from "./phase-order.ts";
 import { type Judgement, judge, policies, policyFields } from "./policy.ts";
 import { type Problem, refuseProblems } from "./problem.ts";
 import { forgetProgress, type StatementProgress } from "./progress-table.ts";
-import { notAtomicUp, takeBackMigration } from "./run-migration.ts";
+import { notAtomic, takeBackMigration } from "./run-migration.ts";
 import { type Before, findPlanned, includesVersion, type PlannedFile, ranSchema } from "./selection.ts";
 import { survey, surveyInside, withMigrationSession } from "./session.ts";
 import { commitOwn } from "./sql-message.ts";
@@ -66,7 +66,7 @@ export const up = defineOperation({
       .filter((each) => to === undefined || folder.compare(each.migration.version, to) <= 0)
       .slice(0, input.steps);
     const files = await Promise.all(
-      chosen.map(async (standing) => ({ standing, ...(await notAtomicUp(standing.migration)) })),
+      chosen.map(async (standing) => ({ standing, ...(await notAtomic(standing.migration.up)) })),
     );
     const migrations = chosen.map((each) => each.migration);
     const pending = waiting.map((each) => each.migration);

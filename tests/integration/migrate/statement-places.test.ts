@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { errorRecord } from "../../../src/core/errors.ts";
 import type { Cluster } from "../../../src/postgres/cluster.ts";
-import { perform } from "../../support/context.ts";
+import { perform, RecordingReport } from "../../support/context.ts";
 import { startTestCluster } from "../../support/postgres.ts";
-import { Project, until, up } from "./project.ts";
+import { Project, status, until, up } from "./project.ts";
 
 let cluster: Cluster;
 beforeAll(async () => {
@@ -63,4 +63,33 @@ test("what PostgreSQL refuses in a transaction, and only the server knows, runs 
   });
   await perform(up, project.context(), {});
   expect((await project.state()).tables).toEqual(["a", "b", "c"]);
+});
+
+test("the status tells how far a file is that is done by half", async () => {
+  await using project = await Project.create(cluster, {
+    "1_a.up.sql": "-- ops: transaction=none\nSELECT 1;\nSELECT 2;\nSELECT 1 / 0;",
+  });
+  await perform(up, project.context(), {}).catch(() => undefined);
+  const { output } = await perform(status, project.context(), {});
+  const note = "1_a is applied by half: 2 of 3 statements are done";
+  expect(output).toMatchObject({ migrations: [{ state: "pending", note }] });
+  expect(status.render?.(output)).toMatch(note);
+});
+
+test("a file whose first statement failed as a whole needs nobody to be taken back", async () => {
+  await using project = await Project.create(cluster, {
+    "1_a.up.sql": "CREATE TABLE a (id int); INSERT INTO a VALUES (1), (1);",
+    "1_a.down.sql": "DROP TABLE a;",
+    "2_b.up.sql": "CREATE UNIQUE INDEX CONCURRENTLY i ON a (id);",
+  });
+  const context = project.context();
+  const input = up.input.parse({});
+  const before = await up.observe(context, input);
+  await up.apply(context, input, before, new RecordingReport()).catch(() => undefined);
+  expect(await project.query("SELECT done, started FROM ops.migration_progress")).toEqual([
+    { done: 0, started: null },
+  ]);
+  expect(await up.undo?.(context, input, before, new RecordingReport())).toEqual({ undone: true });
+  expect(await project.state()).toEqual({ applied: [], tables: [] });
+  expect(await project.query("SELECT FROM ops.migration_progress")).toEqual([]);
 });
