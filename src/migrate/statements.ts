@@ -1,5 +1,6 @@
 import { formatDiagnostic } from "../core/diagnostic.ts";
 import { UsageError } from "../core/errors.ts";
+import { explainPsqlInput } from "./psql-input.ts";
 import { placeOfCharacter } from "./sql-position.ts";
 
 /** One statement of an SQL text, as PostgreSQL's own parser cut it. */
@@ -69,7 +70,9 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
 
 function syntaxError(sql: string, file: string, message: string, cursor: number): UsageError {
   const place = placeOfCharacter(sql, cursor + 1);
-  return new UsageError("E_SQL_SYNTAX", formatDiagnostic({ file, ...place, message }), {
+  const forPsql = explainPsqlInput(sql, [...sql].slice(0, cursor).join("").length);
+  const told = forPsql === undefined ? message : `${message}: ${forPsql}`;
+  return new UsageError("E_SQL_SYNTAX", formatDiagnostic({ file, ...place, message: told }), {
     hint: `mend ${file}`,
     details: { file, ...place.position },
   });

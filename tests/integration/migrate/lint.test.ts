@@ -175,6 +175,21 @@ describe("with a database", () => {
     );
   });
 
+  test.each([
+    ["SELECT '🚀';\n\\set limit 10\n", 2, "\\set is a command of psql, which is not supported"],
+    ["COPY empty (id) FROM stdin;\n1\n\\.\n", 2, "rows behind COPY … FROM stdin are not supported"],
+  ])("what only psql takes is told at its place: %j", async (sql, line, told) => {
+    const { findings } = await linted(sql, "small");
+    expect(findings).toContainEqual(
+      expect.objectContaining({
+        rule: "syntax-error",
+        line,
+        column: 1,
+        message: expect.stringContaining(told),
+      }),
+    );
+  });
+
   test("only pending migrations are looked at", async () => {
     await using project = await Project.create(cluster, { "1_a.up.sql": "CREATE TABLE a (id int)" });
     await perform(operation("migrate.up"), project.context(), {});
