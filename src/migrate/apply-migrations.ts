@@ -16,11 +16,12 @@ export async function applyMigrations(
   await ensureHistoryTable(client);
   const rows = new Map((await readHistory(client)).map((row) => [canonicalVersion(row.version), row]));
   for (const [index, migration] of migrations.entries()) {
-    if (isApplied(migration, rows.get(canonicalVersion(migration.version)))) continue;
+    const row = rows.get(canonicalVersion(migration.version));
+    if (isApplied(migration, row)) continue;
     context.safePoint();
     await session.lock.confirm();
     report.progress({ message: `apply ${title(migration)}`, done: index, total });
-    await applyMigration(session, migration, limits);
+    await applyMigration(session, migration, limits, row);
   }
 }
 

@@ -80,6 +80,12 @@ export async function rowsIfThere<T extends pg.QueryResultRow>(
   }
 }
 
+/** Whether a record failed because another process has recorded the same migration. */
+export function isAppliedElsewhere(error: unknown): boolean {
+  if (!(error instanceof pg.DatabaseError) || error.code !== "23505") return false;
+  return error.schema === "ops" && error.constraint === "migration_pkey";
+}
+
 /** In no particular order; empty where nothing was ever applied. Not for use inside a transaction. */
 export async function readHistory(client: pg.ClientBase): Promise<HistoryRow[]> {
   return rowsIfThere<HistoryRow>(
@@ -95,25 +101,30 @@ export interface Attribution {
   readonly runId: string | null;
 }
 
-/** SQL that records a migration as applied: part of the transaction that applies it. */
+/**
+ * SQL that records a migration as applied: part of the transaction that applies it. Fails with a unique violation
+ * where somebody else has recorded it since.
+ *
+ * @param previous the row that is replaced: of a repeatable migration
+ */
 export function recordApplied(
   migration: Migration,
   by: Attribution,
   took: Took,
-  action: LogAction = "up",
+  previous?: HistoryRow,
 ): string {
-  const { version, name, up, repeatable } = migration;
-  const again = repeatable
-    ? ` ON CONFLICT (version) DO UPDATE SET checksum = excluded.checksum, applied_at = excluded.applied_at,
-        applied_by = excluded.applied_by, run_id = excluded.run_id, duration_ms = excluded.duration_ms`
-    : "";
+  const { version, name, up } = migration;
+  const replaced =
+    previous === undefined
+      ? ""
+      : `DELETE FROM ops.migration WHERE version = ${literals(previous.version)} AND checksum = ${literals(previous.checksum)};\n`;
   // One statement for both tables: with a thousand small files, each statement counts.
-  return `WITH applied AS (
+  return `${replaced}WITH applied AS (
   INSERT INTO ops.migration (version, name, checksum, applied_by, run_id, duration_ms)
-  VALUES (${literals(version, name, up.checksum, by.appliedBy, by.runId)}, ${milliseconds(took)})${again}
+  VALUES (${literals(version, name, up.checksum, by.appliedBy, by.runId)}, ${milliseconds(took)})
   RETURNING version, name, checksum, applied_by, run_id, duration_ms)
 INSERT INTO ops.migration_log (action, version, name, checksum, actor, run_id, duration_ms)
-SELECT ${literals(action)}, applied.* FROM applied;`;
+SELECT 'up', applied.* FROM applied;`;
 }
 
 /** SQL that takes the record of a migration away again. */

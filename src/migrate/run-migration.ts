@@ -27,10 +27,11 @@ export async function applyMigration(
   session: MigrationSession,
   migration: Migration,
   limits: LockLimits,
+  previous?: HistoryRow,
 ): Promise<number> {
   const verification = await verificationOf(migration);
   refuseProblems(session.target.name, verification?.problems ?? []);
-  const record = (took: Took) => recordApplied(migration, attribution(session), took);
+  const record = (took: Took) => recordApplied(migration, attribution(session), took, previous);
   return runFile(session, migration, "up", migration.up, limits, record, verification);
 }
 

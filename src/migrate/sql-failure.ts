@@ -1,6 +1,7 @@
 import pg from "pg";
 import { formatDiagnostic } from "../core/diagnostic.ts";
 import { OpsError } from "../core/errors.ts";
+import { isAppliedElsewhere } from "./history-table.ts";
 import type { SqlMessage } from "./sql-message.ts";
 import { placeOfIndex, type SourcePlace } from "./sql-position.ts";
 import { splitStatements } from "./statements.ts";
@@ -29,6 +30,13 @@ export async function sqlFailure(
   completed?: number,
 ): Promise<OpsError> {
   const { file } = message;
+  if (isAppliedElsewhere(error)) {
+    return new OpsError(
+      "E_MIGRATION_LOCK_LOST",
+      `Another process has just applied ${file.name}; its transaction here was rolled back`,
+      { cause: error, hint: "run it again: it takes what is applied for applied and goes on with the rest" },
+    );
+  }
   const where = explain(message, error, await placeOf(message, error, completed));
   const details = {
     file: file.name,

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { errorRecord } from "../../../src/core/errors.ts";
 import type { Cluster } from "../../../src/postgres/cluster.ts";
 import { perform, RecordingReport } from "../../support/context.ts";
 import { startTestCluster } from "../../support/postgres.ts";
@@ -82,6 +83,36 @@ describe("SIGKILL", () => {
     await until(async () => (await sleeping(project)) === 0);
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(await project.state()).toEqual({ applied: [], tables: [] });
+  });
+
+  test.each([
+    ["1_a.up.sql", "1", "pending"],
+    ["R__a.sql", "R__a", "seen"],
+  ])("whose process recorded %s after all is not the file's fault", async (file, version, before) => {
+    await using project = await Project.create(cluster, file.startsWith("R") ? { "V1__z.sql": "" } : {});
+    await project.write({ [file]: "SELECT 1;" });
+    if (before === "seen") {
+      await perform(up, project.context(), {});
+      await project.write({ [file]: "SELECT 2;" });
+    } else {
+      await perform(up, project.context(), {});
+      await project.query("DELETE FROM ops.migration");
+    }
+    // What another process does in the meantime, with its own text of the file.
+    const recorded = `INSERT INTO ops.migration (version, name, checksum, applied_by, duration_ms)
+      VALUES ('${version}', 'a', 'sha256:theirs', 'bob', 1) ON CONFLICT (version) DO UPDATE SET checksum = excluded.checksum`;
+    await project.write({ [file]: "CREATE TABLE twice (id int);\nSELECT pg_sleep(1);" });
+    const running = perform(up, project.context("run-2"), {}).catch((each) => errorRecord(each));
+    await until(async () => (await sleeping(project)) === 1);
+    await project.query(recorded);
+    expect(await running).toMatchObject({
+      code: "E_MIGRATION_LOCK_LOST",
+      hint: expect.stringMatching(/^run it again/),
+    });
+    expect((await project.state()).tables).toEqual([]);
+    expect(await project.query(`SELECT checksum FROM ops.migration WHERE version = '${version}'`)).toEqual([
+      { checksum: "sha256:theirs" },
+    ]);
   });
 
   test("at any moment of a run leaves one that apply finishes, each file once, or undo takes back", async () => {
