@@ -25,7 +25,7 @@ import { phaseOrderProblems } from "./phase-order.ts";
 import { type Judgement, judge, policies, policyFields } from "./policy.ts";
 import { type Problem, refuseProblems } from "./problem.ts";
 import { forgetProgress, type StatementProgress } from "./progress-table.ts";
-import { notAtomic, takeBackMigration } from "./run-migration.ts";
+import { notAtomicUp, takeBackMigration } from "./run-migration.ts";
 import { type Before, findPlanned, includesVersion, type PlannedFile, ranSchema } from "./selection.ts";
 import { survey, surveyInside, withMigrationSession } from "./session.ts";
 import { commitOwn } from "./sql-message.ts";
@@ -66,7 +66,7 @@ export const up = defineOperation({
       .filter((each) => to === undefined || folder.compare(each.migration.version, to) <= 0)
       .slice(0, input.steps);
     const files = await Promise.all(
-      chosen.map(async (standing) => ({ standing, ...(await notAtomic(standing.migration.up)) })),
+      chosen.map(async (standing) => ({ standing, ...(await notAtomicUp(standing.migration)) })),
     );
     const migrations = chosen.map((each) => each.migration);
     const pending = waiting.map((each) => each.migration);
@@ -199,10 +199,13 @@ async function takeBack(
       .filter((row) => includesVersion(planned, row.version) && !includesVersion(before.applied, row.version))
       .toSorted((a, b) => folder.compare(b.version, a.version));
     const ours = rows.filter((row) => row.runId === (context.runId ?? null));
-    const files = ours.map((row) => ({
+    const found = ours.map((row) => ({
       row,
-      down: folder.migrations.find((each) => each.version === row.version)?.down,
+      migration: folder.migrations.find((each) => each.version === row.version),
     }));
+    const files = found
+      .filter((each) => each.migration?.repeatable !== true)
+      .map(({ row, migration }) => ({ row, down: migration?.down }));
     const stuck = files.filter((each) => each.down === undefined).map((each) => folder.wayBackFile(each.row));
     if (stuck.length > 0) {
       return { undone: false, note: `${stuck.join(", ")} is missing, so nothing was taken back` };
@@ -214,7 +217,13 @@ async function takeBack(
       await takeBackMigration(session, row, down, limits(input));
     }
     const others = rows.filter((row) => !ours.includes(row)).map((row) => title(row));
-    if (others.length === 0) return { undone: true };
-    return { undone: true, note: `${others.join(", ")} was applied by another run and stays` };
+    const repeated = found.filter((each) => each.migration?.repeatable === true).map((each) => each.row);
+    const notes = [
+      ...(others.length === 0 ? [] : [`${others.join(", ")} was applied by another run and stays`]),
+      ...(repeated.length === 0
+        ? []
+        : [`${repeated.map(title).join(", ")} is repeatable and stays: its way back is its next text`]),
+    ];
+    return notes.length === 0 ? { undone: true } : { undone: true, note: notes.join("; ") };
   });
 }

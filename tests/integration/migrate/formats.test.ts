@@ -87,6 +87,26 @@ describe("Flyway", () => {
     expect(await project.query("SELECT n FROM v")).toEqual([{ n: 2 }]);
   });
 
+  test("undo takes back the versioned ones, and says that a repeatable one stays", async () => {
+    await using project = await Project.create(cluster, {
+      "R__v.sql": "CREATE OR REPLACE VIEW v AS SELECT 1 AS n;",
+      "V1__a.sql": "CREATE TABLE a (id int);",
+    });
+    await perform(up, project.context(), {});
+    await project.write({
+      "R__v.sql": "CREATE OR REPLACE VIEW v AS SELECT 2 AS n;",
+      "V2__b.sql": "CREATE TABLE b (id int);",
+      "U2__b.sql": "DROP TABLE b;",
+    });
+    const { undo } = await perform(up, project.context("run-2"), {});
+    expect(await undo()).toEqual({
+      undone: true,
+      note: "R__v is repeatable and stays: its way back is its next text",
+    });
+    expect((await project.state()).applied).toEqual(["1", "R__v"]);
+    expect(await project.query("SELECT n FROM v")).toEqual([{ n: 2 }]);
+  });
+
   test("placeholders are filled from the configuration", async () => {
     await using project = await Project.create(cluster, { "V1__a.sql": "CREATE TABLE ${prefix}a (id int);" });
     const database = {
