@@ -2,6 +2,7 @@ import { ensureHistoryTable, type HistoryRow, readHistory } from "./history-tabl
 import { type Migration, title } from "./migration-file.ts";
 import { applyMigration } from "./run-migration.ts";
 import type { MigrationSession } from "./session.ts";
+import { hasChecksum } from "./sql-file.ts";
 import type { LockLimits } from "./transaction.ts";
 import { canonicalVersion } from "./version.ts";
 
@@ -27,5 +28,5 @@ export async function applyMigrations(
 
 function isApplied(migration: Migration, row: HistoryRow | undefined): boolean {
   if (row === undefined) return false;
-  return !migration.repeatable || row.checksum === migration.up.checksum;
+  return !migration.repeatable || hasChecksum(migration.up, row.checksum);
 }

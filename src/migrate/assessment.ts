@@ -1,6 +1,7 @@
 import type { HistoryRow } from "./history-table.ts";
 import { type Migration, type MigrationFolder, title } from "./migration-file.ts";
 import type { Problem } from "./problem.ts";
+import { hasChecksum } from "./sql-file.ts";
 import { canonicalVersion } from "./version.ts";
 
 /** How one migration stands: its file against its row in the history. */
@@ -38,7 +39,7 @@ export function assess({ migrations, compare }: Files, history: readonly History
     ...migrations.map((migration): Standing => {
       const row = rows.get(canonicalVersion(migration.version));
       if (row !== undefined) {
-        if (row.checksum === migration.up.checksum) return { state: "applied", row, migration };
+        if (hasChecksum(migration.up, row.checksum)) return { state: "applied", row, migration };
         return migration.repeatable
           ? { state: "pending", migration, previous: row }
           : { state: "edited", row, migration };

@@ -32,6 +32,11 @@ export function sqlFile(
   return new LazySqlFile(name, read, foreign);
 }
 
+/** Whether a checksum in the history is that of a file, also as it was once made: with the empty lines below the SQL. */
+export function hasChecksum(file: SqlFile, recorded: string): boolean {
+  return recorded === file.checksum || recorded === digest(file.sql.replace(/^\n+/, ""));
+}
+
 class LazySqlFile implements SqlFile {
   readonly name: string;
   readonly #read: () => string | undefined;
@@ -52,7 +57,7 @@ class LazySqlFile implements SqlFile {
   }
 
   get checksum(): string {
-    this.#checksum ??= digest(this.sql.replace(/^\n+/, "").replace(/^\n+$/, ""));
+    this.#checksum ??= digest(this.sql.replace(/^\n+/, "").replace(/\n+$/, ""));
     return this.#checksum;
   }
 

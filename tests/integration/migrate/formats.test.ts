@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { digest } from "../../../src/core/digest.ts";
 import { errorRecord } from "../../../src/core/errors.ts";
 import type { Cluster } from "../../../src/postgres/cluster.ts";
 import { perform, testContext } from "../../support/context.ts";
@@ -117,6 +118,24 @@ describe("Flyway", () => {
     await perform(up, testContext({ databases: { main: database } }), {});
     expect((await project.state()).tables).toEqual(["my_a"]);
   });
+});
+
+test.each([
+  ["-- migrate:up", "-- migrate:down"],
+  ["-- +goose Up", "-- +goose Down"],
+])("the way there is not edited by what is written below it: %s", async (upMark, downMark) => {
+  const text = `${upMark}\nCREATE TABLE a (id int);\n\n${downMark}\nDROP TABLE a;\n`;
+  await using project = await Project.create(cluster, { "1_a.sql": text });
+  await perform(up, project.context(), {});
+  await project.write({ "1_a.sql": `${text}-- why\n\nSELECT 1;\n` });
+  expect((await perform(up, project.context(), {})).changes).toEqual([]);
+  // As it was recorded once: with the empty lines of the other direction.
+  const former = digest(`${upMark}\nCREATE TABLE a (id int);\n\n\n\n`);
+  await project.query(`UPDATE ops.migration SET checksum = '${former}'`);
+  await project.write({ "1_a.sql": text });
+  expect((await perform(up, project.context(), {})).changes).toEqual([]);
+  await project.write({ "1_a.sql": text.replace("id int", "id text") });
+  await expect(perform(up, project.context(), {})).rejects.toMatchObject({ code: "E_MIGRATIONS" });
 });
 
 test("an error is shown with its place in the file, also behind the part of the other direction", async () => {
