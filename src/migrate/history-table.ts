@@ -1,4 +1,5 @@
 import pg from "pg";
+import { OpsError } from "../core/errors.ts";
 import { ensureOpsTable } from "../postgres/ops-schema.ts";
 import { placeColumns, placeTable } from "./batch/place-table.ts";
 import type { Migration } from "./migration.ts";
@@ -66,6 +67,7 @@ export async function ensureHistoryTable(client: pg.ClientBase): Promise<void> {
 }
 
 const undefinedTable = "42P01";
+const insufficientPrivilege = "42501";
 
 /** The rows of a query on tables of ours; none where the tables are not there yet. */
 export async function rowsIfThere<T extends pg.QueryResultRow>(
@@ -75,8 +77,15 @@ export async function rowsIfThere<T extends pg.QueryResultRow>(
   try {
     return (await client.query<T>(sql)).rows;
   } catch (error) {
-    if (error instanceof pg.DatabaseError && error.code === undefinedTable) return [];
-    throw error;
+    if (!(error instanceof pg.DatabaseError)) throw error;
+    if (error.code === undefinedTable) return [];
+    if (error.code !== insufficientPrivilege) throw error;
+    throw new OpsError("E_SQL", `The history of migrations cannot be read: ${error.message}`, {
+      cause: error,
+      hint: "as its owner: GRANT USAGE ON SCHEMA ops TO ROLE; GRANT SELECT ON ALL TABLES IN SCHEMA ops TO ROLE",
+      details: { sqlstate: error.code },
+      retryable: false,
+    });
   }
 }
 

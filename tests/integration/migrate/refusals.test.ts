@@ -113,6 +113,26 @@ describe("before anything runs", () => {
     });
   });
 
+  test("a role that may not read the history is told what to grant, and that is enough", async () => {
+    await using project = await Project.create(cluster, shop);
+    await perform(up, project.context(), {});
+    const role = `reader_${project.databaseName}`;
+    await project.query(`CREATE ROLE ${role}`);
+    const url = new URL(project.url);
+    url.searchParams.set("options", `-c role=${role}`);
+    const context = project.context("run-2", url.href);
+    const refused = await failure(perform(status, context, {}));
+    expect(refused).toMatchObject({
+      code: "E_SQL",
+      message: "The history of migrations cannot be read: permission denied for schema ops",
+    });
+    for (const grant of refused.hint?.replace("as its owner: ", "").split("; ") ?? []) {
+      await project.query(grant.replace("ROLE", role));
+    }
+    await perform(status, context, {});
+    await project.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  });
+
   test("an unknown version comes with the nearest one", async () => {
     await using project = await Project.create(cluster, shop);
     expect(await failure(perform(up, project.context(), { to: "0004" }))).toMatchObject({
