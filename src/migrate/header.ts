@@ -2,6 +2,7 @@ import { formatDiagnostic } from "../core/diagnostic.ts";
 import { type Duration, milliseconds, parseDuration } from "../core/duration.ts";
 import { OpsError } from "../core/errors.ts";
 import { suggestion } from "../core/suggestion.ts";
+import { lineComments } from "./line-comments.ts";
 import type { Problem } from "./problem.ts";
 import { placeOfIndex } from "./sql-position.ts";
 
@@ -48,7 +49,11 @@ export const defaultSettings: MigrationSettings = {
 
 const keys = ["transaction", "lock_timeout", "statement_timeout", "phase", "allow", "batch"];
 const batchKeys = ["table", "key", "size", "pause", "max-lag", "target"];
-const mark = /^[ \t]*--[ \t]*ops:/m;
+const largestSize = 1_000_000;
+const mark = /^--[ \t]*ops:/i;
+/** What was meant as a setting and would be taken for a remark: `-- ops phase=contract`. */
+const nearMark =
+  /^-[-\s\u200b]*ops[\s\u200b]*[:;=]?[\s\u200b]*(?:(?:transaction|lock[-_]timeout|statement[-_]timeout|phase|allow)\s*=|batch\s+[\w-]+=)/i;
 
 /** A mistake at an index into the file. */
 class HeaderMistake extends Error {
@@ -64,30 +69,40 @@ class HeaderMistake extends Error {
 
 /** Reads the header of a file. `fileName` is for the messages. */
 export function readHeader(sql: string, fileName: string): Header {
-  if (!mark.test(sql)) return { settings: defaultSettings, problems: [] };
+  if (!/\bops\b/i.test(sql)) return { settings: defaultSettings, problems: [] };
   const problems: Problem[] = [];
+  const seen = new Set<string>();
   let settings = defaultSettings;
-  let index = 0;
-  let inHeader = true;
-  for (const line of sql.split("\n")) {
-    const begin = /^[ \t]*--[ \t]*ops:/.exec(line)?.[0];
+  for (const { text, index, beforeStatements } of lineComments(sql)) {
     try {
-      if (begin !== undefined && !inHeader) {
+      const begin = markOf(text, index);
+      if (begin === undefined) continue;
+      if (!beforeStatements) {
         throw new HeaderMistake(
           index,
           "settings stand before the first statement",
           "move this line to the top of the file",
         );
       }
-      if (begin !== undefined) settings = { ...settings, ...readLine(line, begin.length, index, settings) };
+      settings = { ...settings, ...readLine(text, begin.length, index, settings, seen) };
     } catch (error) {
       if (!(error instanceof HeaderMistake)) throw error;
       problems.push(problemOf(error, sql, fileName));
     }
-    if (!/^[ \t]*(--|$)/.test(line)) inHeader = false;
-    index += line.length + 1;
   }
   return { settings, problems };
+}
+
+function markOf(comment: string, index: number): string | undefined {
+  const begin = mark.exec(comment)?.[0];
+  if (begin === undefined && nearMark.test(comment)) {
+    throw new HeaderMistake(
+      index,
+      "looks like a setting, and would be ignored",
+      "begin the line with exactly: -- ops: ",
+    );
+  }
+  return begin;
 }
 
 function problemOf(mistake: HeaderMistake, sql: string, file: string): Problem {
@@ -105,6 +120,7 @@ function readLine(
   from: number,
   lineStart: number,
   before: MigrationSettings,
+  seen: Set<string>,
 ): Partial<MigrationSettings> {
   let found: Partial<MigrationSettings> = {};
   const word = /[^\s=]+(?:=\S*)?/g;
@@ -112,6 +128,10 @@ function readLine(
   for (let match = word.exec(line); match !== null; match = word.exec(line)) {
     const index = lineStart + match.index;
     const [key = "", value] = split(match[0]);
+    if (key !== "allow") {
+      once(key, seen, index);
+      seen.add(key);
+    }
     if (key === "batch") return { ...found, batch: readBatch(line, word.lastIndex, lineStart, index) };
     if (key === "allow") {
       return { ...found, allow: [...before.allow, readAllow(value, line.slice(word.lastIndex), index)] };
@@ -119,6 +139,10 @@ function readLine(
     found = { ...found, ...readSetting(key, value, index) };
   }
   return found;
+}
+
+function once(key: string, seen: ReadonlySet<string> | ReadonlyMap<string, unknown>, index: number): void {
+  if (seen.has(key)) throw new HeaderMistake(index, `${key} is set twice`, "keep the one that is meant");
 }
 
 function readSetting(key: string, value: string | undefined, index: number): Partial<MigrationSettings> {
@@ -158,6 +182,7 @@ function readBatch(line: string, from: number, lineStart: number, batchIndex: nu
     if (!batchKeys.includes(key)) {
       throw new HeaderMistake(index, `unknown setting "${key}" of batch`, suggestion(key, batchKeys));
     }
+    once(key, found, index);
     found.set(key, { value, index });
   }
   const text = (key: string): string => {
@@ -176,6 +201,13 @@ function readBatch(line: string, from: number, lineStart: number, batchIndex: nu
   const size = found.get("size");
   if (size !== undefined && !/^[1-9]\d*$/.test(size.value ?? "")) {
     throw new HeaderMistake(size.index, `"${size.value ?? ""}" is not a number of rows`, "write: size=5000");
+  }
+  if (Number(size?.value ?? 0) > largestSize) {
+    throw new HeaderMistake(
+      size?.index ?? batchIndex,
+      `a batch has at most ${largestSize} rows`,
+      "write: size=5000; it follows the time that a batch takes",
+    );
   }
   return {
     table: text("table"),

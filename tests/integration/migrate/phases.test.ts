@@ -115,4 +115,25 @@ describe("migrate.up by phases", () => {
       await expect(perform(up, project.context(), input)).rejects.toMatchObject({ code: "E_INPUT" });
     },
   );
+
+  test("headers are read in capitals and below a licence, and one that would be overlooked is refused", async () => {
+    await using project = await Project.create(cluster, {
+      "1_a.up.sql": `/* licence
+*/
+-- OPS: phase=contract
+CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+-- ops: transaction=none
+RETURN 1; END $$;`,
+      "2_b.up.sql": "-- ops phase=contract\nSELECT 1;",
+    });
+    await expect(perform(up, project.context(), { phase: "expand" })).rejects.toMatchObject({
+      code: "E_MIGRATIONS",
+      message: expect.stringMatching(/^2_b\.up\.sql:1:1: looks like a setting[\s\S]*\^/),
+    });
+    await project.write({ "2_b.up.sql": "-- ops: phase=expand\nSELECT 1;" });
+
+    await perform(up, project.context(), { phase: "expand" });
+
+    expect(await applied(project)).toEqual(["2"]);
+  });
 });

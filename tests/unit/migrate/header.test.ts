@@ -41,7 +41,7 @@ SELECT 1;`;
     expect(settings("-- nothing about ops\nSELECT 1;")).toEqual(defaultSettings);
   });
 
-  test.each([
+  test.each<[string, string, string, number]>([
     ["-- ops: lock_timeot=5s", 'unknown setting "lock_timeot"', 'did you mean "lock_timeout"?', 9],
     [
       "-- ops: lock_timeout=5",
@@ -53,11 +53,58 @@ SELECT 1;`;
     ["-- ops: allow=x", "a lint rule is allowed for a reason", "write: -- ops: allow=RULE because WHY", 9],
     ["-- ops: batch table=t", "batch needs a key", "write: -- ops: batch table=users key=id size=5000", 9],
     ["-- ops: batch table=t key=id siz=4", 'unknown setting "siz" of batch', 'did you mean "size"?', 30],
+    [
+      "-- ops: batch table=t key=id size=1000001",
+      "a batch has at most 1000000 rows",
+      "write: size=5000; it follows the time that a batch takes",
+      30,
+    ],
+    ["-- ops: phase=contract phase=expand", "phase is set twice", "keep the one that is meant", 24],
+    ["-- ops: batch table=t key=id key=n", "key is set twice", "keep the one that is meant", 30],
+    ...[
+      "-- ops phase=contract",
+      "--\u00a0ops: phase=contract",
+      "-- ops\u00a0: phase=contract",
+      "--- OPS: lock-timeout=5s",
+      "-- ops batch table=t key=id",
+    ].map(
+      (line) =>
+        [line, "looks like a setting, and would be ignored", "begin the line with exactly: -- ops: ", 1] as [
+          string,
+          string,
+          string,
+          number,
+        ],
+    ),
   ])("with a mistake is refused with its place: %s", (line, message, hint, column) => {
     const [problem, ...others] = problems(`${line}\nSELECT 1;`);
     expect(others).toEqual([]);
     expect(problem?.message.split("\n")[0]).toBe(`1_a.up.sql:1:${column}: ${message}`);
     expect(problem?.hint).toBe(hint);
+  });
+
+  test("sets each setting once, also over several lines", () => {
+    expect(problems("-- ops: phase=contract\n-- ops: phase=expand\nSELECT 1;")[0]?.message).toMatch(
+      /^1_a\.up\.sql:2:9: phase is set twice/,
+    );
+  });
+
+  test("is read in capitals, and below a block comment", () => {
+    const sql = "/* a licence /* nested */\n-- ops: phase=later\n*/ -- OPS: phase=contract\nSELECT 1;";
+    expect(problems(sql)).toEqual([]);
+    expect(settings(sql).phase).toBe("contract");
+  });
+
+  test.each([
+    "DO $body$ BEGIN\n-- ops: transaction=none\nEND $body$;",
+    "SELECT 'it''s\n-- ops: transaction=none\n';",
+    "SELECT E'\\'\n-- ops: transaction=none\n';",
+    'SELECT 1 AS "\n-- ops: transaction=none\n";',
+    "SELECT a$b, $1; /*\n-- ops: transaction=none\n*/",
+    "-- the ops team: phase two\n-- ops people allow it\nSELECT 1;",
+  ])("is nothing that only looks like it: %s", (sql) => {
+    expect(problems(sql)).toEqual([]);
+    expect(settings(sql)).toEqual(defaultSettings);
   });
 
   test("does not stand behind a statement, where it would be overlooked", () => {
