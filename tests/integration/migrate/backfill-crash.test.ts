@@ -20,7 +20,7 @@ const kills = 12;
 const files = {
   "1_users.up.sql": `CREATE TABLE users (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n int NOT NULL DEFAULT 0, seen int NOT NULL DEFAULT 0);
 INSERT INTO users (n) SELECT 0 FROM generate_series(1, ${rows});`,
-  "2_fill.up.sql": `-- ops: batch table=users key=id size=1000 pause=1ms target=60ms
+  "2_fill.up.sql": `-- ops: batch table=users key=id size=500 pause=25ms target=10ms
 UPDATE users SET n = n + 1 WHERE id BETWEEN :batch_start AND :batch_end;`,
 };
 
@@ -36,7 +36,10 @@ describe("SIGKILL at random moments of a backfill of 200,000 rows under concurre
         const child = start(project);
         const before = await progress(project);
         // Node starts, then batches run: somewhere in the first of them, at another point each time.
-        await until(async () => (await progress(project)).batches > before.batches);
+        await until(async () => {
+          const { batches, state } = await progress(project);
+          return batches > before.batches || state === "done";
+        });
         await new Promise((resolve) => setTimeout(resolve, Math.random() * 150));
         await kill9(child);
         const { state, rowsDone } = await progress(project);

@@ -82,11 +82,11 @@ describe("a lock on a table", () => {
     const reader = await project.connect("report");
     await reader.query("BEGIN; LOCK TABLE orders IN ACCESS SHARE MODE");
     const error = errorRecord(
-      await perform(up, project.context(), { "lock-timeout": "150ms", attempts: 2 }).catch((each) => each),
+      await perform(up, project.context(), { "lock-timeout": "1s", attempts: 2 }).catch((each) => each),
     );
     expect(error).toMatchObject({ code: "E_LOCK_TIMEOUT", exitCode: ExitCode.failed });
     expect(error.message).toMatch(
-      /^0002_status\.up\.sql did not get its locks in database main within 150ms, tried 2 times; in the way: pid \d+ "report", idle in transaction, in its transaction for \d+s, last statement at \d{4}-\S+Z: BEGIN; LOCK TABLE orders IN ACCESS SHARE MODE$/,
+      /^0002_status\.up\.sql did not get its locks in database main within 1\.0s, tried 2 times; in the way: pid \d+ "report", idle in transaction, in its transaction for \d+s, last statement at \d{4}-\S+Z: BEGIN; LOCK TABLE orders IN ACCESS SHARE MODE$/,
     );
     expect(error.details).toMatchObject({ attempts: 2, blockers: [{ application: "report" }] });
     expect(await project.state()).toEqual({ applied: ["0001"], tables: ["orders"] });
@@ -99,7 +99,7 @@ describe("a lock on a table", () => {
     const reader = await project.connect("report");
     await reader.query("BEGIN; LOCK TABLE orders IN ACCESS SHARE MODE");
     const context = project.context();
-    const input = up.input.parse({ "lock-timeout": "150ms" });
+    const input = up.input.parse({ "lock-timeout": "1s" });
     const before = await up.observe(context, input);
     const report = new RecordingReport();
     const running = up.apply(context, input, before, report);
