@@ -3,7 +3,7 @@ import { type Attribution, type HistoryRow, literals, logLine, recordTakenBack }
 import { forgetProgress, recordProgress, type StatementProgress } from "./progress-table.ts";
 import { makeRunnable } from "./runnable.ts";
 import { includesVersion } from "./selection.ts";
-import { doneUntil, otherDirection } from "./statement-run.ts";
+import { changedAbove, doneUntil, otherDirection } from "./statement-run.ts";
 import { canonicalVersion } from "./version.ts";
 
 /** A record that does not fit the files. */
@@ -66,6 +66,9 @@ export async function settleSql(
     }
     const runnable = await makeRunnable(file);
     const statements = runnable.mode === "statements" ? runnable.statements : [];
+    // By its number alone a statement that stands elsewhere now would be taken for one that is done.
+    if (doneUntil({ statements }, place.done).doneChecksum !== place.doneChecksum)
+      throw changedAbove(file.name, place.done);
     const done = Math.min(place.done + (place.started === null ? 0 : 1), statements.length);
     sql.push(recordProgress({ ...place, ...doneUntil({ statements }, done), started: null }));
   }

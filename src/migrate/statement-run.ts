@@ -248,14 +248,7 @@ async function resumeAt(session: MigrationSession, unit: StatementUnit): Promise
   }
   if (row.direction !== direction) throw otherDirection(row);
   if (doneUntil(unit, row.done).doneChecksum !== row.doneChecksum) {
-    throw new OpsError(
-      "E_MIGRATION_HALF_DONE",
-      `${file.name} was changed above statement ${row.done + 1}, where it is to go on: the ${row.done} before are done`,
-      {
-        hint: `restore the statements that are done, or settle it with: ops migrate repair --accept ${version}`,
-        retryable: false,
-      },
-    );
+    throw changedAbove(file.name, row.done);
   }
   session.report.log(
     row.done < statements.length
@@ -263,6 +256,18 @@ async function resumeAt(session: MigrationSession, unit: StatementUnit): Promise
       : `${file.name}: its ${row.done} statements are done, only the record is missing`,
   );
   return { ...row, total: statements.length, runId };
+}
+
+/** @param done how many statements are done */
+export function changedAbove(file: string, done: number): OpsError {
+  return new OpsError(
+    "E_MIGRATION_HALF_DONE",
+    `${file} was changed above statement ${done + 1}, where it is to go on: the ${done} before are done`,
+    {
+      hint: "restore the statements that are done as they were; what comes after them may be changed",
+      retryable: false,
+    },
+  );
 }
 
 export function otherDirection(row: StatementProgress): OpsError {
