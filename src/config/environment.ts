@@ -3,6 +3,9 @@ import { UsageError } from "../core/errors.ts";
 import { suggestion } from "../core/suggestion.ts";
 import type { DatabaseSettings, EnvironmentSettings, GateSettings, TargetKind } from "./schema.ts";
 import { Secret } from "./secret.ts";
+import { placeOfStore, type StoreTarget, storeTarget } from "./store-target.ts";
+
+export type { FileStoreTarget, S3StoreTarget, StoreTarget } from "./store-target.ts";
 
 /** A PostgreSQL database. */
 export interface DatabaseTarget {
@@ -15,17 +18,6 @@ export interface DatabaseTarget {
   readonly migrationsFormat?: DatabaseSettings["migrations-format"];
   readonly migrationsPolicy?: DatabaseSettings["migrations-policy"];
   readonly migrationsPlaceholders?: DatabaseSettings["migrations-placeholders"];
-}
-
-/** Where backups live. */
-export interface StoreTarget {
-  readonly name: string;
-  /** As configured: `file:…`. */
-  readonly url: string;
-  /** Absolute path of a `file:` store. */
-  readonly directory: string;
-  readonly recipients: readonly string[];
-  readonly identity: Secret | undefined;
 }
 
 /** A weighted traffic split. */
@@ -88,13 +80,7 @@ export class Environment {
 
   store(name?: string): StoreTarget {
     const [found, settings] = this.find("stores", name, "local");
-    return {
-      name: found,
-      url: settings.url,
-      directory: resolve(this.directory, settings.url.replace(/^file:(\/\/(?=\/))?/, "")),
-      recipients: settings.recipients,
-      identity: settings.identity === undefined ? undefined : new Secret(settings.identity, this.directory),
-    };
+    return storeTarget(found, settings, this.directory);
   }
 
   route(name?: string): RouteTarget {
@@ -136,7 +122,7 @@ export class Environment {
       return [`databases.${name}`, place] as const;
     });
     const stores = this.names("stores").map(
-      (name) => [`stores.${name}`, this.store(name).directory] as const,
+      (name) => [`stores.${name}`, placeOfStore(this.store(name))] as const,
     );
     const routes = this.names("routes").map((name) => {
       const { socket, backend, versions } = this.route(name);

@@ -1,14 +1,10 @@
 import { z } from "zod";
 import { name, threshold } from "../core/schema.ts";
 import { isReference } from "./secret.ts";
+import { secret } from "./secret-field.ts";
+import { storeSchema } from "./store-schema.ts";
 
 /** What `.opsrc` may hold. Every key has a default, so that a first file needs one database URL. */
-
-const secret = (what: string) =>
-  z
-    .string()
-    .min(1, "must not be empty")
-    .describe(`${what} (text, or a reference: env:NAME, file:PATH, cmd:COMMAND)`);
 
 export const databaseSchema = z.strictObject({
   url: secret("Connection URL: postgresql://user@host:5432/database").refine(
@@ -35,26 +31,7 @@ export const databaseSchema = z.strictObject({
     .describe("Values of the placeholders in Flyway's files, by name"),
 });
 
-export const storeSchema = z.strictObject({
-  url: z
-    .string()
-    .regex(/^file:/, 'must begin with "file:"')
-    .describe("Where backups live: file:/var/backups/ops, or file:backups relative to this file"),
-  recipients: z
-    .array(
-      z
-        .string()
-        .refine((each) => !each.startsWith("AGE-SECRET-KEY-"), {
-          error: "this is a private key; a recipient is the public one",
-          params: { hint: "age-keygen -y prints it; then make a new pair, since this one was written down" },
-          abort: true,
-        })
-        .regex(/^age1[a-z0-9]{58,}$/, 'must be an age public key ("age1…"): make one with age-keygen'),
-    )
-    .default([])
-    .describe("age public keys that backups are encrypted to; each can open them"),
-  identity: secret("age private key; needed only to verify and restore").optional(),
-});
+export { s3Schema, storeSchema } from "./store-schema.ts";
 
 export const routeSchema = z.strictObject({
   driver: z.literal("haproxy").default("haproxy").describe("The balancer"),

@@ -60,9 +60,11 @@ function leaves(value: unknown, path: Path): [Path, unknown][] {
   return [[path, value]];
 }
 
+const secretKeys = new Set(["url", "password", "identity", "access-key", "secret-key", "session-token"]);
+
 function shown(path: Path, value: unknown): unknown {
   const key = path.at(-1);
-  if (typeof value === "string" && (key === "url" || key === "password" || key === "identity")) {
+  if (typeof value === "string" && secretKeys.has(String(key))) {
     // Plain text under a key made for secrets is masked whole; a URL keeps what is not its password.
     const secret = new Secret(value, ".");
     return secret.shown === value && key !== "url" && !/^(env|file|cmd):/.test(value) ? "***" : secret.shown;

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { parseDuration } from "./duration.ts";
 import { OpsError } from "./errors.ts";
 import { parsePercent } from "./percent.ts";
+import { parseRate, parseSize } from "./size.ts";
 import { parseThreshold } from "./threshold.ts";
 
 /**
@@ -27,6 +28,25 @@ export const duration = (description = "A duration: 500ms, 10s, 5m, 1h30m") =>
   parsed(parseDuration, description);
 export const percentage = (description = "A percentage: 10%") => parsed(parsePercent, description);
 export const threshold = (description = 'A limit: "> 5%", "> 500ms"') => parsed(parseThreshold, description);
+
+/** As above, but the value stays as it is written, for what people read again in `ops config show`. */
+function written(parse: (text: string) => unknown, description: string) {
+  return z
+    .string()
+    .superRefine((text, context) => {
+      try {
+        parse(text);
+      } catch (error) {
+        if (!(error instanceof OpsError)) throw error;
+        context.addIssue({ code: "custom", message: error.message, params: { hint: error.hint } });
+      }
+    })
+    .describe(description);
+}
+
+export const writtenDuration = (description: string) => written(parseDuration, description);
+export const writtenSize = (description: string) => written(parseSize, description);
+export const writtenRate = (description: string) => written(parseRate, description);
 
 /** The name of a target, a step, a flag: letters, digits, `-`, `_` and `.`. */
 export const name = (description: string) =>

@@ -6,6 +6,7 @@ import { type Finding, missing, missingBecause, ok, warn } from "./finding.ts";
 /** The folder, its disk and its keys. */
 export async function storeFindings(environment: Environment, name: string): Promise<Finding[]> {
   const target = environment.store(name);
+  if (target.kind === "s3") return [await keys(`keys of ${name}`, target)];
   return Promise.all([
     writableDirectory(`store ${name}`, target.directory),
     freeSpace(`disk of ${name}`, target.directory),

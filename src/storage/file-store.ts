@@ -1,10 +1,21 @@
+import { randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
-import { dirname, join, relative } from "node:path";
-import { OpsError } from "../core/errors.ts";
-import { Measured, type ObjectStore, type StoredObject, type Written } from "./object-store.ts";
+import { basename, dirname, join, relative } from "node:path";
+import { OpsError, UsageError } from "../core/errors.ts";
+import { checkObjectName, partialSuffix } from "./object-name.ts";
+import {
+  Measured,
+  type ObjectStore,
+  type ReadOptions,
+  type StoredObject,
+  type UnfinishedWrite,
+  type WriteOptions,
+  type Written,
+} from "./object-store.ts";
 
-const partialSuffix = ".partial";
+/** `put` writes `NAME.partial`; small objects, for which several writers may race, `NAME~1f2e3d4c.partial`. */
+const partialName = /^(.*?)(~[0-9a-f]{8})?\.partial$/;
 
 /**
  * Objects as files of a directory. An object appears under its name only after its bytes are on the disk
@@ -20,11 +31,8 @@ export class FileStore implements ObjectStore {
     this.location = `file:${directory}`;
   }
 
-  async put(
-    name: string,
-    body: AsyncIterable<Uint8Array>,
-    options: { readonly signal?: AbortSignal } = {},
-  ): Promise<Written> {
+  async put(name: string, body: AsyncIterable<Uint8Array>, options: WriteOptions = {}): Promise<Written> {
+    this.refuseRetention(options);
     const path = this.path(name);
     const partial = path + partialSuffix;
     const measured = new Measured();
@@ -54,25 +62,101 @@ export class FileStore implements ObjectStore {
     }
   }
 
-  async putIfAbsent(name: string, body: Uint8Array): Promise<boolean> {
+  async putIfAbsent(name: string, body: Uint8Array, options: WriteOptions = {}): Promise<boolean> {
+    try {
+      // Unlike rename, link refuses a name that is taken.
+      await this.writeSmall(name, body, options, link);
+      return true;
+    } catch (error) {
+      if (error instanceof OpsError && (error.cause as NodeJS.ErrnoException)?.code === "EEXIST")
+        return false;
+      throw error;
+    }
+  }
+
+  async replace(name: string, body: Uint8Array, options: WriteOptions = {}): Promise<void> {
+    await this.writeSmall(name, body, options, rename);
+  }
+
+  async *get(name: string, options: ReadOptions = {}): AsyncGenerator<Uint8Array> {
+    const { start = 0, end = Number.POSITIVE_INFINITY, signal } = options;
+    if (end <= start) return;
+    try {
+      signal?.throwIfAborted();
+      const range = { start, end: end - 1, highWaterMark: 1024 * 1024 };
+      const stream = createReadStream(this.path(name), range) as AsyncIterable<Buffer>;
+      for await (const chunk of stream) {
+        signal?.throwIfAborted();
+        yield chunk;
+      }
+    } catch (error) {
+      throw this.failure(name, error);
+    }
+  }
+
+  async *list(prefix: string): AsyncGenerator<StoredObject> {
+    const names = (await this.files()).filter(
+      (name) => name.startsWith(prefix) && !name.endsWith(partialSuffix),
+    );
+    for (const name of names) {
+      const found = await this.attempt(name, () => stat(this.path(name)).catch(missingIsUndefined));
+      if (found !== undefined) yield { name, bytes: found.size };
+    }
+  }
+
+  async *unfinished(prefix: string): AsyncGenerator<UnfinishedWrite> {
+    for (const file of await this.files()) {
+      const name = partialName.exec(file)?.[1];
+      if (name === undefined || !name.startsWith(prefix)) continue;
+      const path = join(this.directory, file);
+      const found = await this.attempt(name, () => stat(path).catch(missingIsUndefined));
+      if (found === undefined) continue;
+      const remove = () => this.attempt(name, () => this.removeFiles([path]));
+      yield { name, startedAt: found.birthtime, remove };
+    }
+  }
+
+  async delete(name: string): Promise<void> {
     const path = this.path(name);
-    const partial = path + partialSuffix;
-    return this.attempt(name, async () => {
+    const folder = dirname(path);
+    await this.attempt(name, async () => {
+      const beside = await readdir(folder).catch((error) => missingIsUndefined(error) ?? []);
+      const partials = beside.filter((each) => partialName.exec(each)?.[1] === basename(path));
+      await this.removeFiles([path, ...partials.map((each) => join(folder, each))]);
+    });
+  }
+
+  /** All of one folder; the folder too where nothing else is in it. */
+  private async removeFiles(paths: readonly string[]): Promise<void> {
+    for (const path of paths) await rm(path, { force: true });
+    const folder = dirname(paths[0] ?? this.directory);
+    if (folder === this.directory) return;
+    await rmdir(folder).catch((error: NodeJS.ErrnoException) => {
+      if (!["ENOENT", "ENOTEMPTY", "EEXIST"].includes(error.code ?? "")) throw error;
+    });
+  }
+
+  private async writeSmall(
+    name: string,
+    body: Uint8Array,
+    options: WriteOptions,
+    install: (from: string, to: string) => Promise<void>,
+  ): Promise<void> {
+    this.refuseRetention(options);
+    options.signal?.throwIfAborted();
+    const path = this.path(name);
+    const partial = `${path}~${randomBytes(4).toString("hex")}${partialSuffix}`;
+    await this.attempt(name, async () => {
       await this.makeFolder(dirname(path));
       try {
-        const file = await open(partial, "w", 0o600);
+        const file = await open(partial, "wx", 0o600);
         try {
           await writeAll(file, body);
           await file.sync();
         } finally {
           await file.close();
         }
-        // Unlike rename, link refuses a name that is taken.
-        await link(partial, path);
-        return true;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-        throw error;
+        await install(partial, path);
       } finally {
         await rm(partial, { force: true });
         await syncFolder(dirname(path));
@@ -80,50 +164,28 @@ export class FileStore implements ObjectStore {
     });
   }
 
-  async *get(name: string): AsyncGenerator<Uint8Array> {
-    try {
-      yield* createReadStream(this.path(name), { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>;
-    } catch (error) {
-      throw this.failure(name, error);
-    }
-  }
-
-  async *list(prefix: string): AsyncGenerator<StoredObject> {
+  /** The names of all files, half-written ones included, in order. */
+  private async files(): Promise<string[]> {
     const entries = await this.attempt("", () =>
       readdir(this.directory, { recursive: true, withFileTypes: true }).catch(
-        (error: NodeJS.ErrnoException) => {
-          if (error.code === "ENOENT") return [];
-          throw error;
-        },
+        (error) => missingIsUndefined(error) ?? [],
       ),
     );
-    const names = entries
-      .filter((entry) => entry.isFile() && !entry.name.endsWith(partialSuffix))
+    return entries
+      .filter((entry) => entry.isFile())
       .map((entry) => relative(this.directory, join(entry.parentPath, entry.name)))
-      .filter((name) => name.startsWith(prefix))
       .sort();
-    for (const name of names) {
-      const found = await this.attempt(name, () => stat(this.path(name)).catch(missingIsUndefined));
-      if (found !== undefined) yield { name, bytes: found.size };
-    }
   }
 
-  async delete(name: string): Promise<void> {
-    const path = this.path(name);
-    await this.attempt(name, async () => {
-      await rm(path, { force: true });
-      await rm(path + partialSuffix, { force: true });
-      if (dirname(path) === this.directory) return;
-      await rmdir(dirname(path)).catch((error: NodeJS.ErrnoException) => {
-        if (!["ENOENT", "ENOTEMPTY", "EEXIST"].includes(error.code ?? "")) throw error;
-      });
+  private refuseRetention({ retainUntil }: WriteOptions): void {
+    if (retainUntil === undefined) return;
+    throw new UsageError("E_OBJECT_LOCK", `${this.location} cannot keep anybody from deleting an object`, {
+      hint: "retention needs a store on S3 whose bucket has Object Lock (docs/stores.md)",
     });
   }
 
   private path(name: string): string {
-    if (!/^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*)*$/.test(name) || name.endsWith(partialSuffix)) {
-      throw new OpsError("E_OBJECT_NAME", `"${name}" cannot be the name of an object`, { retryable: false });
-    }
+    checkObjectName(name);
     return join(this.directory, name);
   }
 

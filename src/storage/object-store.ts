@@ -11,29 +11,59 @@ export interface Written {
   readonly sha256: string;
 }
 
+export interface ReadOptions {
+  /** The first byte, counted from 0. Default: 0. */
+  readonly start?: number;
+  /** The byte after the last one. Default, and where the object is shorter: its end. */
+  readonly end?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface WriteOptions {
+  readonly signal?: AbortSignal;
+  /**
+   * Until when nobody may delete the object; instead of the store's own retention. Throws `E_OBJECT_LOCK` where the
+   * store cannot hold it.
+   */
+  readonly retainUntil?: Date;
+}
+
+/** What a `put` that is under way, or was killed, holds in the store. */
+export interface UnfinishedWrite {
+  /** The object it was to become. */
+  readonly name: string;
+  readonly startedAt: Date;
+  /** Ends it and frees its bytes; a `put` that was still under way fails. Not an error where it is gone already. */
+  remove(): Promise<void>;
+}
+
 /**
  * A place for objects: names with `/` between their parts, bytes that are written once and read as a stream.
- * Every method throws `E_STORE` (or `E_STORE_FULL`, `E_OBJECT_MISSING`) where the place does not let it work.
+ * Every method throws `E_STORE…` (or `E_OBJECT_MISSING`) where the place does not let it work; a signal's reason where
+ * it was aborted.
  */
 export interface ObjectStore {
-  /** For people: `file:/var/backups`. */
+  /** For people: `file:/var/backups`, `s3://bucket/prefix`. */
   readonly location: string;
   /**
    * Writes the stream to its end; only then does the object exist, whole and durable. Where the stream or the
-   * writing fails, nothing is left. An object of that name is replaced, and so is what an earlier, killed `put` left.
+   * writing fails, nothing is left. An object of that name is replaced.
    */
-  put(
-    name: string,
-    body: AsyncIterable<Uint8Array>,
-    options?: { readonly signal?: AbortSignal },
-  ): Promise<Written>;
+  put(name: string, body: AsyncIterable<Uint8Array>, options?: WriteOptions): Promise<Written>;
   /** Atomic and durable; false, and nothing changed, where the object exists already. For small objects. */
-  putIfAbsent(name: string, body: Uint8Array): Promise<boolean>;
-  /** Throws `E_OBJECT_MISSING` at the first read where there is none. */
-  get(name: string): AsyncIterable<Uint8Array>;
+  putIfAbsent(name: string, body: Uint8Array, options?: WriteOptions): Promise<boolean>;
+  /** Atomic and durable: a reader sees the old object or the new one, whole. For small objects. */
+  replace(name: string, body: Uint8Array, options?: WriteOptions): Promise<void>;
+  /** Throws `E_OBJECT_MISSING` at the first read where there is none, `E_OBJECT_CHANGED` where it is replaced meanwhile. */
+  get(name: string, options?: ReadOptions): AsyncIterable<Uint8Array>;
   /** All objects whose names begin with the prefix, in the order of their names; never one that is half written. */
   list(prefix: string): AsyncIterable<StoredObject>;
-  /** Also removes what a killed `put` of that name left. Not an error where there is nothing. */
+  /** What unfinished writes of names that begin with the prefix hold: those under way and those that were killed. */
+  unfinished(prefix: string): AsyncIterable<UnfinishedWrite>;
+  /**
+   * Also removes what unfinished writes of that name left. Not an error where there is nothing. Throws
+   * `E_OBJECT_LOCKED` where its retention has not ended.
+   */
   delete(name: string): Promise<void>;
 }
 

@@ -9,6 +9,7 @@ import {
   flagSourceSchema,
   gateSchema,
   routeSchema,
+  s3Schema,
   storeSchema,
 } from "../../src/config/schema.ts";
 import { configuredChecks } from "../../src/run/configured-check.ts";
@@ -45,7 +46,9 @@ describe(".opsrc.example", () => {
 
     expect([...used(whole)]).toEqual(expect.arrayContaining(keys(configSchema)));
     expect([...used(whole.databases.main)]).toEqual(expect.arrayContaining(keys(databaseSchema)));
-    expect([...used(whole.stores.local)]).toEqual(expect.arrayContaining(keys(storeSchema)));
+    const stores = Object.values(whole.stores);
+    expect([...used(...stores)]).toEqual(expect.arrayContaining(keys(storeSchema)));
+    expect([...used(...stores.map((each) => each.s3))]).toEqual(expect.arrayContaining(keys(s3Schema)));
     expect([...used(whole.routes.web)]).toEqual(expect.arrayContaining(keys(routeSchema)));
     expect([...used(whole["flag-sources"].default)]).toEqual(expect.arrayContaining(keys(flagSourceSchema)));
     expect([...used(...gates)]).toEqual(expect.arrayContaining(keys(gateSchema)));
@@ -64,7 +67,7 @@ describe(".opsrc.example", () => {
 
 type Example = {
   databases: { main: object };
-  stores: { local: object };
+  stores: Record<string, { s3?: object }>;
   routes: { web: object };
   "flag-sources": { default: object };
   gates: Record<string, { checks: { kind: string }[] }>;
