@@ -14,13 +14,12 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from "node:fs";
-import { basename, delimiter, dirname, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { BuildError, build, isBuilt } from "./build.mjs";
 
 const oldestNode = 20;
 const neededNode = 24;
@@ -40,10 +39,8 @@ const systemPackages = [
 const root = fileURLToPath(new URL("..", import.meta.url));
 const modules = join(root, "node_modules");
 const packageStamp = join(modules, ".ops-setup");
-const buildStamp = join(root, "dist", ".ops-setup");
 // Beside both folders, of which each may be removed while a set-up runs.
 const lock = join(root, ".ops", "setup.lock");
-const unfinishedBuild = join(root, ".ops", "setup-build");
 
 /** Ends the set-up with one sentence, and what to do about it. */
 class SetupError extends Error {
@@ -221,37 +218,15 @@ function rootPrefix() {
 
 // Build
 
-function build() {
-  const wanted = sourceStamp();
-  if (readIfThere(buildStamp) === wanted) return;
+async function buildWhereOutdated() {
+  if (isBuilt()) return;
   say("building dist/");
-  // Aside and from nothing, then put in its place: what runs from dist/ meanwhile never sees half a build, a build
-  // that fails leaves the last good one, and a source file that is gone does not live on.
-  rmSync(unfinishedBuild, { recursive: true, force: true });
-  const buildInfo = join(unfinishedBuild, ".tsbuildinfo");
-  const output = ["--outDir", unfinishedBuild, "--tsBuildInfoFile", buildInfo];
-  run("the build", join(modules, ".bin", "tsc"), ["-p", "tsconfig.build.json", ...output]);
-  rmSync(buildInfo, { force: true });
-  writeFileSync(join(unfinishedBuild, basename(buildStamp)), wanted);
-  const dist = dirname(buildStamp);
-  const outdated = `${unfinishedBuild}-outdated`;
-  rmSync(outdated, { recursive: true, force: true });
-  if (existsSync(dist)) renameSync(dist, outdated);
-  renameSync(unfinishedBuild, dist);
-  rmSync(outdated, { recursive: true, force: true });
-}
-
-/** Changes whenever a source file was added, removed or written: paths, sizes and times, not contents. */
-function sourceStamp() {
-  const files = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
-    .map((path) => join("src", path))
-    .concat("tsconfig.json", "tsconfig.build.json", "package-lock.json")
-    .sort();
-  const lines = files.map((path) => {
-    const { mtimeMs, size } = statSync(join(root, path));
-    return `${path} ${mtimeMs} ${size}`;
-  });
-  return hash(lines.join("\n"));
+  try {
+    await build();
+  } catch (error) {
+    if (!(error instanceof BuildError)) throw error;
+    throw new SetupError("the build failed", { output: error.message });
+  }
 }
 
 // One at a time
@@ -310,7 +285,7 @@ async function setUp() {
   try {
     installSystemPackages();
     installNpmPackages();
-    build();
+    await buildWhereOutdated();
   } finally {
     rmSync(lock, { force: true });
   }

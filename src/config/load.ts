@@ -143,7 +143,10 @@ interface Loaded {
 }
 
 async function findConfig(cwd: string): Promise<string | undefined> {
-  const { cosmiconfig } = await import("cosmiconfig");
+  // As its default: of a CommonJS package the bundle gives no names.
+  const {
+    default: { cosmiconfig },
+  } = await import("cosmiconfig");
   const explorer = cosmiconfig("ops", {
     searchPlaces: [".opsrc", ".opsrc.yaml", ".opsrc.yml", ".opsrc.json", "ops.config.ts", "package.json"],
     searchStrategy: "global",

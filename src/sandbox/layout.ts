@@ -36,12 +36,12 @@ export function sandboxLayout(dir: string): SandboxLayout {
   };
 }
 
-/** The root of the installed package: this file is in src/sandbox or, built, in dist/sandbox. */
+/** The root of the installed package: this file is in src/sandbox or, built, in dist/chunks. */
 export const packageRoot = fileURLToPath(new URL("../..", import.meta.url));
 
-/** The sample application beside this file, built or not. */
+/** The sample application, built or not: a program of its own. */
 export const sampleApp = fileURLToPath(
-  new URL(import.meta.url.endsWith(".ts") ? "./sample-app.ts" : "./sample-app.js", import.meta.url),
+  new URL(`../sandbox/sample-app.${import.meta.url.endsWith(".ts") ? "ts" : "js"}`, import.meta.url),
 );
 
 /** The database's name, and the untouched copy of it that `reset` copies back. */

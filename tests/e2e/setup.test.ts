@@ -14,8 +14,10 @@ describe("the set-up script", () => {
     for (const each of ["bin", "package.json", "package-lock.json", "tsconfig.json", "tsconfig.build.json"]) {
       await cp(join(projectRoot, each), join(checkout, each), { recursive: true });
     }
-    await mkdir(join(checkout, "src", "core"), { recursive: true });
-    await cp(join(projectRoot, "src", "core", "errors.ts"), join(checkout, "src", "core", "errors.ts"));
+    for (const entry of ["cli/main.ts", "cli/reference.ts", "sandbox/sample-app.ts"]) {
+      await mkdir(join(checkout, "src", dirname(entry)), { recursive: true });
+      await writeFile(join(checkout, "src", entry), `export const entry = "${entry}";\n`);
+    }
     await mkdir(join(checkout, "node_modules"));
     for (const each of await readdir(join(projectRoot, "node_modules"))) {
       if (each === ".ops-setup") continue;
@@ -45,7 +47,7 @@ describe("the set-up script", () => {
     });
   }
 
-  const built = () => join(checkout, "dist", "core", "errors.js");
+  const built = () => join(checkout, "dist", "cli", "main.js");
 
   it("builds dist/, and a second call changes nothing, says nothing and takes under a second", async () => {
     expect(await setUp()).toEqual({ exitCode: 0, said: "setup: building dist/\n" });
@@ -60,29 +62,42 @@ describe("the set-up script", () => {
     expect(took).toBeLessThan(1000);
   });
 
-  it("builds again after a source file was added, and forgets one that is gone", async () => {
-    const added = join(checkout, "src", "core", "added.ts");
+  it("builds again after a source file was changed, and forgets what is gone", async () => {
+    const chunks = () => readdir(join(checkout, "dist", "chunks")).catch(() => []);
+    const added = join(checkout, "src", "cli", "added.ts");
+    const main = join(checkout, "src", "cli", "main.ts");
     await writeFile(added, "export const added = 1;\n");
+    await writeFile(main, 'export const load = () => import("./added.ts");\n');
     await setUp();
-    expect(await readdir(dirname(built()))).toContain("added.js");
+    expect(await chunks()).toContainEqual(expect.stringMatching(/^added-.*\.js$/));
 
     await rm(added);
+    await writeFile(main, "export const nothing = 0;\n");
     await setUp();
 
-    expect(await readdir(dirname(built()))).toEqual(["errors.js"]);
+    expect(await chunks()).toEqual([]);
   });
 
   it("keeps the last good build where a new one fails, and shows the compiler's words", async () => {
     await setUp();
-    const source = join(checkout, "src", "core", "errors.ts");
+    const source = join(checkout, "src", "cli", "main.ts");
     await writeFile(source, `${await readFile(source, "utf8")}\nexport const wrong: number = "text";\n`);
 
     const { exitCode, said } = await setUp();
 
     expect(exitCode).toBe(1);
-    expect(said).toContain("src/core/errors.ts");
+    expect(said).toContain("src/cli/main.ts");
     expect(said).toContain("setup: the build failed");
     expect(await readFile(built(), "utf8")).not.toContain("wrong");
+  });
+
+  it("removes what a build that was killed has left", async () => {
+    // Above the largest pid that Linux hands out.
+    await mkdir(join(checkout, ".ops", "build-4194999", "cli"), { recursive: true });
+
+    await setUp();
+
+    expect(await readdir(join(checkout, ".ops"))).toEqual([]);
   });
 
   it("runs once where two are started at the same time", async () => {
