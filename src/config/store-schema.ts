@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { writtenDuration, writtenRate, writtenSize } from "../core/schema.ts";
 import { parseSize } from "../core/size.ts";
+import { expectSchema, retentionSchema } from "./retention-schema.ts";
 import { referencedSecret, secret } from "./secret-field.ts";
 
 const mebibyte = 2 ** 20;
@@ -78,6 +79,8 @@ export const storeSchema = z
     identity: secret("age private key; needed only to verify and restore").optional(),
     bandwidth: writtenRate("The most that is read from and written to the store: 50MiB/s").optional(),
     s3: s3Schema.optional().describe("How an s3:// store is reached"),
+    retention: retentionSchema.optional().describe("What backup prune keeps; default: everything"),
+    expect: expectSchema.prefault({}).describe("What backup status expects to find"),
   })
   .superRefine((store, context) => {
     const { s3 } = store;

@@ -12,6 +12,16 @@ interface StoreTargetFields {
   readonly identity: Secret | undefined;
   /** Bytes for each second, in each direction; undefined: no limit. */
   readonly bandwidth: Bytes | undefined;
+  /** What `backup prune` keeps; `within` in milliseconds. Undefined: everything. */
+  readonly retention:
+    | (Omit<NonNullable<StoreSettings["retention"]>, "within"> & { readonly within: Duration | undefined })
+    | undefined;
+  readonly expect: {
+    /** The newest whole backup is overdue when it is older. */
+    readonly maxAge: Duration;
+    /** Databases that must have a backup here; undefined: those that have one. */
+    readonly databases: readonly string[] | undefined;
+  };
 }
 
 export interface FileStoreTarget extends StoreTargetFields {
@@ -64,6 +74,11 @@ export function storeTarget(name: string, settings: StoreSettings, directory: st
     recipients,
     identity: secret(settings.identity),
     bandwidth: settings.bandwidth === undefined ? undefined : parseRate(settings.bandwidth),
+    retention:
+      settings.retention === undefined
+        ? undefined
+        : { ...settings.retention, within: optionalDuration(settings.retention.within) },
+    expect: { maxAge: parseDuration(settings.expect["max-age"]), databases: settings.expect.databases },
   };
   const [, bucket, prefix = ""] = s3Url.exec(url) ?? [];
   if (bucket === undefined) {
@@ -94,6 +109,10 @@ export function storeTarget(name: string, settings: StoreSettings, directory: st
     objectLock: lock === undefined ? undefined : { mode: lock.mode, for: parseDuration(lock.for) },
     partSize: s3["part-size"] === undefined ? undefined : parseSize(s3["part-size"]),
   };
+}
+
+function optionalDuration(text: string | undefined): Duration | undefined {
+  return text === undefined ? undefined : parseDuration(text);
 }
 
 /** The folder, or the bucket and the server that has it. */

@@ -39,6 +39,7 @@ export const errorCodes: readonly string[] = [
   "E_HAPROXY_REFUSED",
   "E_HAPROXY_SOCKET",
   "E_HAPROXY_TIMEOUT",
+  "E_HOLD",
   "E_HTTP_BROKEN",
   "E_HTTP_NAME",
   "E_HTTP_REFUSED",
