@@ -174,7 +174,8 @@ function readAllow(rule: string | undefined, rest: string, index: number) {
 
 function readBatch(line: string, from: number, lineStart: number, batchIndex: number): BatchSettings {
   const found = new Map<string, { value: string | undefined; index: number }>();
-  const word = /[^\s=]+(?:=\S*)?/g;
+  // A name in quotes may hold spaces, and a quote twice for one.
+  const word = /[^\s=]+(?:=(?:"(?:[^"]|"")*"|[^\s"])*)?/g;
   word.lastIndex = from;
   for (let match = word.exec(line); match !== null; match = word.exec(line)) {
     const index = lineStart + match.index;

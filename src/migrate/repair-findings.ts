@@ -1,9 +1,9 @@
 import type { Assessment } from "./assessment.ts";
+import { changedAbove, doneUntil, otherDirection } from "./half-done-file.ts";
 import { type Attribution, type HistoryRow, literals, logLine, recordTakenBack } from "./history-table.ts";
 import { forgetProgress, recordProgress, type StatementProgress } from "./progress-table.ts";
 import { makeRunnable } from "./runnable.ts";
 import { includesVersion } from "./selection.ts";
-import { changedAbove, doneUntil, otherDirection } from "./statement-run.ts";
 import { canonicalVersion } from "./version.ts";
 
 /** A record that does not fit the files. */

@@ -2,6 +2,7 @@ import pg from "pg";
 import { formatDiagnostic } from "../core/diagnostic.ts";
 import { OpsError } from "../core/errors.ts";
 import { isAppliedElsewhere } from "./history-table.ts";
+import { explainPsqlInput, rowsBehindCopy } from "./psql-input.ts";
 import type { SqlMessage } from "./sql-message.ts";
 import { placeOfIndex, type SourcePlace } from "./sql-position.ts";
 import { splitStatements } from "./statements.ts";
@@ -64,11 +65,14 @@ export async function sqlFailure(
   );
 }
 
-function explain({ file }: SqlMessage, error: pg.DatabaseError, place: SourcePlace | undefined): string {
+function explain(message: SqlMessage, error: pg.DatabaseError, place: SourcePlace | undefined): string {
+  const { file } = message;
+  const forPsql = whyOnlyPsql(message, error);
+  const said = forPsql === undefined ? error.message : `${error.message}: ${forPsql}`;
   const lines =
     place === undefined
-      ? [`${file.name}: ${error.message}${error.hint === undefined ? "" : `\n  = ${error.hint}`}`]
-      : [formatDiagnostic({ file: file.name, ...place, message: error.message, hint: error.hint })];
+      ? [`${file.name}: ${said}${error.hint === undefined ? "" : `\n  = ${error.hint}`}`]
+      : [formatDiagnostic({ file: file.name, ...place, message: said, hint: error.hint })];
   if (error.detail !== undefined) lines.push(`  detail: ${error.detail}`);
   // The statement of a function's body: its text is not in the file.
   if (error.internalQuery !== undefined) lines.push(`  in: ${error.internalQuery.trim()}`);
@@ -76,17 +80,34 @@ function explain({ file }: SqlMessage, error: pg.DatabaseError, place: SourcePla
   return lines.join("\n");
 }
 
+const syntaxError = "42601";
+const queryCanceled = "57014";
+
+/** Where the text is written for psql: its commands, and the rows of a COPY. */
+function whyOnlyPsql(message: SqlMessage, error: pg.DatabaseError): string | undefined {
+  if (error.code === queryCanceled && /^COPY from stdin failed/.test(error.message)) return rowsBehindCopy;
+  // The statement of a function's body is not the file's.
+  if (error.code !== syntaxError || error.internalQuery !== undefined) return undefined;
+  const index = indexOf(message, error);
+  return index === undefined ? undefined : explainPsqlInput(message.file.sql, index);
+}
+
+/** The UTF-16 index of the file to which the server points. */
+function indexOf({ prefix, sql, start }: SqlMessage, error: pg.DatabaseError): number | undefined {
+  if (error.position === undefined) return undefined;
+  const character = Number(error.position) - [...prefix].length;
+  return start + [...sql].slice(0, Math.max(0, character - 1)).join("").length;
+}
+
 /** Where the server points; for the many errors without a position, where the statement begins that failed. */
 async function placeOf(
-  { file, prefix, sql, start }: SqlMessage,
+  message: SqlMessage,
   error: pg.DatabaseError,
   completed: number | undefined,
 ): Promise<SourcePlace | undefined> {
-  if (error.position !== undefined) {
-    const character = Number(error.position) - [...prefix].length;
-    const before = [...sql].slice(0, Math.max(0, character - 1)).join("");
-    return placeOfIndex(file.sql, start + before.length);
-  }
+  const { file, sql, start } = message;
+  const index = indexOf(message, error);
+  if (index !== undefined) return placeOfIndex(file.sql, index);
   if (completed === undefined || completed < 0) return undefined;
   const failed = await splitOrNothing(sql);
   const begins = failed[completed]?.start;

@@ -1,13 +1,15 @@
 import { z } from "zod";
 import { defineOperation } from "../run/operation.ts";
-import type { Standing } from "./assessment.ts";
+import { type Standing, versionOf } from "./assessment.ts";
 import { describeHalfDone } from "./batch/half-done.ts";
 import type { BackfillPlace } from "./batch/place-table.ts";
+import { otherDirection } from "./half-done-file.ts";
 import { database } from "./input.ts";
 import { refuseProblems } from "./problem.ts";
 import type { StatementProgress } from "./progress-table.ts";
+import { includesVersion } from "./selection.ts";
 import { survey } from "./session.ts";
-import { otherDirection } from "./statement-run.ts";
+import { canonicalVersion } from "./version.ts";
 
 const migrationSchema = z.object({
   version: z.string().describe("Version of the migration"),
@@ -15,7 +17,7 @@ const migrationSchema = z.object({
   state: z
     .enum(["applied", "pending", "edited", "missing", "out-of-order"])
     .describe(
-      "edited: the file changed after it was applied; missing: applied, but the file is gone; out-of-order: not applied, but older than one that is",
+      "edited: the file changed after it was applied; missing: applied, wholly or by half, but the file is gone; out-of-order: not applied, but older than one that is",
     ),
   appliedAt: z.string().nullable().describe("When (ISO 8601, UTC)"),
   appliedBy: z.string().nullable().describe("By whom"),
@@ -41,7 +43,11 @@ export const status = defineOperation({
     const target = context.environment.database(input.database);
     const { folder, assessment, backfills, halfDone } = await survey(context, target);
     refuseProblems(target.name, folder.problems);
-    const migrations = assessment.standings.map((each) => row(each, backfills, halfDone));
+    const known = assessment.standings.map(versionOf);
+    const migrations = [
+      ...assessment.standings.map((each) => row(each, backfills, halfDone)),
+      ...[...halfDone, ...backfills].filter((each) => !includesVersion(known, each.version)).map(withoutFile),
+    ].toSorted((a, b) => folder.compare(a.version, b.version));
     return {
       database: target.name,
       current: assessment.current ?? null,
@@ -80,8 +86,8 @@ function row(
   halfDone: readonly StatementProgress[],
 ): z.output<typeof migrationSchema> {
   const { version, name } = "row" in standing ? standing.row : standing.migration;
-  const place = backfills.find((each) => each.version === version);
-  const half = halfDone.find((each) => each.version === version);
+  const place = backfills.find((each) => isSame(each.version, version));
+  const half = halfDone.find((each) => isSame(each.version, version));
   const phase = "row" in standing ? undefined : standing.migration.settings.phase;
   const notes = [
     ...(phase === "contract" ? ["phase contract"] : []),
@@ -95,4 +101,15 @@ function row(
     return { version, name, state: standing.state, appliedAt: null, appliedBy: null, note };
   const { appliedAt, appliedBy } = standing.row;
   return { version, name, state: standing.state, appliedAt, appliedBy, note };
+}
+
+/** Begun, not recorded, and its file is gone. */
+function withoutFile(place: StatementProgress | BackfillPlace): z.output<typeof migrationSchema> {
+  const { version, name } = place;
+  const note = "position" in place ? describeHalfDone(place) : otherDirection(place).message;
+  return { version, name, state: "missing", appliedAt: null, appliedBy: null, note };
+}
+
+function isSame(a: string, b: string): boolean {
+  return canonicalVersion(a) === canonicalVersion(b);
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { formatDiagnostic } from "../core/diagnostic.ts";
 import { OpsError } from "../core/errors.ts";
 import { sinceBegin, type Took } from "./history-table.ts";
@@ -77,19 +78,44 @@ async function sendWhole(session: MigrationSession, message: SqlMessage): Promis
   }
 }
 
-/**
- * Leaves the transaction as it was: what it does is read-only, and rolled back. Throws `E_MIGRATION_TRANSACTION` where
- * it has ended the transaction, and with it kept the migration without its record.
- */
+/** In the transaction that made the migration, which it leaves as it was. */
 async function verifyInside(
   session: MigrationSession,
   verification: Verification,
   token: string,
 ): Promise<void> {
   const prefix = `SET LOCAL ops.verify = '${token}'; SAVEPOINT ops_verify; SET LOCAL transaction_read_only = on;\n`;
+  await verifyGuarded(session, verification, token, prefix, 3);
+}
+
+/** In a transaction of its own. Throws `E_MIGRATION_VERIFY`, and `E_MIGRATION_TRANSACTION` as `verifyGuarded` does. */
+export async function runVerification(
+  session: Pick<MigrationSession, "client">,
+  verification: Verification,
+): Promise<void> {
+  const token = randomBytes(6).toString("hex");
+  const prefix = `BEGIN READ ONLY; SET LOCAL ops.verify = '${token}'; SAVEPOINT ops_verify;\n`;
+  try {
+    await verifyGuarded(session, verification, token, prefix, 3);
+  } finally {
+    await session.client.query("ROLLBACK; RESET ALL");
+  }
+}
+
+/**
+ * What it does is read-only, and rolled back. Throws `E_MIGRATION_TRANSACTION` where it has ended the transaction: what
+ * came behind that could write, and a migration made in it is kept without its record.
+ */
+async function verifyGuarded(
+  session: Pick<MigrationSession, "client">,
+  verification: Verification,
+  token: string,
+  prefix: string,
+  prefixStatements: number,
+): Promise<void> {
   let failure: unknown;
   try {
-    await verify(session, verification, prefix, 3);
+    await verify(session, verification, prefix, prefixStatements);
   } catch (error) {
     failure = error;
   }
@@ -102,18 +128,6 @@ async function verifyInside(
     throw transactionEnded(verification.file);
   }
   if (failure !== undefined) throw failure;
-}
-
-/** In a transaction of its own. Throws `E_MIGRATION_VERIFY`. */
-export async function runVerification(
-  session: Pick<MigrationSession, "client">,
-  verification: Verification,
-): Promise<void> {
-  try {
-    await verify(session, verification, "BEGIN READ ONLY;\n", 1);
-  } finally {
-    await session.client.query("ROLLBACK; RESET ALL");
-  }
 }
 
 async function verify(

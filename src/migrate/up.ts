@@ -7,6 +7,8 @@ import { assess, versionOf } from "./assessment.ts";
 import { takeBackHalfDone } from "./backfill-undo.ts";
 import { halfDoneBackfills } from "./batch/half-done.ts";
 import { keyProblems } from "./batch/plan-check.ts";
+import { halfAppliedWithoutFile } from "./half-applied.ts";
+import { otherDirection } from "./half-done-file.ts";
 import type { BatchSettings } from "./header.ts";
 import { readHistory } from "./history-table.ts";
 import {
@@ -29,7 +31,6 @@ import { notAtomicUp, takeBackMigration } from "./run-migration.ts";
 import { type Before, findPlanned, includesVersion, type PlannedFile, ranSchema } from "./selection.ts";
 import { survey, surveyInside, withMigrationSession } from "./session.ts";
 import { commitOwn } from "./sql-message.ts";
-import { otherDirection } from "./statement-run.ts";
 import { canonicalVersion } from "./version.ts";
 
 const upInput = z.strictObject({
@@ -58,7 +59,8 @@ export const up = defineOperation({
     refuseToWithSteps(input);
     refuseIdleConditions(input);
     const target = context.environment.database(input.database);
-    const { folder, assessment, halfDone, backfills } = await survey(context, target);
+    const seen = await survey(context, target);
+    const { folder, assessment, halfDone, backfills } = seen;
     const { problems, waiting } = judge(assessment, policies(input, target));
     const { to } = input;
     const chosen = waiting
@@ -73,6 +75,7 @@ export const up = defineOperation({
     refuseProblems(target.name, [
       ...folder.problems,
       ...problems,
+      ...halfAppliedWithoutFile(seen, folder),
       ...halfTakenBack(halfDone),
       ...halfDoneBackfills(backfills, "down"),
       ...files.flatMap((each) => each.problems),
@@ -102,13 +105,15 @@ export const up = defineOperation({
     const overridden =
       input.phase === "contract" ? await awaitContract(context, target, input, before.planned, report) : [];
     return withMigrationSession(context, target, input["lock-wait"], report, async (session) => {
-      const { folder, assessment, halfDone, backfills } = await surveyInside(session);
+      const seen = await surveyInside(session);
+      const { folder, assessment, halfDone, backfills } = seen;
       const { found, problems } = findPlanned(before.planned, folder.migrations, "up");
       const judgement = judge(assessment, policies(input, target));
       refuseProblems(target.name, [
         ...folder.problems,
         ...judgement.problems,
         ...problems,
+        ...halfAppliedWithoutFile(seen, folder),
         ...halfTakenBack(halfDone),
         ...halfDoneBackfills(backfills, "down"),
       ]);

@@ -3,10 +3,13 @@ import type { Statement } from "../statements.ts";
 import { nodeOf } from "../statements.ts";
 import { type Bound, boundsOf, conjuncts, equalColumns } from "./bounds.ts";
 import { identifier, schemaOf } from "./identifier.ts";
+import { picksIn } from "./picked-rows.ts";
 import { placeholders } from "./placeholders.ts";
 import { type QueryScope, type Relation, relationOf, scopeOf } from "./query-scope.ts";
 
 export interface BoundMistake {
+  /** `bounds`: it does not go through the keys of the batch; `picks`: it does, and leaves some of the rows out. */
+  readonly kind: "bounds" | "picks";
   readonly message: string;
   readonly hint: string;
   /** Byte of the text; undefined: where the placeholder is first used. */
@@ -35,19 +38,44 @@ function mistakesOf(
     const inner = scopeOf(kind, node);
     const mistakes = mistakesOf(settings, inner, withs);
     const changes = inner.relations.some((each) => each.role === "target" && isTable(each, settings, withs));
-    if (changes && mistakes.length > 0) return mistakes;
+    if (mistakes.length > 0 && (changes || mistakes.every((each) => each.kind === "picks"))) return mistakes;
     withs.set(name, mistakes.length === 0);
   }
   const owners = scope.relations.filter((each) => isTable(each, settings, withs));
   const [target] = owners.filter((each) => each.role === "target");
-  if (isBoundByWith(settings, scope, target, withs)) return [];
+  if (isBoundByWith(settings, scope, target, withs)) return pickMistakes(settings, scope, withs);
   const bounds = conjuncts(scope.where)
     .flatMap(boundsOf)
     .filter((each) => each.column.name === identifier(settings.key));
-  return ([">=", "<="] as const).flatMap((wanted, index) => {
+  const mistakes = ([">=", "<="] as const).flatMap((wanted, index) => {
     const own = bounds.filter((each) => each.parameter === index + 1);
     return missing(settings, scope, target === undefined ? owners : [target], own, wanted, index + 1);
   });
+  return mistakes.length > 0
+    ? mistakes.map((each) => ({ ...each, kind: "bounds" }))
+    : pickMistakes(settings, scope, withs);
+}
+
+function pickMistakes(
+  settings: BatchSettings,
+  scope: QueryScope,
+  withs: ReadonlyMap<string, boolean>,
+): BoundMistake[] {
+  const picks = picksIn(
+    scope,
+    (each) =>
+      isTable(each, settings, withs) || (each.schema === undefined && withs.get(each.table ?? "") === true),
+  );
+  if (picks === undefined) return [];
+  return [
+    {
+      kind: "picks",
+      message: `${picks} leaves out rows of the batch, and nobody comes back for them`,
+      hint: `remove ${picks}: a batch has as many rows as size and target allow`,
+      byte: undefined,
+      parameter: 1,
+    },
+  ];
 }
 
 function missing(
@@ -57,7 +85,7 @@ function missing(
   bounds: readonly Bound[],
   wanted: string,
   parameter: number,
-): BoundMistake[] {
+): Omit<BoundMistake, "kind">[] {
   const right = bounds.filter(({ column }) => {
     const relation = relationOf(column, relations);
     return relation !== undefined && owners.includes(relation);

@@ -1,4 +1,5 @@
 import pg from "pg";
+import { canonicalVersion } from "../version.ts";
 
 /**
  * Where a backfill is. The row changes in the transaction of each batch, so that rows and place are kept or lost
@@ -86,6 +87,7 @@ export async function beginPlace(
   >,
 ): Promise<BackfillPlace> {
   const { version, name, direction, checksum, size, rowsExpected, runId } = begun;
+  await respell(client, begun);
   await client.query(
     "DELETE FROM ops.migration_batch WHERE version = $1 AND direction = $2 AND state = 'done'",
     [version, direction],
@@ -100,6 +102,19 @@ export async function beginPlace(
   const [place] = rows;
   if (place === undefined) throw new Error(`the place of backfill ${version} was not written`);
   return place;
+}
+
+/** A file renamed from `2_fill` to `0002_fill` is the same backfill. */
+async function respell(client: pg.ClientBase, { version, direction }: PlaceKey): Promise<void> {
+  const places = (await readPlaces(client)).filter((each) => each.direction === direction);
+  if (places.some((each) => each.version === version)) return;
+  const other = places.find((each) => canonicalVersion(each.version) === canonicalVersion(version));
+  if (other === undefined) return;
+  await client.query("UPDATE ops.migration_batch SET version = $3 WHERE version = $1 AND direction = $2", [
+    other.version,
+    direction,
+    version,
+  ]);
 }
 
 /** Reads the place and keeps it from everybody else until the transaction ends. Undefined where somebody removed it. */

@@ -11,6 +11,8 @@ export interface Relation {
   readonly table: string | undefined;
   readonly schema: string | undefined;
   readonly role: "target" | "joined" | "outer-joined";
+  /** What keeps some of its rows out before any WHERE, as it is written: `ONLY`, `TABLESAMPLE`. */
+  readonly picks: string | undefined;
 }
 
 /** A statement or a WITH query, seen from its WHERE. */
@@ -18,6 +20,8 @@ export interface QueryScope {
   readonly where: unknown;
   /** The table that an UPDATE or a DELETE changes comes first. */
   readonly relations: readonly Relation[];
+  /** What picks some of the rows that the WHERE lets through, as it is written: `LIMIT`. */
+  readonly picks: string | undefined;
   readonly withs: readonly { readonly name: string; readonly kind: string; readonly node: Node }[];
 }
 
@@ -31,6 +35,7 @@ export function scopeOf(kind: string, node: Node): QueryScope {
   return {
     where: node.whereClause,
     relations: [...target, ...from.flatMap((each) => relationsOf(each, "joined"))],
+    picks: picksOf(kind, node),
     withs: withsOf(node),
   };
 }
@@ -52,13 +57,30 @@ function relationsOf(item: unknown, role: Relation["role"]): Relation[] {
   if (kind === "RangeVar") {
     const table = String(node.relname);
     const schema = node.schemaname === undefined ? undefined : String(node.schemaname);
-    return [{ alias: alias ?? table, table, schema, role }];
+    return [{ alias: alias ?? table, table, schema, role, picks: node.inh === true ? undefined : "ONLY" }];
+  }
+  if (kind === "RangeTableSample") {
+    return relationsOf(node.relation, role).map((each) => ({ ...each, picks: "TABLESAMPLE" }));
   }
   if (kind === "JoinExpr" && alias === undefined) {
     const side = node.jointype === "JOIN_INNER" ? role : "outer-joined";
     return [...relationsOf(node.larg, side), ...relationsOf(node.rarg, side)];
   }
-  return [{ alias: alias ?? "", table: undefined, schema: undefined, role }];
+  return [{ alias: alias ?? "", table: undefined, schema: undefined, role, picks: undefined }];
+}
+
+function picksOf(kind: string, node: Node): string | undefined {
+  if (kind !== "SelectStmt") return undefined;
+  if (node.limitCount !== undefined && !isLimitAll(node.limitCount)) {
+    return node.limitOption === "LIMIT_OPTION_WITH_TIES" ? "FETCH FIRST" : "LIMIT";
+  }
+  if (node.limitOffset !== undefined) return "OFFSET";
+  const skips = listOf(node.lockingClause).some((each) => inside(each)?.[1].waitPolicy === "LockWaitSkip");
+  return skips ? "SKIP LOCKED" : undefined;
+}
+
+function isLimitAll(count: unknown): boolean {
+  return isRecord(count) && isRecord(count.A_Const) && count.A_Const.isnull === true;
 }
 
 function withsOf(node: Node): QueryScope["withs"] {
@@ -71,7 +93,7 @@ function withsOf(node: Node): QueryScope["withs"] {
 }
 
 /** `{ Kind: { … } }` taken apart. */
-function inside(value: unknown): readonly [string, Node] | undefined {
+export function inside(value: unknown): readonly [string, Node] | undefined {
   if (!isRecord(value)) return undefined;
   const [entry] = Object.entries(value);
   return entry !== undefined && isRecord(entry[1]) ? [entry[0], entry[1]] : undefined;

@@ -176,6 +176,25 @@ describe("a verify file", () => {
     });
   });
 
+  test.each(["", "-- ops: transaction=none\n"])(
+    "that hides a COMMIT is caught on its own, too: %j",
+    async (header) => {
+      await using project = await Project.create(cluster, {
+        ...checked,
+        "1_a.up.sql": `${header}${checked["1_a.up.sql"]}`,
+      });
+      if (header === "") await perform(up, project.context(), {});
+      const hidden =
+        "SELECT 1 WHERE 'x\\' = ' IS NULL; COMMIT; CREATE TABLE left_behind (); SELECT 1 WHERE ' y' IS NULL;";
+      await project.write({ "1_a.verify.sql": hidden });
+      await project.query(`ALTER DATABASE ${project.databaseName} SET standard_conforming_strings = off`);
+      expect(await failed(perform(header === "" ? verify : up, project.context(), {}))).toMatchObject({
+        code: "E_MIGRATION_TRANSACTION",
+        message: expect.stringMatching(/^1_a\.verify\.sql ended the transaction/),
+      });
+    },
+  );
+
   test("cannot write", async () => {
     await using project = await Project.create(cluster, { ...checked, "1_a.verify.sql": "DELETE FROM a;" });
     expect((await failed(perform(up, project.context(), {}))).message).toMatch(

@@ -238,6 +238,24 @@ describe("a file that fails", () => {
     );
   });
 
+  test.each([
+    ["COPY a FROM stdin;\n1\n\\.", '2_b.up.sql:2:1: syntax error at or near "1": rows behind COPY'],
+    [
+      "COPY a FROM stdin;",
+      "2_b.up.sql:1:1: COPY from stdin failed: No source stream defined: rows behind COPY",
+    ],
+    [
+      "SELECT '😀';\n\\connect other",
+      '2_b.up.sql:2:1: syntax error at or near "\\": \\connect is a command of psql',
+    ],
+  ])("because it is written for psql says so: %j", async (sql, message) => {
+    await using project = await Project.create(cluster, { "1_a.up.sql": "CREATE TABLE a (id int);" });
+    await project.write({ "2_b.up.sql": sql });
+    const error = await failure(perform(up, project.context(), {}));
+    expect(error.code).toBe("E_MIGRATION_FAILED");
+    expect(error.message).toContain(message);
+  });
+
   test("at its commit, by a deferred constraint, leaves nothing either", async () => {
     await using project = await Project.create(cluster, {
       "1_a.up.sql":

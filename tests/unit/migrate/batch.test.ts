@@ -50,6 +50,9 @@ describe("a batched file", () => {
     "WITH b AS (SELECT id FROM users WHERE id BETWEEN :batch_start AND :batch_end) UPDATE users SET n = 1 FROM b WHERE b.id = users.id",
     "UPDATE orders o SET n = u.n FROM users u WHERE o.user_id = u.id AND u.id BETWEEN :batch_start AND :batch_end",
     "UPDATE app.users SET n = 1 WHERE users.n = 0 AND (id >= :batch_start AND id <= :batch_end)",
+    "UPDATE users SET n = (SELECT n FROM users u WHERE u.id < users.id LIMIT 1) WHERE id BETWEEN :batch_start AND :batch_end",
+    "INSERT INTO archive SELECT u.*, o.n FROM users u CROSS JOIN LATERAL (SELECT n FROM orders o WHERE o.user_id = u.id LIMIT 1) o WHERE u.id BETWEEN :batch_start AND :batch_end LIMIT ALL",
+    "WITH last AS (SELECT n FROM orders ORDER BY id DESC LIMIT 1) UPDATE users SET n = last.n FROM last WHERE users.id BETWEEN :batch_start AND :batch_end",
     "WITH gone AS (DELETE FROM users WHERE id BETWEEN :batch_start AND :batch_end RETURNING *) INSERT INTO archive SELECT * FROM gone",
   ])("is fine as %s", async (statement) => {
     expect(await batchProblems(file(statement))).toEqual([]);
@@ -102,6 +105,40 @@ describe("a batched file", () => {
     [
       "UPDATE users u SET n = 1 FROM users v WHERE v.id BETWEEN :batch_start AND :batch_end",
       /v\.id is not the key id of users/,
+    ],
+    [
+      "INSERT INTO archive SELECT * FROM users WHERE id BETWEEN :batch_start AND :batch_end LIMIT 100",
+      /^7_fill\.up\.sql:2:\d+: LIMIT leaves out rows/,
+    ],
+    [
+      "INSERT INTO archive SELECT * FROM users WHERE id BETWEEN :batch_start AND :batch_end ORDER BY n FETCH FIRST 9 ROWS WITH TIES",
+      /FETCH FIRST leaves out/,
+    ],
+    [
+      "INSERT INTO archive SELECT * FROM users WHERE id BETWEEN :batch_start AND :batch_end OFFSET 1",
+      /OFFSET leaves out/,
+    ],
+    [
+      "INSERT INTO archive SELECT * FROM users TABLESAMPLE system (10) WHERE id BETWEEN :batch_start AND :batch_end",
+      /TABLESAMPLE leaves out/,
+    ],
+    ["UPDATE ONLY users SET n = 1 WHERE id BETWEEN :batch_start AND :batch_end", /ONLY leaves out/],
+    ["DELETE FROM ONLY users WHERE id BETWEEN :batch_start AND :batch_end", /ONLY leaves out/],
+    [
+      "WITH b AS (SELECT id FROM users WHERE id BETWEEN :batch_start AND :batch_end LIMIT 5) UPDATE users SET n = 1 FROM b WHERE b.id = users.id",
+      /LIMIT leaves out/,
+    ],
+    [
+      "WITH b AS (SELECT id FROM users WHERE id BETWEEN :batch_start AND :batch_end FOR UPDATE SKIP LOCKED) UPDATE users SET n = 1 FROM b WHERE b.id = users.id",
+      /SKIP LOCKED leaves out/,
+    ],
+    [
+      "WITH b AS (SELECT id FROM users WHERE id BETWEEN :batch_start AND :batch_end), c AS (SELECT id FROM b LIMIT 5) UPDATE users SET n = 1 FROM c WHERE c.id = users.id",
+      /LIMIT leaves out/,
+    ],
+    [
+      "DELETE FROM users WHERE id BETWEEN :batch_start AND :batch_end AND id IN (SELECT id FROM users ORDER BY n LIMIT 10)",
+      /LIMIT leaves out/,
     ],
     ["UPDATE users SET WHERE", /7_fill\.up\.sql:2:\d+/],
   ])("is refused as %s", async (statement, message, table = "users") => {

@@ -37,6 +37,16 @@ SELECT 1;`;
     });
   });
 
+  test("names a table and a key in quotes, with spaces and quotes in them", () => {
+    expect(
+      settings(`-- ops: batch table="My ""own"" app"."the users" key="the id" size=7`).batch,
+    ).toMatchObject({
+      table: `"My ""own"" app"."the users"`,
+      key: `"the id"`,
+      size: 7,
+    });
+  });
+
   test("may be missing", () => {
     expect(settings("-- nothing about ops\nSELECT 1;")).toEqual(defaultSettings);
   });
