@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { writtenDuration, writtenRate, writtenSize } from "../core/schema.ts";
 import { parseSize } from "../core/size.ts";
+import { encryptionFields, encryptionMistakes } from "./encryption-schema.ts";
 import { expectSchema, retentionSchema } from "./retention-schema.ts";
 import { referencedSecret, secret } from "./secret-field.ts";
 
@@ -61,28 +62,16 @@ export const storeSchema = z
       .describe(
         "Where backups live: file:/var/backups/ops, file:backups relative to this file, s3://bucket/prefix",
       ),
-    recipients: z
-      .array(
-        z
-          .string()
-          .refine((each) => !each.startsWith("AGE-SECRET-KEY-"), {
-            error: "this is a private key; a recipient is the public one",
-            params: {
-              hint: "age-keygen -y prints it; then make a new pair, since this one was written down",
-            },
-            abort: true,
-          })
-          .regex(/^age1[a-z0-9]{58,}$/, 'must be an age public key ("age1…"): make one with age-keygen'),
-      )
-      .default([])
-      .describe("age public keys that backups are encrypted to; each can open them"),
-    identity: secret("age private key; needed only to verify and restore").optional(),
+    ...encryptionFields,
     bandwidth: writtenRate("The most that is read from and written to the store: 50MiB/s").optional(),
     s3: s3Schema.optional().describe("How an s3:// store is reached"),
     retention: retentionSchema.optional().describe("What backup prune keeps; default: everything"),
     expect: expectSchema.prefault({}).describe("What backup status expects to find"),
   })
   .superRefine((store, context) => {
+    for (const { hint, ...mistake } of encryptionMistakes(store)) {
+      context.addIssue({ code: "custom", ...mistake, params: { hint } });
+    }
     const { s3 } = store;
     if (s3 === undefined) return;
     const refuse = (path: string[], message: string, hint: string) =>

@@ -1,15 +1,13 @@
 import { resolve } from "node:path";
 import { type Duration, parseDuration } from "../core/duration.ts";
 import { type Bytes, parseRate, parseSize } from "../core/size.ts";
+import { type StoreKeys, storeKeys } from "./encryption-schema.ts";
 import { Secret } from "./secret.ts";
 import { type StoreSettings, s3Url } from "./store-schema.ts";
 
-interface StoreTargetFields {
-  readonly name: string;
+interface StoreTargetFields extends StoreKeys {
   /** As configured: `file:…`, `s3://…`. */
   readonly url: string;
-  readonly recipients: readonly string[];
-  readonly identity: Secret | undefined;
   /** Bytes for each second, in each direction; undefined: no limit. */
   readonly bandwidth: Bytes | undefined;
   /** What `backup prune` keeps; `within` in milliseconds. Undefined: everything. */
@@ -67,12 +65,10 @@ export type StoreTarget = FileStoreTarget | S3StoreTarget;
 /** @param directory what relative paths begin at */
 export function storeTarget(name: string, settings: StoreSettings, directory: string): StoreTarget {
   const secret = (text: string | undefined) => (text === undefined ? undefined : new Secret(text, directory));
-  const { url, recipients } = settings;
+  const { url } = settings;
   const common = {
-    name,
+    ...storeKeys(name, settings, directory),
     url,
-    recipients,
-    identity: secret(settings.identity),
     bandwidth: settings.bandwidth === undefined ? undefined : parseRate(settings.bandwidth),
     retention:
       settings.retention === undefined

@@ -1,5 +1,5 @@
 import type { Environment, StoreTarget } from "../config/environment.ts";
-import { recipientsOf } from "../crypto/recipients-of.ts";
+import { recipientsOf } from "../crypto/identity.ts";
 import { freeSpace, writableDirectory } from "./directory.ts";
 import { type Finding, missing, missingBecause, ok, warn } from "./finding.ts";
 

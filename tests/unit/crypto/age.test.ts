@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { afterAll, describe, expect, it } from "vitest";
 import { decrypt, encrypt } from "../../../src/crypto/age.ts";
+import { collect, inPieces } from "../../support/streams.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ops-age-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -13,16 +14,6 @@ const identity = await generateX25519Identity();
 const recipient = await identityToRecipient(identity);
 const keyFile = join(folder, "key");
 writeFileSync(keyFile, `# made for a test\n${identity}\n`);
-
-async function* inPieces(data: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
-  for (let offset = 0; offset < data.length; offset += size) yield data.subarray(offset, offset + size);
-}
-
-async function collect(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const parts: Uint8Array[] = [];
-  for await (const part of source) parts.push(part);
-  return Buffer.concat(parts);
-}
 
 const sizes = [0, 1, 65_535, 65_536, 65_537, 131_072, 1_000_003];
 
