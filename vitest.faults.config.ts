@@ -7,6 +7,7 @@ export default defineConfig({
     include: ["tests/**/*.faults.ts"],
     testTimeout: 1_800_000,
     hookTimeout: 120_000,
+    globalSetup: ["tests/support/ceph/global-setup.ts"],
     maxWorkers: 2,
     ...reporters("faults"),
   },

@@ -1,8 +1,8 @@
 import type { StoreTarget } from "../config/environment.ts";
-import { UsageError } from "../core/errors.ts";
 import { FileStore } from "./file-store.ts";
 import { LimitedStore } from "./limited-store.ts";
 import type { ObjectStore } from "./object-store.ts";
+import { S3Store } from "./s3/s3-store.ts";
 
 /** The driver for a configured store, held to its bandwidth. */
 export function openStore(target: StoreTarget): ObjectStore {
@@ -11,6 +11,5 @@ export function openStore(target: StoreTarget): ObjectStore {
 }
 
 function driver(target: StoreTarget): ObjectStore {
-  if (target.kind === "file") return new FileStore(target.directory);
-  throw new UsageError("E_STORE", `The store ${target.name} is on S3, which this build cannot reach`);
+  return target.kind === "file" ? new FileStore(target.directory) : new S3Store(target);
 }
