@@ -7,7 +7,8 @@ import { fileURLToPath } from "node:url";
 import { S3 } from "@aws-sdk/client-s3";
 import { inject } from "vitest";
 import type { S3StoreTarget } from "../../src/config/environment.ts";
-import { Secret } from "../../src/config/secret.ts";
+import { storeSchema } from "../../src/config/store-schema.ts";
+import { storeTarget } from "../../src/config/store-target.ts";
 import type { CephServer } from "./ceph/server.ts";
 
 export { type CephServer, kmsKey } from "./ceph/server.ts";
@@ -57,44 +58,17 @@ export async function newBucket(options: { readonly objectLock?: boolean } = {})
   return Bucket;
 }
 
-/** A store in that bucket, as the configuration would give it. */
-export async function s3Target(bucket: string, changes: Partial<S3StoreTarget> = {}): Promise<S3StoreTarget> {
-  const { endpoint, accessKey, secretKey } = await ceph();
-  return {
-    kind: "s3",
-    name: "offsite",
-    url: `s3://${bucket}/shop`,
-    recipients: [],
-    identity: undefined,
-    bandwidth: undefined,
-    bucket,
-    prefix: "shop",
-    endpoint,
-    region: undefined,
-    pathStyle: true,
-    caFile: undefined,
-    credentials: {
-      kind: "keys",
-      accessKey: new Secret(accessKey, "."),
-      secretKey: new Secret(secretKey, "."),
-      sessionToken: undefined,
-    },
-    encryption: undefined,
-    storageClass: undefined,
-    objectLock: undefined,
-    partSize: undefined,
-    ...changes,
-  };
-}
-
-/** The `stores:` entry of `.opsrc` for that bucket; the keys come from the environment variables that `cephVariables` gives. */
+/** The `stores:` entry of `.opsrc` for that bucket; `changes` go into its `s3:`. */
 export async function s3Settings(bucket: string, changes: object = {}): Promise<{ url: string; s3: object }> {
   const { endpoint } = await ceph();
-  const keys = { "access-key": "env:OPS_TEST_ACCESS_KEY", "secret-key": "env:OPS_TEST_SECRET_KEY" };
+  const { folder } = inject("ceph");
+  const keys = { "access-key": `file:${folder}/access-key`, "secret-key": `file:${folder}/secret-key` };
   return { url: `s3://${bucket}/shop`, s3: { endpoint, ...keys, ...changes } };
 }
 
-export async function cephVariables(): Promise<Record<string, string>> {
-  const { accessKey, secretKey } = await ceph();
-  return { OPS_TEST_ACCESS_KEY: accessKey, OPS_TEST_SECRET_KEY: secretKey };
+/** The same as the configuration hands it on. */
+export async function s3Target(bucket: string, changes: Partial<S3StoreTarget> = {}): Promise<S3StoreTarget> {
+  const target = storeTarget("offsite", storeSchema.parse(await s3Settings(bucket)), ".");
+  if (target.kind !== "s3") throw new Error("a store on S3 was expected");
+  return { ...target, ...changes };
 }

@@ -38,6 +38,8 @@ process.on("SIGINT", () => undefined);
 try {
   const server = await ceph.start();
   if (!ending) {
+    await writeFile(join(folder, "access-key"), server.accessKey);
+    await writeFile(join(folder, "secret-key"), server.secretKey);
     await writeFile(join(folder, "ready.tmp"), JSON.stringify(server));
     await rename(join(folder, "ready.tmp"), join(folder, "ready.json"));
   }
