@@ -8,9 +8,9 @@ import { type CommonOptions, commonOptions } from "./options.ts";
 import { renderError } from "./render/error.ts";
 import { renderChange } from "./render/plan.ts";
 import { renderValue } from "./render/value.ts";
-import { planAndRun } from "./run-command.ts";
 import { confirm, looseContext, openSession, type Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
+import { answerUnchanged } from "./unchanged.ts";
 
 /** The command `ops <capability> <verb>` of an operation. */
 export function operationCommand(
@@ -47,7 +47,7 @@ async function perform(
 ): Promise<ExitCode> {
   const { terminal, options } = session;
   if (operation.effect !== "read" && operation.journaled !== false) {
-    return planAndRun(session, singleOperation(operation, input), { inputs: {}, unselected: new Set() });
+    return performJournaled(session, operation, input);
   }
   const context = looseContext(session);
   const parsed = operation.input.parse(input);
@@ -76,6 +76,30 @@ async function perform(
   if (failure === undefined) return ExitCode.done;
   terminal.note(renderError(failure, terminal.noteColor, options.debug === true));
   return failure.exitCode;
+}
+
+/** As a runbook of one step; without a run where it is known that nothing would change. */
+async function performJournaled(
+  session: Session,
+  operation: Operation,
+  input: Record<string, Json>,
+): Promise<ExitCode> {
+  const runbook = singleOperation(operation, input);
+  const choices = { inputs: {}, unselected: new Set<string>(), observed: new Map<string, Json>() };
+  const { unchanged } = operation;
+  // A dry run shows the plan, events are those of a run, and expressions are the engine's to evaluate.
+  const short = session.options.dryRun !== true && session.options.events !== true && !hasExpressions(input);
+  if (unchanged !== undefined && short) {
+    const found = await answerUnchanged(session, { ...operation, unchanged }, input);
+    if (found === undefined) return ExitCode.done;
+    for (const { id } of runbook.stages.flat()) choices.observed.set(id, found.seen);
+  }
+  const { planAndRun } = await import("./run-command.ts");
+  return planAndRun(session, runbook, choices);
+}
+
+function hasExpressions(input: Record<string, Json>): boolean {
+  return JSON.stringify(input).includes("${{");
 }
 
 /** What was typed, checked by the operation's own input. Throws `E_USAGE` naming the flags. */

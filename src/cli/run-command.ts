@@ -12,6 +12,7 @@ import { renderPlan } from "./render/plan.ts";
 import { renderOutcome } from "./render/run.ts";
 import { renderValue } from "./render/value.ts";
 import { confirm, looseContext, type Session } from "./session.ts";
+import { warnOfUnfinished } from "./unfinished-warning.ts";
 import { version } from "./version.ts";
 
 export interface RunChoices {
@@ -19,6 +20,8 @@ export interface RunChoices {
   readonly unselected: ReadonlySet<string>;
   /** The digest that a person or a pipeline has agreed to. */
   readonly plan?: string | undefined;
+  /** What was seen a moment ago, by the step's id. */
+  readonly observed?: ReadonlyMap<string, Json>;
 }
 
 /** Plans, asks, runs and reports; the exit code is the run's. The same for a runbook and for a single operation. */
@@ -32,6 +35,7 @@ export async function planAndRun(session: Session, runbook: Runbook, choices: Ru
     variables,
     unselected: choices.unselected,
     context: looseContext(session),
+    ...(choices.observed !== undefined && { observed: choices.observed }),
   });
   if (choices.plan !== undefined && choices.plan !== plan.digest) {
     throw new OpsError("E_PLAN_CHANGED", `The plan is now ${plan.digest}, not ${choices.plan}`, {
@@ -45,7 +49,7 @@ export async function planAndRun(session: Session, runbook: Runbook, choices: Ru
   }
   const journal = SqliteJournal.open(session.config.stateDirectory, session.context.clock);
   try {
-    await warnOfUnfinished(session, journal, plan);
+    await warnOfUnfinished(session, journal, plan.targets);
     const destroys = steps(runbook).some((step) => step.operation.effect === "destroy");
     if (terminal.interactive && options.yes !== true)
       terminal.note(`${renderPlan(plan, terminal.noteColor)}\n`);
@@ -141,15 +145,4 @@ async function listenerFor(
     })),
   );
   return new TreeListener(stages, state);
-}
-
-/** A run that crashed on the same targets is worth knowing of before another one begins. */
-async function warnOfUnfinished(session: Session, journal: SqliteJournal, plan: Plan): Promise<void> {
-  const { unfinishedOn } = await import("../runbook/unfinished.ts");
-  const { terminal, environment } = session;
-  for (const { state, shared } of await unfinishedOn(journal, environment.name, plan.targets)) {
-    terminal.note(
-      `${terminal.noteColor.yellow("!")} run ${state.id} (${state.request.name}) stopped in the middle of ${shared.join(", ")}\n  ${terminal.noteColor.cyan("→")} finish it: ops runs resume ${state.id}, or take it back: ops runs rollback ${state.id}`,
-    );
-  }
 }

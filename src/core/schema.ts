@@ -5,6 +5,9 @@ import { parsePercent } from "./percent.ts";
 import { parseRate, parseSize } from "./size.ts";
 import { parseThreshold } from "./threshold.ts";
 
+// A command parses with a schema once or twice: to compile a parser for it takes longer than that.
+z.config({ jitless: true });
+
 /**
  * The field types that operations and configuration share. Each is written as text (`10m`, `10%`, `> 5%`),
  * validated where it stands and handed on as its own type.

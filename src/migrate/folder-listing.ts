@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, sep } from "node:path";
 import { UsageError } from "../core/errors.ts";
 
 /**
@@ -29,7 +29,7 @@ export function listFolder(directory: string): FolderListing {
     subfolders: names(true),
     within: (subfolder) => readEntries(join(directory, subfolder)).map((each) => each.name),
     text: (name) => {
-      if (!texts.has(name)) texts.set(name, decode(readFileSync(join(directory, name))));
+      if (!texts.has(name)) texts.set(name, readText(`${directory}${sep}${name}`));
       return texts.get(name);
     },
   };
@@ -49,12 +49,23 @@ function readEntries(directory: string) {
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
+const byteOrderMark = "\uFEFF";
+/** What stands for bytes that are no UTF-8, where they are read leniently. */
+const replacement = "\uFFFD";
 
 /** Undefined where a NUL would silently end the text, or it is not UTF-8. */
+function readText(path: string): string | undefined {
+  // Read and decoded in one call, which is twice as fast as in two; who finds a replacement looks at the bytes.
+  const lenient = readFileSync(path, "utf8");
+  const text = lenient.includes(replacement) ? decode(readFileSync(path)) : lenient;
+  if (text === undefined || text.includes("\0")) return undefined;
+  const unmarked = text.startsWith(byteOrderMark) ? text.slice(1) : text;
+  return unmarked.includes("\r") ? unmarked.replaceAll("\r\n", "\n") : unmarked;
+}
+
 function decode(bytes: Uint8Array): string | undefined {
   try {
-    const text = utf8.decode(bytes);
-    return text.includes("\0") ? undefined : text.replaceAll("\r\n", "\n");
+    return utf8.decode(bytes);
   } catch (error) {
     if (error instanceof TypeError) return undefined;
     throw error;

@@ -42,6 +42,13 @@ const upInput = z.strictObject({
   ...lockFields,
 });
 
+type Seen = Before & {
+  /** The newest applied version. */
+  readonly current: string | null;
+  /** Of files that do not fit the history and are let through by policy. */
+  readonly warnings: string[];
+};
+
 export const up = defineOperation({
   name: "migrate.up",
   summary: "Apply the pending migrations, each in one transaction where PostgreSQL can",
@@ -55,13 +62,13 @@ export const up = defineOperation({
     overridden: z.array(z.string()).describe("What stood against contract migrations that a reason overrode"),
   }),
   targets: ({ database }, environment) => [`database:${environment.database(database).name}`],
-  observe: async (context, input): Promise<Before> => {
+  observe: async (context, input): Promise<Seen> => {
     refuseToWithSteps(input);
     refuseIdleConditions(input);
     const target = context.environment.database(input.database);
     const seen = await survey(context, target);
     const { folder, assessment, halfDone, backfills } = seen;
-    const { problems, waiting } = judge(assessment, policies(input, target));
+    const { problems, warnings, waiting } = judge(assessment, policies(input, target));
     const { to } = input;
     const chosen = waiting
       .filter(({ migration }) => input.phase === "all" || migration.settings.phase === input.phase)
@@ -87,6 +94,8 @@ export const up = defineOperation({
       database: target.name,
       applied: assessment.standings.flatMap((each) => ("row" in each ? [each.row.version] : [])),
       planned: files.map(({ standing, ...file }) => planned(standing, file)),
+      current: assessment.current ?? null,
+      warnings: warnings.map((each) => each.message),
     };
   },
   plan: (before) =>
@@ -100,6 +109,10 @@ export const up = defineOperation({
       ].join(""),
       to: each.checksum,
     })),
+  unchanged: ({ database, current, warnings }) => ({
+    output: { database, applied: [], current, overridden: [] },
+    warnings,
+  }),
   apply: async (context, input, before, report) => {
     const target = context.environment.database(input.database);
     const overridden =

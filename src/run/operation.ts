@@ -46,6 +46,13 @@ export type UndoResult =
   /** There is no way back; a person must look. */
   | { readonly undone: false; readonly note: string };
 
+/** The answer of an operation that found nothing to do. */
+export interface Unchanged<O> {
+  readonly output: O;
+  /** What is worth a line although nothing is done. */
+  readonly warnings: readonly string[];
+}
+
 export interface OperationDefinition<I extends z.ZodObject, B extends Json, O extends z.ZodType> {
   /** `flag.set`: the command `ops flag set`, and `uses: flag.set` in a runbook. */
   readonly name: `${string}.${string}`;
@@ -69,6 +76,11 @@ export interface OperationDefinition<I extends z.ZodObject, B extends Json, O ex
   plan(before: B, input: z.output<I>): readonly Change[];
   /** Makes it so. Safe to call again after a crash at any point: it looks at what is done and finishes the rest. */
   apply(context: OperationContext, input: z.output<I>, before: B, report: Report): Promise<z.output<O>>;
+  /**
+   * What `apply` would answer where `plan` is empty. A command then ends with it: without a run, and so without
+   * journal, locks and questions. Only where `apply` would change nothing then.
+   */
+  unchanged?(before: B, input: z.output<I>): Unchanged<z.output<O>>;
   /**
    * Back to what `observe` saw, from any point that `apply` may have reached; safe to call again. Absent where
    * there is no way back (a read needs none).

@@ -10,6 +10,7 @@ import type { Change, Report } from "../run/operation.ts";
 import type { RunListener } from "../run/run-listener.ts";
 import { advance, type RunState, type StepState } from "../run/run-state.ts";
 import { ExpressionError, type Scope } from "./expression.ts";
+import { lockName } from "./lock-name.ts";
 import { expressionFailed } from "./plan.ts";
 import type { Step } from "./runbook.ts";
 import { readInput } from "./step-input.ts";
@@ -235,11 +236,6 @@ export class Execution {
   private stopSignal(): AbortSignal {
     return this.surroundings.stop;
   }
-}
-
-/** A lease's name: the same target of two environments is two things. */
-export function lockName(environment: string, target: string): string {
-  return `${environment}/${target}`;
 }
 
 function evaluated<T>(step: Step, work: () => T): T {

@@ -42,6 +42,8 @@ export interface PlanRequest {
   /** Ids of the steps left out. */
   readonly unselected: ReadonlySet<string>;
   readonly context: OperationContext;
+  /** What was seen a moment ago, by the step's id: it is not looked at again. */
+  readonly observed?: ReadonlyMap<string, Json>;
 }
 
 /** What a run would change, from what is there now. Changes nothing. */
@@ -137,7 +139,7 @@ async function planStep(
     }
     const input = readInput(step, scope);
     const targets = operation.targets?.(input, request.environment) ?? [];
-    const seen = await operation.observe(request.context, input);
+    const seen = request.observed?.get(step.id) ?? (await operation.observe(request.context, input));
     return { ...base, state: "planned", changes: operation.plan(seen, input), targets };
   } catch (error) {
     if (error instanceof ExpressionError) throw expressionFailed(step, error);

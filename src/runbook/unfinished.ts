@@ -1,6 +1,6 @@
 import type { Journal } from "../run/journal.ts";
 import { hasChanged, isFinished, type RunState, runState } from "../run/run-state.ts";
-import { lockName } from "./execution.ts";
+import { lockName } from "./lock-name.ts";
 
 /** How far back to look: an unfinished run older than this many runs is history. */
 const recent = 50;
