@@ -27,6 +27,12 @@ export const capabilities: readonly CapabilityEntry[] = [
     checks: () => import("./backup/checks.ts"),
   },
   {
+    name: "schedule",
+    summary: "What runs by itself: list, install into cron or systemd",
+    operations: () => import("./schedule/operations.ts"),
+    checks: () => import("./schedule/checks.ts"),
+  },
+  {
     name: "migrate",
     summary: "Schema migrations",
     operations: () => import("./migrate/operations.ts"),

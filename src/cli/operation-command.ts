@@ -67,11 +67,12 @@ async function perform(
     checkpoint: async () => undefined,
     last: undefined,
   });
-  terminal.out(
+  const text =
     options.json === true
       ? JSON.stringify(output, null, 2)
-      : (operation.render?.(output) ?? renderValue(output)),
-  );
+      : (operation.render?.(output) ?? renderValue(output));
+  // Nothing to say is not an empty line: cron sends a mail for one.
+  if (text !== "") terminal.out(text);
   const failure = operation.failure?.(output);
   if (failure === undefined) return ExitCode.done;
   terminal.note(renderError(failure, terminal.noteColor, options.debug === true));

@@ -1,7 +1,14 @@
 import { resolve } from "node:path";
 import { UsageError } from "../core/errors.ts";
 import { suggestion } from "../core/suggestion.ts";
-import type { DatabaseSettings, EnvironmentSettings, GateSettings, TargetKind } from "./schema.ts";
+import type {
+  DatabaseSettings,
+  EnvironmentSettings,
+  GateSettings,
+  NotificationSettings,
+  ScheduleSettings,
+  TargetKind,
+} from "./schema.ts";
 import { Secret } from "./secret.ts";
 import { placeOfStore, type StoreTarget, storeTarget } from "./store-target.ts";
 
@@ -45,6 +52,8 @@ const singular: Record<TargetKind, string> = {
   routes: "route",
   "flag-sources": "flag source",
   gates: "gate",
+  schedules: "schedule",
+  notifications: "notification",
 };
 
 /** One environment of the configuration: its targets, looked up by name. */
@@ -52,9 +61,12 @@ export class Environment {
   readonly name: string;
   /** Absolute path of the folder the configuration file is in; relative paths start here. */
   readonly directory: string;
+  /** Absolute path of the configuration file; undefined where there is none. */
+  readonly file: string | undefined;
   private readonly settings: EnvironmentSettings;
 
-  constructor(name: string, directory: string, settings: EnvironmentSettings) {
+  constructor(name: string, directory: string, settings: EnvironmentSettings, file?: string) {
+    this.file = file;
     this.name = name;
     this.directory = directory;
     this.settings = settings;
@@ -107,6 +119,14 @@ export class Environment {
 
   gate(name: string): GateSettings {
     return this.find("gates", name, "default")[1];
+  }
+
+  schedule(name: string): ScheduleSettings {
+    return this.find("schedules", name, "default")[1];
+  }
+
+  notification(name: string): NotificationSettings {
+    return this.find("notifications", name, "default")[1];
   }
 
   /**

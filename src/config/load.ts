@@ -4,10 +4,11 @@ import { pathToFileURL } from "node:url";
 import type { z } from "zod";
 import { type Diagnostic, DiagnosticsError } from "../core/diagnostic.ts";
 import { UsageError } from "../core/errors.ts";
-import { schemaMistakes } from "../core/schema-mistake.ts";
+import { type SchemaMistake, schemaMistakes } from "../core/schema-mistake.ts";
 import { suggestion } from "../core/suggestion.ts";
 import { type Path, schemaDiagnostics, YamlSource } from "../core/yaml-source.ts";
 import { Environment } from "./environment.ts";
+import { scheduleMistakes } from "./schedule-mistakes.ts";
 import {
   configSchema,
   databaseSchema,
@@ -72,7 +73,7 @@ export class Config {
         hint: `add --env with one of: ${names.join(", ")}`,
       });
     }
-    return new Environment(name, this.directory, this.settingsOf(name));
+    return new Environment(name, this.directory, this.settingsOf(name), this.file);
   }
 
   settingsOf(name: string): EnvironmentSettings {
@@ -117,7 +118,10 @@ export async function loadConfig(options: ConfigOptions): Promise<Config> {
     const joined = join(parsed, own, options.variables[databaseVariable]);
     const result = environmentSchema.safeParse(joined, { reportInput: true });
     if (result.success) settings.set(name, result.data);
-    else problems.push(...environmentDiagnostics(loaded, name, result.error));
+    const mistakes = result.success
+      ? scheduleMistakes(result.data)
+      : schemaMistakes(environmentSchema, result.error);
+    problems.push(...(await mistakes).map((each) => environmentDiagnostic(loaded, name, each)));
   }
   if (problems.length > 0) throw new DiagnosticsError("E_CONFIG", problems);
   return new Config({
@@ -273,16 +277,17 @@ function diagnostics(
 }
 
 /** A mistake of a joined environment stands either in the environment's own part of the file or in the shared one. */
-function environmentDiagnostics(loaded: Loaded | undefined, name: string, error: z.ZodError): Diagnostic[] {
-  const mistakes = schemaMistakes(environmentSchema, error);
-  return mistakes.map(({ path, key, message, hint }) => {
-    const source = loaded?.source;
-    if (loaded === undefined || source === undefined) return diagnostic(loaded, path, message, hint);
-    const own: Path = [...loaded.base, "environments", name, ...path];
-    const whole = source.has(key === undefined ? own : [...own, key]) ? own : [...loaded.base, ...path];
-    const where = key === undefined ? source.position(whole) : source.keyPosition(whole, key);
-    return source.at(where, message, hint);
-  });
+function environmentDiagnostic(
+  loaded: Loaded | undefined,
+  name: string,
+  { path, key, message, hint }: SchemaMistake,
+): Diagnostic {
+  const source = loaded?.source;
+  if (loaded === undefined || source === undefined) return diagnostic(loaded, path, message, hint);
+  const own: Path = [...loaded.base, "environments", name, ...path];
+  const whole = source.has(key === undefined ? own : [...own, key]) ? own : [...loaded.base, ...path];
+  const where = key === undefined ? source.position(whole) : source.keyPosition(whole, key);
+  return source.at(where, message, hint);
 }
 
 function diagnostic(loaded: Loaded | undefined, path: Path, message: string, hint?: string): Diagnostic {

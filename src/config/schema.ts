@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { name, threshold } from "../core/schema.ts";
+import { notificationSchema, scheduleSchema } from "./schedule-schema.ts";
 import { isReference } from "./secret.ts";
 import { secret } from "./secret-field.ts";
 import { storeSchema } from "./store-schema.ts";
@@ -73,13 +74,23 @@ const targets = {
   routes: z.record(name("A route's name"), routeSchema).default({}),
   "flag-sources": z.record(name("A flag source's name"), flagSourceSchema).default({}),
   gates: z.record(name("A gate's name"), gateSchema).default({}),
+  schedules: z.record(name("A schedule's name"), scheduleSchema).default({}),
+  notifications: z.record(name("A notification's name"), notificationSchema).default({}),
 };
 
 /** One environment after the shared targets and its own are joined. */
 export const environmentSchema = z.strictObject(targets);
 
 /** The kinds of target, as keys of the configuration. */
-export const targetKinds = ["databases", "stores", "routes", "flag-sources", "gates"] as const;
+export const targetKinds = [
+  "databases",
+  "stores",
+  "routes",
+  "flag-sources",
+  "gates",
+  "schedules",
+  "notifications",
+] as const;
 export type TargetKind = (typeof targetKinds)[number];
 
 /** The whole file. Targets are checked after the join, so that an environment can override one key of a target. */
@@ -100,4 +111,6 @@ export const configSchema = z.strictObject({
 export type EnvironmentSettings = z.output<typeof environmentSchema>;
 export type DatabaseSettings = z.output<typeof databaseSchema>;
 export type GateSettings = z.output<typeof gateSchema>;
+export type ScheduleSettings = z.output<typeof scheduleSchema>;
+export type NotificationSettings = z.output<typeof notificationSchema>;
 export type CheckSettings = z.output<typeof checkSchema>;

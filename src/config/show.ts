@@ -1,8 +1,8 @@
 import { basename } from "node:path";
-import { redactJson } from "../core/redaction.ts";
+import { mask, redactJson } from "../core/redaction.ts";
 import type { Path } from "../core/yaml-source.ts";
 import type { Config } from "./load.ts";
-import { Secret } from "./secret.ts";
+import { isReference, Secret } from "./secret.ts";
 
 /** One value of the effective configuration and where it came from. */
 export interface Setting {
@@ -64,6 +64,13 @@ const secretKeys = new Set(["url", "password", "identity", "access-key", "secret
 
 function shown(path: Path, value: unknown): unknown {
   const key = path.at(-1);
+  // The path of such a URL is what lets one in.
+  if (
+    typeof value === "string" &&
+    (path.includes("ping") || path[0] === "notifications") &&
+    URL.canParse(value)
+  )
+    return isReference(value) ? value : `${new URL(value).origin}/${mask}`;
   if (typeof value === "string" && secretKeys.has(String(key))) {
     // Plain text under a key made for secrets is masked whole; a URL keeps what is not its password.
     const secret = new Secret(value, ".");

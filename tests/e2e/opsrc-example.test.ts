@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { z } from "zod";
 import { allChecks } from "../../src/cli/session.ts";
 import { loadConfig } from "../../src/config/load.ts";
+import { notificationSchema, scheduleSchema } from "../../src/config/schedule-schema.ts";
 import {
   checkSchema,
   configSchema,
@@ -51,6 +52,12 @@ describe(".opsrc.example", () => {
     expect([...used(...stores.map((each) => each.s3))]).toEqual(expect.arrayContaining(keys(s3Schema)));
     expect([...used(whole.routes.web)]).toEqual(expect.arrayContaining(keys(routeSchema)));
     expect([...used(whole["flag-sources"].default)]).toEqual(expect.arrayContaining(keys(flagSourceSchema)));
+    expect([...used(...Object.values(whole.schedules))]).toEqual(
+      expect.arrayContaining(keys(scheduleSchema)),
+    );
+    expect([...used(...Object.values(whole.notifications))]).toEqual(
+      expect.arrayContaining(keys(notificationSchema)),
+    );
     expect([...used(...gates)]).toEqual(expect.arrayContaining(keys(gateSchema)));
     expect([...used(...gates.flatMap((each) => each.checks))]).toEqual(
       expect.arrayContaining(keys(checkSchema)),
@@ -70,5 +77,7 @@ type Example = {
   stores: Record<string, { s3?: object }>;
   routes: { web: object };
   "flag-sources": { default: object };
+  schedules: Record<string, object>;
+  notifications: Record<string, object>;
   gates: Record<string, { checks: { kind: string }[] }>;
 };

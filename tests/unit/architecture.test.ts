@@ -10,7 +10,7 @@ const floors: readonly (readonly string[])[] = [
   ["core"],
   ["config", "postgres", "postgres-schema", "storage", "crypto", "archive", "process", "http", "haproxy"],
   ["run"],
-  ["migrate", "backup", "traffic", "flag", "gate", "shell", "http-request", "sandbox", "doctor"],
+  ["migrate", "backup", "schedule", "traffic", "flag", "gate", "shell", "http-request", "sandbox", "doctor"],
   ["capabilities.ts"],
   ["runbook"],
   ["cli"],

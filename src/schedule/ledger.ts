@@ -1,0 +1,245 @@
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
+import type { Json } from "../core/errors.ts";
+import { OpsError, UsageError } from "../core/errors.ts";
+import type { ProcessIdentity } from "../process/live-process.ts";
+
+const formatVersion = 1;
+
+const tables = `
+CREATE TABLE IF NOT EXISTS schedule (
+  environment TEXT NOT NULL, name TEXT NOT NULL,
+  definition TEXT NOT NULL, registered_at INTEGER NOT NULL, counts_from INTEGER NOT NULL,
+  silent_since INTEGER, failing INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (environment, name)
+) STRICT;
+CREATE TABLE IF NOT EXISTS start (
+  id INTEGER PRIMARY KEY, environment TEXT NOT NULL, name TEXT NOT NULL, due_at INTEGER NOT NULL,
+  state TEXT NOT NULL, attempt INTEGER NOT NULL, started_at INTEGER NOT NULL, ended_at INTEGER,
+  supervisor TEXT, child TEXT, run TEXT, exit_code INTEGER, message TEXT, hint TEXT,
+  UNIQUE (environment, name, due_at)
+) STRICT;
+CREATE TABLE IF NOT EXISTS notice (
+  id INTEGER PRIMARY KEY, environment TEXT NOT NULL, schedule TEXT NOT NULL, channel TEXT NOT NULL, target TEXT NOT NULL,
+  body TEXT NOT NULL, created_at INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, not_before INTEGER NOT NULL,
+  problem TEXT
+) STRICT;
+CREATE TABLE IF NOT EXISTS tick (environment TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT;
+`;
+
+/** `running` until somebody has seen it end; `skipped` because the run before it still went on; `missed`: too late. */
+export type StartState = "running" | "done" | "failed" | "missed" | "skipped";
+
+/** One time that was due, and what became of it. Times in milliseconds since 1970. */
+export interface Start {
+  readonly id: number;
+  readonly name: string;
+  readonly dueAt: number;
+  readonly state: StartState;
+  /** From 1; 2 where it was cut off and taken up again. */
+  readonly attempt: number;
+  readonly startedAt: number;
+  readonly endedAt: number | null;
+  readonly supervisor: ProcessIdentity | null;
+  /** Null until it is about to run: nothing has run then. */
+  readonly child: ProcessIdentity | null;
+  readonly run: string | null;
+  readonly exitCode: number | null;
+  readonly message: string | null;
+  readonly hint: string | null;
+}
+
+/** What is still to be told to somebody. */
+export interface Notice {
+  readonly id: number;
+  readonly schedule: string;
+  readonly channel: "ping" | "notification";
+  /** `success` or `failure` for a ping, else the notification's name. */
+  readonly target: string;
+  readonly body: Json;
+  readonly createdAt: number;
+  readonly attempts: number;
+  readonly problem: string | null;
+}
+
+export interface Registered {
+  readonly registeredAt: number;
+  /** Times up to this one are not owed. */
+  readonly countsFrom: number;
+  readonly silentSince: number | null;
+  readonly failing: boolean;
+}
+
+/**
+ * The durable place of schedules: an SQLite file beside the journal, in WAL mode with `synchronous=FULL`. What has
+ * returned is on disk; two processes never own the same start.
+ */
+export class Ledger {
+  readonly database: DatabaseSync;
+  readonly environment: string;
+  private readonly file: string;
+
+  private constructor(file: string, environment: string, readOnly: boolean) {
+    this.file = file;
+    this.environment = environment;
+    this.database = new DatabaseSync(file, { readOnly });
+  }
+
+  static exists(stateDirectory: string): boolean {
+    return existsSync(fileIn(stateDirectory));
+  }
+
+  /** Makes the folder (mode 0700) and the file where they are missing. Throws `E_SCHEDULE_LEDGER`. */
+  static open(stateDirectory: string, environment: string): Ledger {
+    const file = fileIn(stateDirectory);
+    return guarded(file, () => {
+      mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
+      const ledger = new Ledger(file, environment, false);
+      ledger.database.exec(
+        "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL",
+      );
+      const version = Number(ledger.database.prepare("PRAGMA user_version").get()?.user_version);
+      if (version > formatVersion) {
+        ledger.close();
+        throw new UsageError("E_SCHEDULE_LEDGER", `${file} was written by a newer version of ops`, {
+          hint: "upgrade ops on this machine",
+        });
+      }
+      if (version < formatVersion)
+        ledger.database.exec(`BEGIN IMMEDIATE; ${tables} PRAGMA user_version = ${formatVersion}; COMMIT`);
+      return ledger;
+    });
+  }
+
+  /** For looking only. Throws `E_SCHEDULE_LEDGER`. */
+  static openToRead(stateDirectory: string, environment: string): Ledger {
+    const file = fileIn(stateDirectory);
+    return guarded(file, () => new Ledger(file, environment, true));
+  }
+
+  close(): void {
+    this.database.close();
+  }
+
+  /** When `run-due` was last called; undefined where it never was. */
+  lastTick(): number | undefined {
+    const row = this.get("SELECT at FROM tick WHERE environment = ?");
+    return row === undefined ? undefined : Number(row.at);
+  }
+
+  registered(name: string): Registered | undefined {
+    const row = this.get("SELECT * FROM schedule WHERE environment = ? AND name = ?", name);
+    return row === undefined
+      ? undefined
+      : {
+          registeredAt: Number(row.registered_at),
+          countsFrom: Number(row.counts_from),
+          silentSince: numberOrNull(row.silent_since),
+          failing: row.failing === 1,
+        };
+  }
+
+  /** The newest time that was dealt with, whatever became of it. */
+  newest(name: string): Start | undefined {
+    return this.start("ORDER BY due_at DESC LIMIT 1", name);
+  }
+
+  lastSuccess(name: string): Start | undefined {
+    return this.start("AND state = 'done' ORDER BY due_at DESC LIMIT 1", name);
+  }
+
+  /** The newest one that ran or was to run. */
+  lastRun(name: string): Start | undefined {
+    return this.start("AND state IN ('running', 'done', 'failed') ORDER BY due_at DESC LIMIT 1", name);
+  }
+
+  running(name: string): Start | undefined {
+    return this.start("AND state = 'running' ORDER BY due_at DESC LIMIT 1", name);
+  }
+
+  notices(): Notice[] {
+    const query = "SELECT * FROM notice WHERE environment = ? ORDER BY id";
+    return guarded(this.file, () => this.database.prepare(query).all(this.environment)).map((row) => ({
+      id: Number(row.id),
+      schedule: String(row.schedule),
+      channel: String(row.channel) as Notice["channel"],
+      target: String(row.target),
+      body: JSON.parse(String(row.body)) as Json,
+      createdAt: Number(row.created_at),
+      attempts: Number(row.attempts),
+      problem: textOrNull(row.problem),
+    }));
+  }
+
+  /** Durable when it returns, all of it or nothing. */
+  transaction<T>(work: () => T): T {
+    return guarded(this.file, () => {
+      this.database.exec("BEGIN IMMEDIATE");
+      try {
+        const result = work();
+        this.database.exec("COMMIT");
+        return result;
+      } catch (error) {
+        if (this.database.isTransaction) this.database.exec("ROLLBACK");
+        throw error;
+      }
+    });
+  }
+
+  private start(rest: string, name: string): Start | undefined {
+    const row = this.get(`SELECT * FROM start WHERE environment = ? AND name = ? ${rest}`, name);
+    return row === undefined ? undefined : startOf(row);
+  }
+
+  private get(query: string, ...values: string[]): Row | undefined {
+    return guarded(this.file, () => this.database.prepare(query).get(this.environment, ...values));
+  }
+}
+
+type Row = Record<string, SQLOutputValue>;
+
+function startOf(row: Row): Start {
+  const identity = (value: SQLOutputValue | undefined) =>
+    typeof value === "string" ? (JSON.parse(value) as ProcessIdentity) : null;
+  return {
+    id: Number(row.id),
+    name: String(row.name),
+    dueAt: Number(row.due_at),
+    state: String(row.state) as StartState,
+    attempt: Number(row.attempt),
+    startedAt: Number(row.started_at),
+    endedAt: numberOrNull(row.ended_at),
+    supervisor: identity(row.supervisor),
+    child: identity(row.child),
+    run: textOrNull(row.run),
+    exitCode: numberOrNull(row.exit_code),
+    message: textOrNull(row.message),
+    hint: textOrNull(row.hint),
+  };
+}
+
+function numberOrNull(value: SQLOutputValue | undefined): number | null {
+  return value === null || value === undefined ? null : Number(value);
+}
+
+function textOrNull(value: SQLOutputValue | undefined): string | null {
+  return value === null || value === undefined ? null : String(value);
+}
+
+function fileIn(stateDirectory: string): string {
+  return join(stateDirectory, "schedules.db");
+}
+
+function guarded<T>(file: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof OpsError) throw error;
+    throw new OpsError("E_SCHEDULE_LEDGER", `The record of schedules ${file} cannot be used`, {
+      cause: error,
+      hint: "check the folder's permissions and free space, or name another one: state-dir in .opsrc",
+      retryable: false,
+    });
+  }
+}

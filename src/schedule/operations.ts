@@ -1,0 +1,5 @@
+import type { Operation } from "../run/operation.ts";
+import { list } from "./list.ts";
+import { runDue } from "./run-due.ts";
+
+export const operations: readonly Operation[] = [list, runDue];
