@@ -5,6 +5,9 @@ import type { SchemaMistake } from "../core/schema-mistake.ts";
 import { suggestion } from "../core/suggestion.ts";
 import type { EnvironmentSettings, ScheduleSettings } from "./schema.ts";
 
+/** run-due looks every minute: of two starts within one, only the later would run. Milliseconds. */
+const tick = 60_000;
+
 type Read = (text: string, timezone: string) => CronExpression;
 
 /** What is wrong with schedules beyond their shape: expressions, and names that lead nowhere. */
@@ -34,21 +37,22 @@ export async function scheduleMistakes(settings: EnvironmentSettings): Promise<S
 function timeMistakes(schedule: ScheduleSettings, path: readonly string[], read: Read): SchemaMistake[] {
   let cron: CronExpression;
   try {
-    cron = read(schedule.cron, schedule.timezone);
+    cron = read(schedule.cron, schedule["time-zone"]);
   } catch (error) {
     if (!(error instanceof OpsError)) throw error;
-    const key = error.message.includes("time zone") ? "timezone" : "cron";
+    const key = error.message.includes("time zone") ? "time-zone" : "cron";
     return [{ path: [...path, key], message: error.message, hint: error.hint }];
   }
   const now = new Date();
   const pause = cron.shortestPause(now);
-  if (schedule.jitter === 0 || schedule.jitter < pause) return [];
+  const most = pause - tick;
+  if (schedule.jitter === 0 || schedule.jitter <= most) return [];
   const times = cron.next(now, 3).map((each) => each.toISOString().slice(0, 16).replace("T", " "));
   return [
     {
       path: [...path, "jitter"],
-      message: `a jitter of ${formatDuration(schedule.jitter)} is not shorter than the ${formatDuration(pause)} between two runs (next, UTC: ${times.join(", ")})`,
-      hint: `write less than ${formatDuration(pause)}`,
+      message: `a jitter of ${formatDuration(schedule.jitter)} does not fit between two runs, which are ${formatDuration(pause)} apart (next, UTC: ${times.join(", ")})`,
+      hint: most > 0 ? `write at most ${formatDuration(most)}` : "leave it out",
     },
   ];
 }

@@ -18,7 +18,7 @@ export const scheduleSchema = z
     cron: z
       .string()
       .describe('Minute, hour, day of month, month, day of week: "0 3 * * *"; or @daily, @hourly'),
-    timezone: z.string().default("UTC").describe("Time zone of the expression: Europe/Berlin"),
+    "time-zone": z.string().default("UTC").describe("Time zone of the expression: Europe/Berlin"),
     jitter: duration("Starts up to this much later, the same for each time on one machine").prefault("0s"),
     uses: z.string().optional().describe("The operation that runs: backup.create"),
     with: z.record(z.string(), z.unknown()).optional().describe("Its input"),

@@ -1,5 +1,6 @@
 import { Cron } from "croner";
 import { UsageError } from "./errors.ts";
+import { isTimeZone } from "./time-zone.ts";
 
 const hourMs = 3_600_000;
 /** How far to look back for the last time, step by step; a leap day comes every eight years at the latest. */
@@ -20,7 +21,7 @@ export class CronExpression {
   constructor(text: string, timezone: string) {
     this.text = text;
     this.timezone = timezone;
-    if (!isTimezone(timezone)) {
+    if (!isTimeZone(timezone)) {
       throw new UsageError("E_CRON", `"${timezone}" is not a time zone`, {
         hint: "write its IANA name: Europe/Berlin, America/New_York, UTC",
       });
@@ -81,15 +82,6 @@ export class CronExpression {
       at = this.cron.nextRun(at);
     }
     return found;
-  }
-}
-
-function isTimezone(text: string): boolean {
-  try {
-    new Intl.DateTimeFormat("en", { timeZone: text });
-    return true;
-  } catch {
-    return false;
   }
 }
 

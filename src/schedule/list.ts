@@ -13,7 +13,7 @@ const deadAfter = 5 * 60_000;
 const row = z.object({
   name: z.string(),
   cron: z.string(),
-  timezone: z.string(),
+  timeZone: z.string(),
   runs: z.string().describe("The operation or the runbook"),
   next: z.array(z.string()).describe("The next three times that are due, UTC"),
   startsAt: z.string().nullable().describe("The next start, with its jitter, UTC"),
@@ -86,7 +86,7 @@ export const list = defineOperation({
     if (result.schedules.length === 0) return 'no schedules: add one under "schedules:" in .opsrc';
     const rows = result.schedules.map((each) => [
       each.name,
-      `${each.cron} (${each.timezone})`,
+      `${each.cron} (${each.timeZone})`,
       shownNext(each, result.at),
       shownLast(each),
       each.overdue ? "OVERDUE" : "",
@@ -114,7 +114,7 @@ function rowOf(schedule: Schedule, ledger: Ledger | undefined, now: Date): Row {
   return {
     name: schedule.name,
     cron: settings.cron,
-    timezone: settings.timezone,
+    timeZone: settings["time-zone"],
     runs: settings.uses ?? settings.runbook ?? "",
     next: cron.next(now, 3).map((each) => each.toISOString()),
     startsAt: next === undefined ? null : iso(next.startsAt),
@@ -139,10 +139,10 @@ function shownStart(start: Start): NonNullable<Row["last"]> {
 }
 
 /** In the schedule's own time zone, and how far away it is. */
-function shownNext({ startsAt, timezone }: Row, at: string): string {
+function shownNext({ startsAt, timeZone }: Row, at: string): string {
   if (startsAt === null) return "never";
   const there = new Intl.DateTimeFormat("sv-SE", {
-    timeZone: timezone,
+    timeZone,
     dateStyle: "short",
     timeStyle: "short",
   });

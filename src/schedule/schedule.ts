@@ -20,7 +20,7 @@ export function schedulesOf(environment: Environment, names: readonly string[], 
   const wanted = names.length === 0 ? environment.names("schedules") : names;
   return wanted.map((name) => {
     const settings = environment.schedule(name);
-    const cron = new CronExpression(settings.cron, settings.timezone);
+    const cron = new CronExpression(settings.cron, settings["time-zone"]);
     return {
       name,
       environment: environment.name,
