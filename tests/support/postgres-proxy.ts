@@ -9,6 +9,14 @@ export interface Boundary {
   readonly number: number;
 }
 
+/** A request that is on the way while its client dies, as in the buffers of a network. */
+export interface HeldRequest {
+  /** When the request has come this far. */
+  readonly reached: Promise<void>;
+  /** Lets the server have it. Resolves with what the server answers, as far as it is text. */
+  release(): Promise<string>;
+}
+
 /**
  * Between a client and a PostgreSQL server. At a boundary it holds everything, acts, and cuts the connection; from
  * then on it lets everything pass.
@@ -18,6 +26,7 @@ export class PostgresProxy implements AsyncDisposable {
   private readonly server: Server;
   private readonly target: number;
   private readonly sockets = new Set<Socket>();
+  private held: { readonly isIt: (sql: string) => boolean; readonly hold: Hold } | undefined;
   private fault: { readonly at: Boundary; readonly act: () => Promise<void> } | undefined;
 
   private constructor(target: number) {
@@ -43,6 +52,13 @@ export class PostgresProxy implements AsyncDisposable {
     this.fault = { at, act };
   }
 
+  /** Holds the first request whose text it is. Its connection to the server outlives that of its client. */
+  holdBack(isIt: (sql: string) => boolean): HeldRequest {
+    const hold = new Hold();
+    this.held = { isIt, hold };
+    return hold;
+  }
+
   /** Whether the boundary was reached. */
   get fired(): boolean {
     return this.fault === undefined;
@@ -50,9 +66,26 @@ export class PostgresProxy implements AsyncDisposable {
 
   private join(client: Socket): void {
     const server = createConnection({ host: "127.0.0.1", port: this.target });
+    let hold: Hold | undefined;
     const cut = () => {
       client.destroy();
-      server.destroy();
+      if (hold === undefined || hold.answered) server.destroy();
+    };
+    const passesToServer = async (type: string, message: Buffer) => {
+      const { held } = this;
+      if (held === undefined || type !== "Q" || !held.isIt(message.toString())) {
+        return this.passes("request", "QP".includes(type));
+      }
+      this.held = undefined;
+      hold = held.hold;
+      await hold.reach();
+      server.write(message);
+      await hold.answer;
+      return false;
+    };
+    const passesToClient = (type: string, message: Buffer) => {
+      if (hold?.hear(type, message) === "heard") return true;
+      return this.passes("completion", type === "C");
     };
     for (const socket of [client, server]) {
       this.sockets.add(socket);
@@ -64,8 +97,8 @@ export class PostgresProxy implements AsyncDisposable {
       });
     }
     // The first message of a client has no type byte.
-    relay(client, server, "untyped first", (type) => this.passes("request", "QP".includes(type)), cut);
-    relay(server, client, "typed", (type) => this.passes("completion", type === "C"), cut);
+    relay(client, server, "untyped first", passesToServer, cut);
+    relay(server, client, "typed", passesToClient, cut);
   }
 
   /** False at the boundary, when everything is done that happens there. */
@@ -86,12 +119,49 @@ export class PostgresProxy implements AsyncDisposable {
   }
 }
 
+class Hold implements HeldRequest {
+  answered = false;
+  readonly #reached = Promise.withResolvers<void>();
+  readonly #released = Promise.withResolvers<void>();
+  readonly #answer = Promise.withResolvers<string>();
+  #said = "";
+
+  get reached(): Promise<void> {
+    return this.#reached.promise;
+  }
+
+  get answer(): Promise<string> {
+    return this.#answer.promise;
+  }
+
+  release(): Promise<string> {
+    this.#released.resolve();
+    return this.#answer.promise;
+  }
+
+  /** Resolves when it may go on. */
+  reach(): Promise<void> {
+    this.#reached.resolve();
+    return this.#released.promise;
+  }
+
+  /** What the server says from then on; it is ready for the next request when it has answered. */
+  hear(type: string, message: Buffer): "heard" {
+    this.#said += message.toString();
+    if (type === "Z") {
+      this.answered = true;
+      this.#answer.resolve(this.#said);
+    }
+    return "heard";
+  }
+}
+
 /** Passes message by message: a type byte, then four bytes of length that count themselves. */
 async function relay(
   from: Socket,
   to: Socket,
   framing: "typed" | "untyped first",
-  passes: (type: string) => boolean | Promise<boolean>,
+  passes: (type: string, message: Buffer) => boolean | Promise<boolean>,
   cut: () => void,
 ): Promise<void> {
   let typeBytes = framing === "typed" ? 1 : 0;
@@ -103,7 +173,7 @@ async function relay(
         const end = typeBytes + held.readInt32BE(typeBytes);
         if (held.length < end) break;
         const type = typeBytes === 0 ? "" : String.fromCharCode(held[0] ?? 0);
-        if (typeBytes === 1 && !(await passes(type))) {
+        if (typeBytes === 1 && !(await passes(type, held.subarray(0, end)))) {
           cut();
           return;
         }
