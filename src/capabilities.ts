@@ -22,7 +22,7 @@ export const capabilities: readonly CapabilityEntry[] = [
   },
   {
     name: "backup",
-    summary: "Encrypted backups: create, list, verify, restore",
+    summary: "Encrypted backups: create, list, verify, restore, prune",
     operations: () => import("./backup/operations.ts"),
     checks: () => import("./backup/checks.ts"),
   },

@@ -19,5 +19,13 @@ export function databaseOfId(id: string): string | undefined {
   return pattern.exec(id)?.[1];
 }
 
+/** When the backup of this id began; undefined for what is no id. */
+export function timeOfId(id: string): Date | undefined {
+  const [, year, month, day, hour, minute, second] =
+    /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-/.exec(id) ?? [];
+  const time = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  return isBackupId(id) && !Number.isNaN(time.getTime()) ? time : undefined;
+}
+
 export const dumpObject = (id: string) => `${id}/dump.zst.age`;
 export const manifestObject = (id: string) => `${id}/manifest.json`;

@@ -29,7 +29,10 @@ export async function readCatalog(store: ObjectStore): Promise<CatalogEntry[]> {
     .sort()
     .reverse();
   const entries: CatalogEntry[] = [];
-  for (const id of ids) entries.push(await readEntry(store, id, sizes));
+  for (const id of ids) {
+    const entry = await unlessGone(manifestObject(id), () => readEntry(store, id, sizes));
+    if (entry !== undefined) entries.push(entry);
+  }
   return entries;
 }
 
@@ -42,16 +45,8 @@ export async function findBackup(
   wanted: string,
   ownerOfLatest: () => Owner,
 ): Promise<Manifest> {
+  if (wanted !== "latest") return whole(await findEntry(store, wanted));
   const catalog = await readCatalog(store);
-  if (wanted !== "latest") {
-    const entry = catalog.find((each) => each.id === wanted);
-    if (entry === undefined) {
-      throw new UsageError("E_BACKUP_MISSING", `${store.location} has no backup "${wanted}"`, {
-        hint: "see what there is with: ops backup list",
-      });
-    }
-    return whole(entry);
-  }
   const owner = ownerOfLatest();
   const newest = catalog.find((each) => belongsTo(each, owner));
   if (newest === undefined) {
@@ -62,6 +57,15 @@ export async function findBackup(
     );
   }
   return whole(newest);
+}
+
+/** By its id, whole or broken. Throws `E_BACKUP_MISSING`. */
+export async function findEntry(store: ObjectStore, id: string): Promise<CatalogEntry> {
+  const entry = (await readCatalog(store)).find((each) => each.id === id);
+  if (entry !== undefined) return entry;
+  throw new UsageError("E_BACKUP_MISSING", `${store.location} has no backup "${id}"`, {
+    hint: "see what there is with: ops backup list",
+  });
 }
 
 /** A broken manifest no longer says whose it is, so its id decides and every environment sees it. */
@@ -87,6 +91,17 @@ export function corrupt(id: string, object: string, reason: string, cause?: unkn
 function whole(entry: CatalogEntry): Manifest {
   if (entry.status === "broken") throw corrupt(entry.id, entry.object, entry.reason);
   return entry.manifest;
+}
+
+/** A backup whose manifest is removed while the store is read is none any more. */
+async function unlessGone<T>(object: string, read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof OpsError && error.code === "E_OBJECT_MISSING" && error.message.includes(object))
+      return undefined;
+    throw error;
+  }
 }
 
 async function readEntry(

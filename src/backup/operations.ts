@@ -1,7 +1,9 @@
 import type { Operation } from "../run/operation.ts";
 import { create } from "./create.ts";
+import { hold, release } from "./hold.ts";
 import { list } from "./list.ts";
+import { prune } from "./prune.ts";
 import { restore } from "./restore.ts";
 import { verify } from "./verify.ts";
 
-export const operations: readonly Operation[] = [create, list, verify, restore];
+export const operations: readonly Operation[] = [create, list, verify, restore, prune, hold, release];

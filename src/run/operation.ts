@@ -74,6 +74,8 @@ export interface OperationDefinition<I extends z.ZodObject, B extends Json, O ex
   observe(context: OperationContext, input: z.output<I>): Promise<B>;
   /** Pure: what would change. Empty where nothing would. */
   plan(before: B, input: z.output<I>): readonly Change[];
+  /** Pure: what a person should know beside the changes: what stays, and why. Lines under the plan's changes. */
+  notes?(before: B, input: z.output<I>): readonly string[];
   /** Makes it so. Safe to call again after a crash at any point: it looks at what is done and finishes the rest. */
   apply(context: OperationContext, input: z.output<I>, before: B, report: Report): Promise<z.output<O>>;
   /**

@@ -19,6 +19,8 @@ export interface PlannedStep {
   /** Why it is deferred or skipped. */
   readonly why: string | undefined;
   readonly changes: readonly Change[];
+  /** What stays, and why; the digest does not cover it. */
+  readonly notes: readonly string[];
   /** What a roll-back does with it. */
   readonly undo: "automatic" | "skipped" | "not needed" | "no way back";
 }
@@ -62,7 +64,7 @@ export async function planRunbook(request: PlanRequest): Promise<Plan> {
     runbook: digest(runbook.text),
     environment: environment.name,
     inputs: { ...inputs },
-    steps: planned.map((step) => JSON.parse(JSON.stringify(step)) as Json),
+    steps: planned.map(({ notes: _, ...step }) => JSON.parse(JSON.stringify(step)) as Json),
   };
   return {
     runbook: runbook.name,
@@ -113,6 +115,7 @@ async function planStep(
     uses: step.uses,
     effect: operation.effect,
     changes: [],
+    notes: [],
     targets: [],
     why: undefined,
     undo: undoOf(step),
@@ -140,7 +143,8 @@ async function planStep(
     const input = readInput(step, scope);
     const targets = operation.targets?.(input, request.environment) ?? [];
     const seen = request.observed?.get(step.id) ?? (await operation.observe(request.context, input));
-    return { ...base, state: "planned", changes: operation.plan(seen, input), targets };
+    const notes = operation.notes?.(seen, input) ?? [];
+    return { ...base, state: "planned", changes: operation.plan(seen, input), notes, targets };
   } catch (error) {
     if (error instanceof ExpressionError) throw expressionFailed(step, error);
     throw error;

@@ -37,13 +37,14 @@ function renderStep(step: PlannedStep, color: ChalkInstance): string[] {
   if (step.state === "deferred") return [`  ? ${title}${mark}${back}`, color.dim(`      ${step.why ?? ""}`)];
   const changes =
     step.changes.length > 0 ? step.changes.map((change) => `      ${renderChange(change, color)}`) : [];
+  const notes = step.notes.map((note) => color.dim(`      ${note}`));
   const nothing =
     step.effect === "read"
       ? color.dim(" changes nothing")
       : step.changes.length === 0
         ? color.dim(" nothing to change")
         : "";
-  return [`  ● ${title}${mark}${back}${nothing}`, ...changes];
+  return [`  ● ${title}${mark}${back}${nothing}`, ...changes, ...notes];
 }
 
 export function renderChange(change: Change, color: ChalkInstance): string {

@@ -71,6 +71,7 @@ describe("a plan on paper", () => {
     state: "planned",
     why: undefined,
     changes: [],
+    notes: [],
     undo: "automatic",
     ...change,
   });
@@ -101,6 +102,7 @@ describe("a plan on paper", () => {
       /\? a[\s\S]*known when b has run/,
     ],
     ["what is skipped", step({ state: "skipped", why: "not selected" }), /○ a.*skipped, not selected/],
+    ["what stays", step({ notes: ["= keep b: newest"] }), /= keep b: newest/],
     ["what a roll-back leaves", step({ undo: "skipped" }), /undo: skip/],
     ["what has nothing to do", step({}), /nothing to change/],
   ])("marks %s", (_, planned, expected) => {
