@@ -68,7 +68,8 @@ export const backfills = defineOperation({
         const way = each.direction === "down" ? " (being taken back)" : "";
         return [
           `${title(each)}${way}  ${each.state}  ${formatPercent(share)}  ${each.rowsDone} of ${each.state === "done" ? each.rowsDone : `about ${each.rowsExpected}`} rows, ${each.rowsChanged} changed`,
-          `  ${each.rowsPerSecond} rows/s in ${each.batches} batches, the next of ${each.batchSize} rows${left}; last batch at ${each.updatedAt}`,
+          `  ${each.rowsPerSecond} rows/s in ${each.batches} batches, the next of ${each.batchSize} rows${left}`,
+          `  last batch at ${each.updatedAt}`,
           ...nextStep(each),
         ].join("\n");
       })

@@ -61,13 +61,15 @@ export const history = defineOperation({
   },
   render: ({ database, entries }) => {
     if (entries.length === 0) return `nothing was done to the migrations of database ${database} yet`;
-    const width = Math.max(...entries.map((each) => title(each).length));
     return entries
-      .map((each) => {
-        const took = each.durationMs === null ? "" : ` in ${formatDuration(each.durationMs)}`;
-        const run = each.runId === null ? "" : `, run ${each.runId}`;
-        return `${each.at}  ${each.action.padEnd(8)}  ${title(each).padEnd(width)}  by ${each.actor}${took}${run}`;
-      })
+      .flatMap(({ at, action, version, name, actor, durationMs, runId }) => [
+        `${at.replace(/\.\d+Z$/, "Z")}  ${action.padEnd(8)}  ${title({ version, name })}`,
+        [
+          `  by ${actor}`,
+          durationMs === null ? "" : ` in ${formatDuration(durationMs)}`,
+          runId === null ? "" : `, run ${runId}`,
+        ].join(""),
+      ])
       .join("\n");
   },
 });

@@ -15,12 +15,12 @@ export function planText(plan: Plan): string {
   const at = `database ${database} is at ${current ?? "no version"}`;
   if (migrations.length === 0) return `${at}, nothing to apply`;
   return [
-    `${at}; to apply, in this order: ${migrations.map(title).join(", ")}`,
+    `${at}; ${migrations.length} to apply, in this order:`,
     ...plan.warnings.map((each) => `warning: ${each}`),
     ...migrations.flatMap((each) => ["", ...migrationLines(each)]),
     "",
     plan.report === null
-      ? "not measured: no report is about exactly these files; make one with: ops migrate test --from-backup latest"
+      ? "not measured: no report is about exactly these files; make one with\n  ops migrate test --from-backup latest"
       : `measured by the test of ${plan.report.finishedAt} (${plan.report.verdict}): ${plan.report.path}`,
   ].join("\n");
 }
@@ -28,7 +28,8 @@ export function planText(plan: Plan): string {
 function migrationLines(migration: PlannedMigration): string[] {
   const sql = migration.sql.trimEnd().split("\n");
   return [
-    `${title(migration)}${traits(migration)}`,
+    title(migration),
+    ...traits(migration).map((each) => `  ${each}`),
     ...sql.map((each) => `  | ${each}`.trimEnd()),
     ...migration.statements.flatMap(({ line, locks, unknown }) => [
       ...locks.map((each) => `  line ${line}: ${lockText(each)}`),
@@ -46,14 +47,13 @@ function findingLines({ rule, severity, line, message, instead, allowed }: Findi
   return [`  line ${line}: ${severity}: ${message} [${rule}]`, ...way];
 }
 
-function traits({ transaction, batch, reversible, phase }: PlannedMigration): string {
-  const all = [
+function traits({ transaction, batch, reversible, phase }: PlannedMigration): string[] {
+  return [
     ...(phase === "contract" ? ["phase contract"] : []),
     ...(batch ? ["in batches"] : []),
     ...(transaction || batch ? [] : ["not atomic: a failure leaves what ran before it"]),
     ...(reversible ? [] : ["no way back"]),
   ];
-  return all.length === 0 ? "" : `  (${all.join("; ")})`;
 }
 
 function lockText({ relation, mode, blocks, bytes, rows }: Lock): string {

@@ -57,25 +57,23 @@ export const status = defineOperation({
   },
   render: ({ database, migrations }) => {
     if (migrations.length === 0) return `database ${database} has no migrations`;
-    const widthOf = (key: "version" | "name" | "state") =>
-      Math.max(key.length, ...migrations.map((each) => each[key].length));
-    const width = { version: widthOf("version"), name: widthOf("name"), state: widthOf("state") };
-    const line = (version: string, name: string, state: string, applied: string) =>
-      [version.padEnd(width.version), name.padEnd(width.name), state.padEnd(width.state), applied]
+    // Names and notes are as long as people make them, so nothing stands behind them.
+    const rows = migrations.map(({ version, state, appliedAt, name, note }) => ({
+      cells: [version, state, appliedAt?.replace(/\.\d+Z$/, "Z") ?? "", name],
+      note,
+    }));
+    const titles = ["VERSION", "STATE", "APPLIED", "NAME"];
+    const widths = titles.map((each, index) =>
+      Math.max(each.length, ...rows.map(({ cells }) => cells[index]?.length ?? 0)),
+    );
+    const line = (cells: readonly string[]) =>
+      cells
+        .map((each, index) => each.padEnd(widths[index] ?? 0))
         .join("  ")
         .trimEnd();
     return [
-      line("VERSION", "NAME", "STATE", "APPLIED"),
-      ...migrations.map((each) =>
-        line(
-          each.version,
-          each.name,
-          each.state,
-          [each.appliedAt === null ? null : `${each.appliedAt} by ${each.appliedBy}`, each.note]
-            .filter((part) => part !== null)
-            .join("; "),
-        ),
-      ),
+      line(titles),
+      ...rows.flatMap(({ cells, note }) => [line(cells), ...(note === null ? [] : [`  ${note}`])]),
     ].join("\n");
   },
 });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { liveness, thisProcess } from "../process/live-process.ts";
 import { type Cluster, postmasterPid, startCluster } from "./cluster.ts";
+import { watchFolder } from "./watchdog.ts";
 
 export interface ThrowAwayOptions {
   /** The folder that throw-away clusters live in, each in a folder of its own; made where it is missing. */
@@ -31,7 +32,7 @@ const ownerSchema = z.object({ host: z.string(), pid: z.number(), pidStartedAt: 
 
 /**
  * Starts a cluster of our own, works on it, and removes it whatever happens. Where this process is killed instead,
- * the next call with the same parent ends the server it left and removes its folder.
+ * a watchdog ends the server and removes its folder; where that was killed too, the next call with the same parent does.
  */
 export async function withThrowAwayCluster<T>(
   options: ThrowAwayOptions,
@@ -39,6 +40,7 @@ export async function withThrowAwayCluster<T>(
 ): Promise<T> {
   await removeAbandonedClusters(options.parent);
   const folder = await ownedFolder(options.parent);
+  const watchdog = watchFolder(folder);
   try {
     const cluster = await startCluster({
       directory: join(folder, "data"),
@@ -48,6 +50,7 @@ export async function withThrowAwayCluster<T>(
     return await work(cluster);
   } finally {
     await discard(folder);
+    watchdog.release();
   }
 }
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -61,10 +61,32 @@ test("Ctrl-C in the middle of a statement ends the test and removes its server a
   expect(await readdir(join(folder.directory, ".ops"))).not.toContain("migration-tests");
 });
 
-test("what a SIGKILL leaves behind is ended and removed by the next test, and nobody else's", async () => {
+test("a SIGKILL takes the server and its folder with it", async () => {
   await using folder = await slowFolder();
   const killed = start(folder.directory);
   const { pid } = await runningServer(folder.throwAway);
+  killed.kill("SIGKILL");
+  await until(() => killed.signalCode !== null);
+  await until(() => !isAlive(pid));
+  await until(async () => (await readdir(folder.throwAway)).length === 0);
+});
+
+test("a SIGKILL while the server is being made leaves nothing either", async () => {
+  await using folder = await slowFolder();
+  const killed = start(folder.directory);
+  await until(async () =>
+    (await readdir(folder.throwAway).catch(() => [])).some((each) => !each.startsWith(".")),
+  );
+  killed.kill("SIGKILL");
+  await until(() => killed.signalCode !== null);
+  await until(async () => (await readdir(folder.throwAway)).length === 0);
+});
+
+test("what a SIGKILL of the watchdog too leaves behind is removed by the next test, and nobody else's", async () => {
+  await using folder = await slowFolder();
+  const killed = start(folder.directory);
+  const { pid } = await runningServer(folder.throwAway);
+  process.kill(await watchdogOf(killed.pid ?? 0), "SIGKILL");
   killed.kill("SIGKILL");
   await until(() => killed.signalCode !== null);
   expect(isAlive(pid)).toBe(true);
@@ -88,6 +110,14 @@ test("what a SIGKILL leaves behind is ended and removed by the next test, and no
   }
   expect(await readdir(folder.throwAway)).toEqual([]);
 });
+
+async function watchdogOf(parent: number): Promise<number> {
+  const children = (await readFile(`/proc/${parent}/task/${parent}/children`, "utf8")).trim().split(" ");
+  for (const pid of children) {
+    if ((await readFile(`/proc/${pid}/cmdline`, "utf8")).includes("ops-watchdog")) return Number(pid);
+  }
+  throw new Error("there is no watchdog");
+}
 
 /** A process of its own; SIGTERM asks it to stop. */
 function start(directory: string): ChildProcess {
