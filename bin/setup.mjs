@@ -38,6 +38,7 @@ const systemPackages = [
   { package: "ceph-mon", programs: ["ceph-mon"], brew: "" },
   { package: "ceph-osd", programs: ["ceph-osd"], brew: "" },
   { package: "ceph-mgr", programs: ["ceph-mgr"], brew: "" },
+  { package: "openssh-client", programs: ["ssh-keygen"], brew: "openssh" },
   { package: "age", programs: ["age"], brew: "age" },
   { package: "zstd", programs: ["zstd"], brew: "zstd" },
 ];

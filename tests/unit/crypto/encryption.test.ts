@@ -42,10 +42,9 @@ function rejection(work: Promise<unknown>): Promise<{ code: string; message: str
 describe.each(Object.keys(stores))("with %s", (name) => {
   const store = stores[name] as StoreKeys;
 
-  it.each([0, 1, 65_535, 65_536, 65_537, 131_072, 1_000_003])(
+  it.each(name === "a passphrase" ? [65_536] : [0, 1, 65_535, 65_536, 65_537, 131_072, 1_000_003])(
     "%i bytes come back as they were",
     async (size) => {
-      if (name === "a passphrase" && size > 1 && size < 1_000_000) return;
       const plain = randomBytes(size);
 
       const opened = await open(store, await seal(store, plain));
@@ -66,10 +65,11 @@ describe.each(Object.keys(stores))("with %s", (name) => {
     const plain = randomBytes(70_000);
     const sealed = await seal(store, plain);
     const header = sealed.indexOf("\n", sealed.indexOf("\n---") + 1) + 1;
-    const inHeader =
-      name === "a passphrase" ? [3, header - 2] : Array.from({ length: 100 }, (_, index) => index);
+    // Each try of a passphrase takes a second.
+    const inHeader = Array.from({ length: name === "a passphrase" ? 3 : 100 }, (_, index) => index);
     const positions = new Set([
-      ...inHeader.map((each) => (name === "a passphrase" ? each : Math.floor((each * header) / 100))),
+      ...inHeader.map((each) => Math.floor((each * header) / inHeader.length)),
+      header - 2,
       header,
       header + 20,
       header + 65_560,
@@ -91,17 +91,8 @@ describe.each(Object.keys(stores))("with %s", (name) => {
   it("an object that is cut anywhere is damaged", async () => {
     const sealed = await seal(store, randomBytes(140_000));
     const header = sealed.indexOf("\n", sealed.indexOf("\n---") + 1) + 1;
-    const cuts = [
-      0,
-      5,
-      header - 1,
-      header,
-      header + 10,
-      header + 16,
-      header + 32,
-      header + 65_568,
-      sealed.length - 1,
-    ];
+    const inPayload = [header + 10, header + 16, header + 32, header + 65_568, sealed.length - 1];
+    const cuts = name === "a passphrase" ? [header - 1, header] : [0, 5, header - 1, header, ...inPayload];
 
     for (const end of cuts) {
       expect((await rejection(open(store, sealed.subarray(0, end)))).code).toBe("E_DECRYPT");
