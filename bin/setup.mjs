@@ -39,6 +39,7 @@ const systemPackages = [
   { package: "ceph-osd", programs: ["ceph-osd"], brew: "" },
   { package: "ceph-mgr", programs: ["ceph-mgr"], brew: "" },
   { package: "openssh-client", programs: ["ssh-keygen"], brew: "openssh" },
+  { package: "openssl", programs: ["openssl"], brew: "openssl" },
   { package: "age", programs: ["age"], brew: "age" },
   { package: "zstd", programs: ["zstd"], brew: "zstd" },
 ];

@@ -15,6 +15,7 @@ import { deleteKey } from "./deletion.ts";
 import { keysOf } from "./listing.ts";
 import { abortUpload, abortUploads, unfinishedUploads, writerKey } from "./multipart-upload.ts";
 import { readRange } from "./reading.ts";
+import { requireObjectLock } from "./retention.ts";
 import { partialOf, type UploadPlan, usualPlan, writeStream } from "./writing.ts";
 
 export interface S3StoreOptions {
@@ -33,6 +34,7 @@ export class S3Store implements ObjectStore {
   private readonly connection: Connection;
   private readonly plan: UploadPlan;
   private readonly base: string;
+  private lockable: Promise<void> | undefined;
 
   constructor(target: S3StoreTarget, options: S3StoreOptions = {}) {
     this.target = target;
@@ -45,18 +47,13 @@ export class S3Store implements ObjectStore {
 
   async put(name: string, body: AsyncIterable<Uint8Array>, options: WriteOptions = {}): Promise<Written> {
     const key = this.key(name);
-    return writeStream(
-      this.connection,
-      this.plan,
-      { name, key, headers: this.headers(options) },
-      body,
-      options.signal,
-    );
+    const headers = await this.headers(options);
+    return writeStream(this.connection, this.plan, { name, key, headers }, body, options.signal);
   }
 
   async putIfAbsent(name: string, body: Uint8Array, options: WriteOptions = {}): Promise<boolean> {
     const place = { Bucket: this.target.bucket, Key: this.key(name) };
-    const headers = this.headers(options);
+    const headers = await this.headers(options);
     return this.connection.request<boolean>(
       name,
       async (s3, sending) => {
@@ -76,7 +73,7 @@ export class S3Store implements ObjectStore {
 
   async replace(name: string, body: Uint8Array, options: WriteOptions = {}): Promise<void> {
     const place = { Bucket: this.target.bucket, Key: this.key(name) };
-    const headers = this.headers(options);
+    const headers = await this.headers(options);
     await this.connection.request(
       name,
       async (s3, sending) => {
@@ -128,11 +125,18 @@ export class S3Store implements ObjectStore {
     return this.base + name;
   }
 
-  /** What every new object is given. */
-  private headers(options: WriteOptions) {
+  /** What every new object is given. Throws `E_OBJECT_LOCK` for a retention that the bucket cannot hold. */
+  private async headers(options: WriteOptions) {
     const { encryption, storageClass, objectLock } = this.target;
     const until =
       options.retainUntil ?? (objectLock === undefined ? undefined : new Date(Date.now() + objectLock.for));
+    if (until !== undefined) {
+      this.lockable ??= requireObjectLock(this.connection).catch((error) => {
+        this.lockable = undefined;
+        throw error;
+      });
+      await this.lockable;
+    }
     return {
       ContentType: "application/octet-stream",
       Metadata: { [writerKey]: randomBytes(16).toString("hex") },

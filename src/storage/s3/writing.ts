@@ -6,6 +6,7 @@ import type { Connection } from "./connection.ts";
 import { deleteKey } from "./deletion.ts";
 import { MultipartUpload, type UploadHeaders } from "./multipart-upload.ts";
 import { PartBuffers, parallelParts } from "./part-buffers.ts";
+import { retain } from "./retention.ts";
 
 /**
  * How an upload is cut. S3 takes 10,000 parts of 5 MiB to 5 GiB each, and memory must stay small; so most parts are as
@@ -102,7 +103,7 @@ class StreamUpload {
   }
 
   async write(first: Buffer): Promise<void> {
-    const { key, headers } = this.object;
+    const { name, key, headers } = this.object;
     await this.uploaded(key, headers, async (upload) => {
       let part = first;
       for (let number = 1; part.length > 0; number += 1) {
@@ -115,6 +116,12 @@ class StreamUpload {
         }
       }
     });
+    try {
+      await retain(this.connection, name, key, headers);
+    } catch (error) {
+      await deleteKey(this.connection, name, key);
+      throw error;
+    }
   }
 
   /** One part from a helper object; gives the first buffer behind it. */
