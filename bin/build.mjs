@@ -130,6 +130,7 @@ async function bundle() {
       splitting: true,
       format: "esm",
       platform: "node",
+      mainFields: ["module", "main"],
       target: "node24",
       external,
       banner: { js: requireOfNode },
