@@ -1,8 +1,8 @@
 import { Command } from "commander";
 import { ExitCode, type Json, UsageError } from "../core/errors.ts";
 import type { Operation } from "../run/operation.ts";
+import { describeIssues } from "../runbook/issues.ts";
 import { singleOperation } from "../runbook/runbook.ts";
-import { describeIssues } from "../runbook/step-input.ts";
 import { type FieldOption, fieldOptions, fieldValue } from "./field-option.ts";
 import { type CommonOptions, commonOptions } from "./options.ts";
 import { renderError } from "./render/error.ts";

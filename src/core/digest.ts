@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Json } from "./errors.ts";
 
 /** JSON with sorted keys and no white space: equal values give equal text. */
@@ -15,5 +15,5 @@ export function canonicalJson(value: Json | undefined): string {
 
 /** `sha256:` and 64 hexadecimal digits. */
 export function digest(data: string | Uint8Array): string {
-  return `sha256:${createHash("sha256").update(data).digest("hex")}`;
+  return `sha256:${hash("sha256", data, "hex")}`;
 }

@@ -53,7 +53,8 @@ export async function surveyInside(session: MigrationSession): Promise<Survey> {
 }
 
 async function look(client: pg.ClientBase, target: DatabaseTarget): Promise<Survey> {
-  const [folder, history] = await Promise.all([readFolderOf(target), readHistory(client)]);
+  // The files are read while the server works.
+  const [history, folder] = await Promise.all([readHistory(client), readFolderOf(target)]);
   const halfDone = await readProgress(client);
   const backfills = (await readPlaces(client)).filter((each) => each.state !== "done");
   return { folder, assessment: assess(folder, history), history, halfDone, backfills };

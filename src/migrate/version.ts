@@ -3,6 +3,8 @@
  * `1.9` < `1.10`; `1` equals `0001` and `1.0`. Those that are no numbers come after those that are, by name.
  */
 export function compareVersions(a: string, b: string): number {
+  // The usual case, a thousand times over.
+  if (a.length === b.length && digitsOnly.test(a) && digitsOnly.test(b)) return a < b ? -1 : a > b ? 1 : 0;
   const left = canonicalVersion(a);
   const right = canonicalVersion(b);
   if (left === right) return 0;
@@ -17,6 +19,8 @@ export function compareVersions(a: string, b: string): number {
   }
   return 0;
 }
+
+const digitsOnly = /^\d+$/;
 
 /** Without leading zeros, and without parts of zero at the end: equal versions give equal text. */
 export function canonicalVersion(version: string): string {

@@ -39,6 +39,8 @@ export interface Journal {
   release(lease: Lease): Promise<void>;
   /** Entries of one run in order, those after `sequence` only. Empty where there is no such run. */
   entries(run: string, afterSequence?: number): Promise<JournalEntry[]>;
+  /** What the newest entry of a run tells; undefined where there is no such run. */
+  newest(run: string): Promise<RunEvent["type"] | undefined>;
   /** Ids of all runs, newest first. */
   runs(limit?: number): Promise<string[]>;
   /** Who holds the run now; undefined where nobody alive does. */

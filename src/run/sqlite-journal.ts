@@ -149,6 +149,11 @@ export class SqliteJournal implements Journal {
     });
   }
 
+  async newest(run: string): Promise<RunEvent["type"] | undefined> {
+    const query = "SELECT type FROM event WHERE run = ? ORDER BY sequence DESC LIMIT 1";
+    return this.guarded(() => this.database.prepare(query).get(run)?.type) as RunEvent["type"] | undefined;
+  }
+
   async runs(limit = -1): Promise<string[]> {
     const rows = this.guarded(() =>
       this.database.prepare("SELECT id FROM run ORDER BY position DESC LIMIT ?").all(limit),

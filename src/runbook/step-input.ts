@@ -1,6 +1,6 @@
-import type { z } from "zod";
 import { UsageError } from "../core/errors.ts";
 import type { Scope } from "./expression.ts";
+import { describeIssues } from "./issues.ts";
 import type { Step } from "./runbook.ts";
 import { renderAll } from "./template.ts";
 
@@ -13,11 +13,4 @@ export function readInput(step: Step, scope: Scope): Record<string, unknown> {
     "E_STEP_INPUT",
     `Step ${step.id} cannot use its input: ${describeIssues(result.error)}`,
   );
-}
-
-/** One line for all issues: `to: expected string, received number; …`. */
-export function describeIssues(error: z.ZodError): string {
-  return error.issues
-    .map((issue) => `${issue.path.length === 0 ? "" : `${issue.path.join(".")}: `}${issue.message}`)
-    .join("; ");
 }

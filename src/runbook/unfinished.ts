@@ -11,9 +11,13 @@ export async function unfinishedOn(
   environment: string,
   targets: readonly string[],
 ): Promise<{ readonly state: RunState; readonly shared: readonly string[] }[]> {
+  const ids = await journal.runs(recent);
+  // Whole runs are read only where one of them may be unfinished.
+  const ends = await Promise.all(ids.map((id) => journal.newest(id)));
+  if (ends.every((type) => type === "run.done" || type === "run.rolled-back")) return [];
   const open = new Set(targets);
   const found: { state: RunState; shared: string[] }[] = [];
-  for (const id of await journal.runs(recent)) {
+  for (const id of ids) {
     const state = runState(await journal.entries(id));
     if (state === undefined || !hasChanged(state)) continue;
     const shared = [...open].filter((target) => state.targets.includes(lockName(environment, target)));

@@ -58,6 +58,8 @@ export function journalContract(
     expect(entry).toMatchObject({ run: "r1", sequence: 2, type: "step.applying", step: "a" });
     expect(await reader.entries("r1")).toMatchObject([{ sequence: 1, type: "run.created" }, entry]);
     expect(await reader.entries("r1", 1)).toEqual([entry]);
+    expect(await reader.newest("r1")).toBe("step.applying");
+    expect(await reader.newest("r2")).toBeUndefined();
   });
 
   it("what a run needs to go on comes back as it went in, also where a password is an ordinary word", async () => {
