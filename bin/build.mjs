@@ -163,6 +163,7 @@ async function bundle() {
       splitting: true,
       format: "esm",
       platform: "node",
+      // The form in which what is imported lazily has its names (the AWS SDK has both).
       mainFields: ["module", "main"],
       target: "node24",
       external,

@@ -29,7 +29,7 @@ const defaultTimeout = 15_000;
 
 /**
  * Looks at everything that the configuration needs, all at once, and changes nothing: a probe file in each store's
- * folder is removed again. Throws only the signal's reason; whatever is wrong is a finding.
+ * folder, or a probe object in its bucket, is removed again. Throws only the signal's reason; whatever is wrong is a finding.
  */
 export async function diagnose(options: DiagnoseOptions = {}): Promise<Finding[]> {
   const { environment, stateDirectory } = options;
@@ -73,7 +73,7 @@ function targetProbes(options: DiagnoseOptions, environment: Environment): Promi
   return [
     ...environment
       .names("stores")
-      .map((name) => probe(options, `store ${name}`, () => storeFindings(environment, name))),
+      .map((name) => probe(options, `store ${name}`, (signal) => storeFindings(environment, name, signal))),
     ...environment
       .names("routes")
       .map((name) =>

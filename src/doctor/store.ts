@@ -1,17 +1,54 @@
-import type { Environment, StoreTarget } from "../config/environment.ts";
+import { randomUUID } from "node:crypto";
+import type { Environment, S3StoreTarget, StoreTarget } from "../config/environment.ts";
+import { placeOfStore } from "../config/store-target.ts";
 import { recipientsOf } from "../crypto/identity.ts";
+import { readObject } from "../storage/object-store.ts";
+import { openStore } from "../storage/open-store.ts";
 import { freeSpace, writableDirectory } from "./directory.ts";
 import { type Finding, missing, missingBecause, ok, warn } from "./finding.ts";
 
-/** The folder, its disk and its keys. */
-export async function storeFindings(environment: Environment, name: string): Promise<Finding[]> {
+/** The folder and its disk, or the bucket; and the keys of the backups. */
+export async function storeFindings(
+  environment: Environment,
+  name: string,
+  signal?: AbortSignal,
+): Promise<Finding[]> {
   const target = environment.store(name);
-  if (target.kind === "s3") return [await keys(`keys of ${name}`, target)];
+  if (target.kind === "s3") {
+    return Promise.all([bucket(`store ${name}`, target, signal), keys(`keys of ${name}`, target)]);
+  }
   return Promise.all([
     writableDirectory(`store ${name}`, target.directory),
     freeSpace(`disk of ${name}`, target.directory),
     keys(`keys of ${name}`, target),
   ]);
+}
+
+/** One try of each: a person waits for the answer. */
+const patience = { attempts: 1, firstAttempts: 1, connect: 5_000, idle: 10_000 };
+
+/** Whether objects can be written, listed, read and deleted. Leaves nothing behind; a bucket with Object Lock is only listed. */
+async function bucket(subject: string, target: S3StoreTarget, signal?: AbortSignal): Promise<Finding> {
+  const place = placeOfStore(target);
+  const store = openStore(target, { patience });
+  const probe = `ops-doctor-${randomUUID()}`;
+  const options = signal === undefined ? {} : { signal };
+  try {
+    if (target.objectLock !== undefined) {
+      for await (const _ of store.list(probe));
+      return ok(subject, `${place} can be listed; writing is not tried, since what is written there stays`);
+    }
+    await store.putIfAbsent(probe, Buffer.from("probe"), options);
+    try {
+      for await (const _ of store.list(probe));
+      await readObject(store, probe);
+    } finally {
+      await store.delete(probe);
+    }
+    return ok(subject, `${place} can be written, listed, read and deleted in`);
+  } catch (error) {
+    return missingBecause(subject, error, `correct "stores: ${target.name}:" in .opsrc (docs/stores.md)`);
+  }
 }
 
 async function keys(subject: string, target: StoreTarget): Promise<Finding> {

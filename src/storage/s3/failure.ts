@@ -76,8 +76,18 @@ const meanings: readonly Meaning[] = [
     ],
   },
   {
+    codes: /^CredentialsProviderError$/,
+    become: ({ name, credentials }) => [
+      "E_STORE_KEYS",
+      "no keys can be had",
+      credentials.kind === "profile"
+        ? `look at the profile ${credentials.profile} in ~/.aws/config and ~/.aws/credentials`
+        : `name a profile, or access-key and secret-key, under "stores: ${name}: s3:" in .opsrc`,
+    ],
+  },
+  {
     codes:
-      /^(SignatureDoesNotMatch|InvalidAccessKeyId|ExpiredToken|InvalidToken|TokenRefreshRequired|CredentialsProviderError|AuthFailure)$/,
+      /^(SignatureDoesNotMatch|InvalidAccessKeyId|ExpiredToken|InvalidToken|TokenRefreshRequired|AuthFailure)$/,
     become: ({ name, credentials }) => [
       "E_STORE_KEYS",
       "the server does not take these keys",

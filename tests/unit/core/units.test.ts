@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { formatDuration, parseDuration } from "../../../src/core/duration.ts";
 import { OpsError } from "../../../src/core/errors.ts";
 import { formatPercent, parsePercent } from "../../../src/core/percent.ts";
-import { formatBytes } from "../../../src/core/size.ts";
+import { formatBytes, parseRate, parseSize } from "../../../src/core/size.ts";
 import { exceeds, parseThreshold } from "../../../src/core/threshold.ts";
 
 function refusal(work: () => unknown): OpsError {
@@ -15,6 +15,30 @@ function refusal(work: () => unknown): OpsError {
   }
   throw new Error("nothing was refused");
 }
+
+describe("a size", () => {
+  it.each([
+    ["512B", 512],
+    ["16MiB", 16_777_216],
+    ["1.5 GiB", 1_610_612_736],
+    ["10MB", 10_000_000],
+    ["2TiB", 2_199_023_255_552],
+  ])("%s is %d bytes", (text, bytes) => {
+    expect(parseSize(text)).toBe(bytes);
+    expect(parseRate(`${text}/s`)).toBe(bytes);
+  });
+
+  it.each(["", "10", "0B", "-1MiB", "1mib", "MiB", "1 PiB", "99999999TiB", "10MiB/s"])(
+    "%j is refused",
+    (text) => {
+      expect(refusal(() => parseSize(text))).toMatchObject({ code: "E_SIZE", exitCode: 2 });
+    },
+  );
+
+  it.each(["50MiB", "50/s", "50MiB/m", "/s"])("%j is no rate", (text) => {
+    expect(refusal(() => parseRate(text))).toMatchObject({ code: "E_SIZE", exitCode: 2 });
+  });
+});
 
 describe("a duration", () => {
   it.each([
