@@ -9,6 +9,8 @@ export interface CapabilityEntry {
   readonly operations: () => Promise<{ readonly operations: readonly Operation[] }>;
   /** One of them by its verb (`up`), without loading the others; undefined where they have to be. */
   readonly operation?: (verb: string) => Promise<Operation | undefined>;
+  /** What the groups among its operations are about (`keys` of `backup.keys.new`), for help. */
+  readonly groups?: Readonly<Record<string, string>>;
   readonly checks?: () => Promise<{ readonly checks: readonly Check[] }>;
 }
 
@@ -24,6 +26,7 @@ export const capabilities: readonly CapabilityEntry[] = [
     name: "backup",
     summary: "Encrypted backups: create, list, verify, restore, prune",
     operations: () => import("./backup/operations.ts"),
+    groups: { keys: "Who can open the backups: make keys, list them, encrypt to others" },
     checks: () => import("./backup/checks.ts"),
   },
   {

@@ -1,9 +1,19 @@
 import type { Operation } from "../run/operation.ts";
 import { create } from "./create.ts";
 import { hold, release } from "./hold.ts";
+import { newKeys } from "./keys-new.ts";
 import { list } from "./list.ts";
 import { prune } from "./prune.ts";
 import { restore } from "./restore.ts";
 import { verify } from "./verify.ts";
 
-export const operations: readonly Operation[] = [create, list, verify, restore, prune, hold, release];
+export const operations: readonly Operation[] = [
+  create,
+  list,
+  verify,
+  restore,
+  prune,
+  hold,
+  release,
+  newKeys,
+];

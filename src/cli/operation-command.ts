@@ -12,13 +12,13 @@ import { confirm, looseContext, openSession, type Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
 import { answerUnchanged } from "./unchanged.ts";
 
-/** The command `ops <capability> <verb>` of an operation. */
+/** The command `ops <capability> <verb>` of an operation, or `ops <capability> <group> <verb>`; without its parents. */
 export function operationCommand(
   operation: Operation,
   terminal: Terminal,
   ended: (code: ExitCode) => void,
 ): Command {
-  const verb = operation.name.slice(operation.name.indexOf(".") + 1);
+  const verb = operation.name.slice(operation.name.lastIndexOf(".") + 1);
   const command = new Command(verb).description(operation.summary);
   const fields = fieldOptions(operation.input);
   const positional = (operation.positional ?? [])
@@ -117,7 +117,7 @@ function readTyped(
   }
   const result = operation.input.safeParse(input, { reportInput: true });
   if (result.success) return input;
-  const command = operation.name.replace(".", " ");
+  const command = operation.name.replaceAll(".", " ");
   const problems = result.error.issues.map((issue) => {
     const key = String(issue.path[0] ?? "");
     const shown = positional.some((each) => each.key === key) ? `<${key}>` : `--${key}`;

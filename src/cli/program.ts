@@ -89,7 +89,20 @@ async function addOperations(
     wantedOperations(entry, verb),
     import("./operation-command.ts"),
   ]);
-  for (const operation of operations) command.addCommand(operationCommand(operation, terminal, ended));
+  for (const operation of operations) {
+    const [, ...path] = operation.name.split(".");
+    const group = path.length > 1 ? path[0] : undefined;
+    const parent = group === undefined ? command : groupCommand(command, group, entry.groups?.[group]);
+    parent.addCommand(operationCommand(operation, terminal, ended));
+  }
+}
+
+/** `keys` of `ops backup keys …`: made when the first of its operations comes. */
+function groupCommand(command: Command, group: string, summary: string | undefined): Command {
+  return (
+    command.commands.find((each) => each.name() === group) ??
+    command.command(group).description(summary ?? `Operations of ${group}`)
+  );
 }
 
 /** The one that is typed, where the capability can load it alone; else all, for help and suggestions. */

@@ -28,7 +28,13 @@ export async function answerUnchanged(
 
 /** As that of a run, with no run in it. */
 function json({ environment }: Session, operation: Operation, output: unknown): object {
-  const step = { id: operation.name.replace(".", "-"), status: "done", changes: [], applied: false, output };
+  const step = {
+    id: operation.name.replaceAll(".", "-"),
+    status: "done",
+    changes: [],
+    applied: false,
+    output,
+  };
   return {
     run: null,
     name: operation.name,

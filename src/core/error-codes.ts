@@ -55,6 +55,7 @@ export const errorCodes: readonly string[] = [
   "E_INPUT",
   "E_INTERRUPTED",
   "E_JOURNAL",
+  "E_KEY_FILE",
   "E_KMS",
   "E_LINT",
   "E_LINT_BASE",

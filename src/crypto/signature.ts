@@ -69,7 +69,7 @@ export function signerFingerprint(publicKey: string): string {
 
 function privateKeyOf(text: string): KeyObject {
   try {
-    const key = text.startsWith("-----") ? createPrivateKey(text) : fromSeed(text);
+    const key = text.includes("-----BEGIN") ? createPrivateKey(text) : fromSeed(text);
     if (key.asymmetricKeyType === "ed25519") return key;
   } catch {
     // The reason may quote the key.

@@ -54,7 +54,7 @@ export interface Unchanged<O> {
 }
 
 export interface OperationDefinition<I extends z.ZodObject, B extends Json, O extends z.ZodType> {
-  /** `flag.set`: the command `ops flag set`, and `uses: flag.set` in a runbook. */
+  /** `flag.set`: the command `ops flag set`, and `uses: flag.set` in a runbook. `backup.keys.new`: `ops backup keys new`. */
   readonly name: `${string}.${string}`;
   /** One line for --help and the reference; no full stop. */
   readonly summary: string;

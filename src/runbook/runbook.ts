@@ -30,7 +30,7 @@ export function steps(runbook: Runbook): Step[] {
 
 /** A single operation given as a command, as a runbook of one step, so that it is planned, journaled and resumed alike. */
 export function singleOperation(operation: Operation, input: Record<string, Json>): Runbook {
-  const id = operation.name.replace(".", "-");
+  const id = operation.name.replaceAll(".", "-");
   const text = JSON.stringify({ name: id, steps: [{ id, uses: operation.name, with: input }] });
   return {
     name: operation.name,

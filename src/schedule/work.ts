@@ -25,7 +25,9 @@ export function runbookOf(context: OperationContext, schedule: Schedule): string
   const text = stringify({
     name: schedule.name,
     description: `The schedule ${schedule.name}`,
-    steps: [{ id: (settings.uses ?? "").replace(".", "-"), uses: settings.uses, with: settings.with ?? {} }],
+    steps: [
+      { id: (settings.uses ?? "").replaceAll(".", "-"), uses: settings.uses, with: settings.with ?? {} },
+    ],
   });
   // Aside and renamed: another process may be reading it.
   const own = `${file}.${process.pid}`;
