@@ -40,6 +40,8 @@ const systemPackages = [
   { package: "ceph-mgr", programs: ["ceph-mgr"], brew: "" },
   { package: "openssh-client", programs: ["ssh-keygen"], brew: "openssh" },
   { package: "openssl", programs: ["openssl"], brew: "openssl" },
+  // For promtool, which checks metrics.
+  { package: "prometheus", programs: ["promtool"], brew: "prometheus" },
   { package: "age", programs: ["age"], brew: "age" },
   { package: "zstd", programs: ["zstd"], brew: "zstd" },
 ];

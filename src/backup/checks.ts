@@ -1,14 +1,19 @@
 import { z } from "zod";
 import { belongsTo, readCatalog } from "../archive/catalog.ts";
 import { formatDuration } from "../core/duration.ts";
-import { OpsError } from "../core/errors.ts";
+import { type Json, OpsError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
-import { exceeds, parseThreshold } from "../core/threshold.ts";
+import { formatBytes } from "../core/size.ts";
+import { exceeds, parseThreshold, type Threshold } from "../core/threshold.ts";
 import { type Check, defineCheck } from "../run/check.ts";
 import { openStore } from "../storage/open-store.ts";
+import { readOverview } from "./overview.ts";
+import { sizeShare, smallerThan, standingOf } from "./standing.ts";
 
-/** A daily backup, and an hour for it to run in. */
-const defaultLimit = parseThreshold("> 25h");
+/** Where neither the gate nor the store says more: a daily backup, and an hour for it to run in. */
+const usualLimit = parseThreshold("> 25h");
+/** Much smaller than the ones before: something is missing, or somebody has deleted a lot. */
+const usualWarning = parseThreshold(`< ${smallerThan}%`);
 /** Clocks of two machines may differ a little; a backup from further ahead says that one of them is wrong. */
 const clockTolerance = 5 * 60_000;
 
@@ -30,7 +35,7 @@ const backupAge = defineCheck({
     const all = (await readCatalog(store)).filter((each) => belongsTo(each, owner));
     const broken = all.filter((each) => each.status === "broken").map((each) => each.id);
     const newest = all.find((each) => each.status === "complete");
-    const where = { store: target.name, database: owner.database, broken };
+    const where = { store: target.name, database: owner.database, broken, maxAgeMs: target.expect.maxAge };
     if (newest === undefined) {
       const but = broken.length === 0 ? "" : ` that is whole (${broken.length} broken)`;
       return { value: null, shown: `no backup${but} in store ${target.name}`, evidence: where };
@@ -48,9 +53,9 @@ const backupAge = defineCheck({
     };
   },
 
-  judge({ value, shown }, _input, limits) {
+  judge({ value, shown, evidence }, _input, limits) {
     if (typeof value !== "number") return { status: "fail", reason: `there is ${shown}` };
-    const fail = limits.fail ?? defaultLimit;
+    const fail = limits.fail ?? expectedAge(evidence);
     if (exceeds(value, fail))
       return { status: "fail", reason: `newest backup is ${shown} old, limit ${fail.text}` };
     if (limits.warn !== undefined && exceeds(value, limits.warn)) {
@@ -60,4 +65,51 @@ const backupAge = defineCheck({
   },
 });
 
-export const checks: readonly Check[] = [backupAge];
+/** What the store expects, where the gate says nothing. */
+function expectedAge(evidence: Json | undefined): Threshold {
+  const { maxAgeMs } = z.object({ maxAgeMs: z.number() }).safeParse(evidence).data ?? {};
+  if (maxAgeMs === undefined || maxAgeMs === usualLimit.value) return usualLimit;
+  return { operator: ">", value: maxAgeMs, unit: "duration", text: `> ${formatDuration(maxAgeMs)}` };
+}
+
+const backupSize = defineCheck({
+  kind: "backup-size",
+  summary: "Size of the newest whole backup, in percent of the median of the five before it",
+  input: z.strictObject({
+    store: name("The store it is in").optional(),
+    database: name("The database it is of").optional(),
+  }),
+  limitUnits: ["percent"],
+
+  async measure(context, input) {
+    const target = context.environment.store(input.store);
+    const database = context.environment.database(input.database).name;
+    const backups = (await readOverview(openStore(target), context.clock.now())).filter(
+      (each) => each.database === database && each.environment === context.environment.name,
+    );
+    const standing = standingOf({ database, store: target.name }, backups, {
+      maxAgeMs: target.expect.maxAge,
+      last: 6,
+    });
+    const share = sizeShare([...standing.history].reverse());
+    if (share === undefined) return { value: null, shown: "too few backups to compare" };
+    const percent = Math.round(share.percent * 10) / 10;
+    return {
+      value: percent,
+      shown: `${percent}% of ${formatBytes(share.median)}`,
+      evidence: { backup: standing.newest?.id ?? null, medianBytes: share.median },
+    };
+  },
+
+  judge({ value, shown }, _input, limits) {
+    if (typeof value !== "number") return { status: "pass", reason: shown };
+    const reason = `newest backup has ${shown}, usual before`;
+    if (limits.fail !== undefined && exceeds(value, limits.fail))
+      return { status: "fail", reason: `${reason}, limit ${limits.fail.text}` };
+    const warn = limits.warn ?? usualWarning;
+    if (exceeds(value, warn)) return { status: "warn", reason: `${reason}, warns at ${warn.text}` };
+    return { status: "pass", reason };
+  },
+});
+
+export const checks: readonly Check[] = [backupAge, backupSize];

@@ -1,20 +1,11 @@
 import { z } from "zod";
-import { databaseOfId } from "../archive/backup-id.ts";
-import { type CatalogEntry, readCatalog, storedBytes } from "../archive/catalog.ts";
 import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import { defineOperation } from "../run/operation.ts";
+import { plainScreen, type Screen } from "../run/screen.ts";
 import { openStore } from "../storage/open-store.ts";
-
-const line = z.object({
-  id: z.string(),
-  status: z.enum(["complete", "broken"]),
-  environment: z.string().nullable(),
-  database: z.string().nullable(),
-  startedAt: z.string().nullable().describe("The data is as of this moment"),
-  bytes: z.number().nullable(),
-  reason: z.string().nullable().describe("Why it is broken"),
-});
+import { columns, formatAge } from "./columns.ts";
+import { type BackupOverview, overviewSchema, readOverview } from "./overview.ts";
 
 export const list = defineOperation({
   name: "backup.list",
@@ -25,65 +16,45 @@ export const list = defineOperation({
     store: name("The store").optional(),
     database: name("Only the backups of this database").optional(),
   }),
-  output: z.object({ store: z.string(), backups: z.array(line) }),
+  output: z.object({ store: z.string(), backups: z.array(overviewSchema) }),
   observe: async () => null,
   plan: () => [],
 
   async apply(context, input) {
     const target = context.environment.store(input.store);
-    const all = (await readCatalog(openStore(target))).map(asLine);
+    const all = await readOverview(openStore(target), context.clock.now());
     return {
       store: target.name,
       backups: all.filter((each) => input.database === undefined || each.database === input.database),
     };
   },
 
-  render({ store, backups }) {
+  render({ store, backups }, screen = plainScreen) {
     if (backups.length === 0) return `The store ${store} has no backups`;
-    const rows = [
-      ["ID", "ENVIRONMENT", "DATABASE", "STARTED", "SIZE", ""],
-      ...backups.map((each) => [
-        each.id,
-        each.environment ?? "?",
-        each.database ?? "?",
-        each.startedAt?.replace("T", " ").replace(/\.\d+Z$/, "Z") ?? "?",
-        each.bytes === null ? "?" : formatBytes(each.bytes),
-        each.reason === null ? "" : `BROKEN: ${each.reason}`,
-      ]),
-    ];
-    const widths =
-      rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-    return rows
-      .map((row) =>
-        row
-          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-          .join("  ")
-          .trimEnd(),
-      )
+    const rows = backups.map((each) => [
+      each.id,
+      each.environment ?? "?",
+      each.ageMs === null ? "?" : formatAge(each.ageMs),
+      each.bytes === null ? "?" : formatBytes(each.bytes),
+      remarks(each, screen),
+    ]);
+    const heading = ["ID", "ENVIRONMENT", "AGE", "SIZE", ""];
+    const lines = columns([heading, ...rows], new Set([2, 3]));
+    return lines
+      .flatMap((line, index) => {
+        const reason = backups[index - 1]?.reason ?? null;
+        return reason === null ? [line] : [line, `  ${screen.color.red("!")} ${reason}`];
+      })
       .join("\n");
   },
 });
 
-function asLine(entry: CatalogEntry): z.output<typeof line> {
-  if (entry.status === "broken") {
-    return {
-      id: entry.id,
-      status: "broken",
-      environment: null,
-      database: databaseOfId(entry.id) ?? null,
-      startedAt: null,
-      bytes: null,
-      reason: `${entry.object} ${entry.reason}`,
-    };
-  }
-  const { id, environment, database, startedAt } = entry.manifest;
-  return {
-    id,
-    status: "complete",
-    environment,
-    database,
-    startedAt,
-    bytes: storedBytes(entry.manifest),
-    reason: null,
-  };
+function remarks(backup: BackupOverview, { color }: Screen): string {
+  const parts = [
+    ...(backup.status === "broken" ? [color.red("BROKEN")] : []),
+    ...(backup.hold === null ? [] : [color.cyan("held")]),
+    ...(backup.drill?.verdict === "pass" ? [color.green("drilled")] : []),
+    ...(backup.drill?.verdict === "fail" ? [color.red("DRILL FAILED")] : []),
+  ];
+  return parts.join(", ");
 }

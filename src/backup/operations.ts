@@ -5,15 +5,26 @@ import { newKeys } from "./keys-new.ts";
 import { list } from "./list.ts";
 import { prune } from "./prune.ts";
 import { restore } from "./restore.ts";
+import { show } from "./show.ts";
+import { status } from "./status.ts";
 import { verify } from "./verify.ts";
 
 export const operations: readonly Operation[] = [
   create,
+<<<<<<< HEAD
   list,
+=======
+  status,
+  list,
+  show,
+>>>>>>> 3ded4ec (Backup status with a chart, warnings and metrics; list and show with holds and drills; the check backup-size)
   verify,
   restore,
   prune,
   hold,
   release,
+<<<<<<< HEAD
   newKeys,
+=======
+>>>>>>> 3ded4ec (Backup status with a chart, warnings and metrics; list and show with holds and drills; the check backup-size)
 ];

@@ -70,7 +70,7 @@ async function perform(
   const text =
     options.json === true
       ? JSON.stringify(output, null, 2)
-      : (operation.render?.(output) ?? renderValue(output));
+      : (operation.render?.(output, terminal.screen) ?? renderValue(output));
   // Nothing to say is not an empty line: cron sends a mail for one.
   if (text !== "") terminal.out(text);
   const failure = operation.failure?.(output);

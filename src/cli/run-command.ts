@@ -108,7 +108,7 @@ function showOutcome({ terminal }: Session, runbook: Runbook, outcome: RunOutcom
   const [only] = steps(runbook);
   if (runbook.kind === "operation" && only !== undefined && state.status === "done") {
     const output = state.steps.get(only.id)?.output;
-    terminal.out(only.operation.render?.(output) ?? renderValue(output));
+    terminal.out(only.operation.render?.(output, terminal.screen) ?? renderValue(output));
     terminal.note(terminal.noteColor.dim(`run ${state.id}`));
     return;
   }

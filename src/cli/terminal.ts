@@ -1,6 +1,7 @@
 import { Chalk, type ChalkInstance } from "chalk";
 import { ExitCode } from "../core/errors.ts";
 import { redact } from "../core/redaction.ts";
+import type { Screen } from "../run/screen.ts";
 
 /** Where output goes. Everything passes through `redact`. */
 export interface Terminal {
@@ -18,6 +19,8 @@ export interface Terminal {
    * silence. Otherwise there is nothing left to do.
    */
   holdsRun: boolean;
+  /** What results are shown on: standard output. */
+  readonly screen: Screen;
   /** Columns of standard error. */
   readonly width: number;
 }
@@ -28,13 +31,15 @@ export function processTerminal(): Terminal {
   const chalk = (stream: NodeJS.WriteStream) =>
     new Chalk({ level: !plain && (stream.isTTY || forced) ? 1 : 0 });
   const ci = (process.env.CI ?? "") !== "" && process.env.CI !== "false";
+  const color = chalk(process.stdout);
   const terminal: Terminal = {
     out: (text) => void process.stdout.write(line(text)),
     note: (text) => void process.stderr.write(line(text)),
-    color: chalk(process.stdout),
+    color,
     noteColor: chalk(process.stderr),
     interactive: process.stdin.isTTY === true && process.stderr.isTTY === true && !ci,
     holdsRun: false,
+    screen: { color, columns: process.stdout.columns ?? 80 },
     width: process.stderr.columns ?? 100,
   };
   for (const stream of [process.stdout, process.stderr]) {

@@ -22,7 +22,7 @@ export async function answerUnchanged(
   await warnOfUnfinishedRuns(session, operation.targets?.(parsed, environment) ?? []);
   for (const warning of warnings) terminal.note(`warning: ${warning}`);
   if (options.json === true) terminal.out(JSON.stringify(json(session, operation, output), null, 2));
-  else terminal.out(operation.render?.(output) ?? renderValue(output));
+  else terminal.out(operation.render?.(output, terminal.screen) ?? renderValue(output));
   return undefined;
 }
 

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import type { Environment } from "../config/environment.ts";
 import type { Json, OpsError } from "../core/errors.ts";
 import type { OperationContext } from "./context.ts";
+import type { Screen } from "./screen.ts";
 
 /** What an operation does to the world: nothing, something that can be taken back, something that loses data. */
 export type Effect = "read" | "change" | "destroy";
@@ -94,7 +95,7 @@ export interface OperationDefinition<I extends z.ZodObject, B extends Json, O ex
    */
   failure?(output: z.output<O>): OpsError | undefined;
   /** The result for a person, on a terminal or in a pipe; without it the output is printed as `key: value` lines. */
-  render?(output: z.output<O>): string;
+  render?(output: z.output<O>, screen?: Screen): string;
 }
 
 /** An operation as the engine sees it: data in, data out. */

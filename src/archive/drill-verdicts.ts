@@ -1,0 +1,44 @@
+import { z } from "zod";
+import { type ObjectStore, readObject } from "../storage/object-store.ts";
+
+/** How the newest drill of a backup ended. */
+export interface DrillVerdict {
+  readonly verdict: "pass" | "fail";
+  /** When it began, ISO 8601. */
+  readonly at: string;
+}
+
+/** What of a drill's record matters here; others write it. */
+const recordSchema = z.looseObject({
+  backup: z.string(),
+  verdict: z.enum(["pass", "fail"]),
+  startedAt: z.iso.datetime(),
+});
+
+/**
+ * The newest verdict for each backup that was drilled, by id: `drills/<id>-<time>-….json`. Only the newest record of
+ * each is read; one that is no record is passed over.
+ */
+export async function readDrillVerdicts(store: ObjectStore): Promise<Map<string, DrillVerdict>> {
+  const newest = new Map<string, string>();
+  // In the order of their names, which is that of their times.
+  for await (const { name } of store.list("drills/")) {
+    const id = /^drills\/(.+)-\d{8}T\d{6}Z-[^/]*\.json$/.exec(name)?.[1];
+    if (id !== undefined) newest.set(id, name);
+  }
+  const verdicts = new Map<string, DrillVerdict>();
+  for (const [id, name] of newest) {
+    const record = parsed(await readObject(store, name));
+    if (record?.backup === id) verdicts.set(id, { verdict: record.verdict, at: record.startedAt });
+  }
+  return verdicts;
+}
+
+function parsed(bytes: Buffer): z.output<typeof recordSchema> | undefined {
+  try {
+    return recordSchema.safeParse(JSON.parse(bytes.toString("utf8"))).data;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
