@@ -11,20 +11,13 @@ import { verify } from "./verify.ts";
 
 export const operations: readonly Operation[] = [
   create,
-<<<<<<< HEAD
-  list,
-=======
   status,
   list,
   show,
->>>>>>> 3ded4ec (Backup status with a chart, warnings and metrics; list and show with holds and drills; the check backup-size)
   verify,
   restore,
   prune,
   hold,
   release,
-<<<<<<< HEAD
   newKeys,
-=======
->>>>>>> 3ded4ec (Backup status with a chart, warnings and metrics; list and show with holds and drills; the check backup-size)
 ];
