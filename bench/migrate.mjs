@@ -3,7 +3,9 @@
  * Migrations: ops against psql, node-pg-migrate, dbmate and graphile-migrate, on one throw-away server.
  *
  *   npm run bench:migrate [-- --rounds 5 --files 1000 --check]
+ *   npm run bench:migrate -- --no-op [--rounds 5]
  *
+ * --no-op: everything is applied once, and only what changes nothing is measured: a few minutes.
  * --check: exit 1 where a goal is missed.
  */
 import { spawnSync } from "node:child_process";
@@ -30,6 +32,7 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "5" },
     files: { type: "string", default: "1000" },
     check: { type: "boolean", default: false },
+    "no-op": { type: "boolean", default: false },
   },
 });
 const rounds = Number(values.rounds);
@@ -46,7 +49,8 @@ try {
   /** @type {Map<string, Series>} */
   const all = new Map();
   // One round to warm up: compile caches, the server's first checkpoint.
-  for (let round = -1; round < rounds; round += 1) {
+  if (values["no-op"]) await measureNothingToDo(all);
+  for (let round = -1; round < rounds && !values["no-op"]; round += 1) {
     // Interleaved and each round in another order: what slows the machine down for a while slows all of them down.
     for (let turn = 0; turn < tools.length; turn += 1) {
       const tool = tools[(turn + round + 1) % tools.length];
@@ -65,6 +69,39 @@ try {
 } finally {
   await cluster.stop();
   await rm(directory, { recursive: true, force: true });
+}
+
+/**
+ * A database for each tool, with everything applied; then the tools in turn, one process of each at a time.
+ *
+ * @param {Map<string, Series>} all
+ */
+async function measureNothingToDo(all) {
+  const remembering = tools.filter((each) => each.noop);
+  /** @type {(tool: Tool) => Place} */
+  const place = (tool) => {
+    // The ways to start one tool share its folder and its database.
+    const database = `bench_${tool.folder.replaceAll("-", "_")}`;
+    return { directory, url: cluster.url(database), port: cluster.port };
+  };
+  for (const tool of remembering) {
+    if (!remembering.some((each) => each.folder === tool.folder && each.name < tool.name)) {
+      await query(cluster.url(), `CREATE DATABASE ${new URL(place(tool).url).pathname.slice(1)}`);
+    }
+    time(tool, place(tool), tool.up(place(tool)));
+  }
+  for (let round = -1; round < rounds * repeats; round += 1) {
+    for (const tool of remembering) {
+      const { status } = tool;
+      const measures = { "no-op": tool.up, ...(status !== undefined && { status }) };
+      for (const [measure, command] of Object.entries(measures)) {
+        const took = time(tool, place(tool), command(place(tool)));
+        const series = all.get(`${measure} ${tool.name}`) ?? { name: tool.name, measure, times: [] };
+        if (round >= 0) series.times.push(took);
+        all.set(`${measure} ${tool.name}`, series);
+      }
+    }
+  }
 }
 
 /**
@@ -124,7 +161,8 @@ function report(all) {
     `Node ${process.version}, ${files} files, ${rounds} rounds after one to warm up; no-op and status ${repeats} times in each\n`,
   );
   const missed = [];
-  for (const measure of ["apply", "no-op", "status"]) {
+  const measured = ["apply", "no-op", "status"].filter((each) => all.some((one) => one.measure === each));
+  for (const measure of measured) {
     const shown = all.filter((each) => each.measure === measure);
     const ops = median(shown.find((each) => each.name === "ops")?.times ?? []);
     console.log(`| ${measure.padEnd(16)} | median    | quartiles          | ops takes |`);
@@ -137,7 +175,7 @@ function report(all) {
     }
     console.log();
   }
-  for (const { measure, tool, against, ratio } of goals) {
+  for (const { measure, tool, against, ratio } of goals.filter((each) => measured.includes(each.measure))) {
     const [own, other] = [tool, against].map((name) =>
       median(all.find((each) => each.measure === measure && each.name === name)?.times ?? []),
     );
