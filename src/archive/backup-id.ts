@@ -27,5 +27,13 @@ export function timeOfId(id: string): Date | undefined {
   return isBackupId(id) && !Number.isNaN(time.getTime()) ? time : undefined;
 }
 
-export const dumpObject = (id: string) => `${id}/dump.zst.age`;
 export const manifestObject = (id: string) => `${id}/manifest.json`;
+
+/** The names of a backup's objects. `suffix` tells the encryption: `.age`, `.aes`. */
+export const objectNames = (id: string, suffix: string) => ({
+  main: `${id}/dump.zst${suffix}`,
+  contents: `${id}/contents.json.zst${suffix}`,
+  globals: `${id}/globals.sql.zst${suffix}`,
+  /** @param number from 1 on, the largest table first */
+  table: (number: number) => `${id}/table-${String(number).padStart(4, "0")}.dump.zst${suffix}`,
+});

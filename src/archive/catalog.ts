@@ -1,11 +1,16 @@
 import { OpsError, UsageError } from "../core/errors.ts";
 import { type ObjectStore, readObject } from "../storage/object-store.ts";
 import { databaseOfId, isBackupId, manifestObject } from "./backup-id.ts";
-import { decodeManifest, type Manifest } from "./manifest.ts";
+import { decodeManifest, type Manifest, type SealedManifest, trustedSigner } from "./manifest.ts";
 
 /** A backup of the store: whole, or with a manifest but not what the manifest promises. */
 export type CatalogEntry =
-  | { readonly id: string; readonly status: "complete"; readonly manifest: Manifest }
+  | {
+      readonly id: string;
+      readonly status: "complete";
+      readonly manifest: Manifest;
+      readonly sealed: SealedManifest;
+    }
   | { readonly id: string; readonly status: "broken"; readonly reason: string; readonly object: string };
 
 /** Whose backups: a database target of an environment. Two environments may share a store. */
@@ -17,8 +22,13 @@ export interface Owner {
 /**
  * Everything that has a manifest, newest first. What has none (a backup that is being made, or the rest of one that
  * was killed) does not exist here. Sizes are compared with the manifest; checksums are `verify`'s work.
+ *
+ * @param trustedSigners public keys, of which one must have signed; none: signatures are not asked for
  */
-export async function readCatalog(store: ObjectStore): Promise<CatalogEntry[]> {
+export async function readCatalog(
+  store: ObjectStore,
+  trustedSigners: readonly string[],
+): Promise<CatalogEntry[]> {
   const sizes = new Map<string, number>();
   for await (const object of store.list("")) sizes.set(object.name, object.bytes);
   const ids = [...sizes.keys()]
@@ -30,7 +40,7 @@ export async function readCatalog(store: ObjectStore): Promise<CatalogEntry[]> {
     .reverse();
   const entries: CatalogEntry[] = [];
   for (const id of ids) {
-    const entry = await unlessGone(manifestObject(id), () => readEntry(store, id, sizes));
+    const entry = await unlessGone(manifestObject(id), () => readEntry(store, id, sizes, trustedSigners));
     if (entry !== undefined) entries.push(entry);
   }
   return entries;
@@ -42,11 +52,12 @@ export async function readCatalog(store: ObjectStore): Promise<CatalogEntry[]> {
  */
 export async function findBackup(
   store: ObjectStore,
+  trustedSigners: readonly string[],
   wanted: string,
   ownerOfLatest: () => Owner,
-): Promise<Manifest> {
-  if (wanted !== "latest") return whole(await findEntry(store, wanted));
-  const catalog = await readCatalog(store);
+): Promise<SealedManifest> {
+  if (wanted !== "latest") return whole(await findEntry(store, trustedSigners, wanted));
+  const catalog = await readCatalog(store, trustedSigners);
   const owner = ownerOfLatest();
   const newest = catalog.find((each) => belongsTo(each, owner));
   if (newest === undefined) {
@@ -60,8 +71,12 @@ export async function findBackup(
 }
 
 /** By its id, whole or broken. Throws `E_BACKUP_MISSING`. */
-export async function findEntry(store: ObjectStore, id: string): Promise<CatalogEntry> {
-  const entry = (await readCatalog(store)).find((each) => each.id === id);
+export async function findEntry(
+  store: ObjectStore,
+  trustedSigners: readonly string[],
+  id: string,
+): Promise<CatalogEntry> {
+  const entry = (await readCatalog(store, trustedSigners)).find((each) => each.id === id);
   if (entry !== undefined) return entry;
   throw new UsageError("E_BACKUP_MISSING", `${store.location} has no backup "${id}"`, {
     hint: "see what there is with: ops backup list",
@@ -88,9 +103,9 @@ export function corrupt(id: string, object: string, reason: string, cause?: unkn
   });
 }
 
-function whole(entry: CatalogEntry): Manifest {
+function whole(entry: CatalogEntry): SealedManifest {
   if (entry.status === "broken") throw corrupt(entry.id, entry.object, entry.reason);
-  return entry.manifest;
+  return entry.sealed;
 }
 
 /** A backup whose manifest is removed while the store is read is none any more. */
@@ -108,11 +123,17 @@ async function readEntry(
   store: ObjectStore,
   id: string,
   sizes: ReadonlyMap<string, number>,
+  trustedSigners: readonly string[],
 ): Promise<CatalogEntry> {
   const object = manifestObject(id);
-  const manifest = decodeManifest(await readObject(store, object));
-  if (manifest === undefined || manifest.id !== id) {
+  const sealed = decodeManifest(await readObject(store, object));
+  if (sealed === undefined || sealed.manifest.id !== id) {
     return { id, status: "broken", object, reason: "is not the manifest that was written" };
+  }
+  const { manifest } = sealed;
+  if (trustedSigners.length > 0 && trustedSigner(sealed, trustedSigners) === undefined) {
+    const reason = sealed.signature === undefined ? "is not signed" : "is not signed by a trusted signer";
+    return { id, status: "broken", object, reason };
   }
   for (const { name, bytes } of manifest.objects) {
     const size = sizes.get(name);
@@ -121,5 +142,5 @@ async function readEntry(
       return { id, status: "broken", object: name, reason: `has ${size} bytes instead of ${bytes}` };
     }
   }
-  return { id, status: "complete", manifest };
+  return { id, status: "complete", manifest, sealed };
 }

@@ -32,7 +32,7 @@ const backupAge = defineCheck({
       database: context.environment.database(input.database).name,
     };
     const store = openStore(target);
-    const all = (await readCatalog(store)).filter((each) => belongsTo(each, owner));
+    const all = (await readCatalog(store, target.trustedSigners)).filter((each) => belongsTo(each, owner));
     const broken = all.filter((each) => each.status === "broken").map((each) => each.id);
     const newest = all.find((each) => each.status === "complete");
     const where = { store: target.name, database: owner.database, broken, maxAgeMs: target.expect.maxAge };

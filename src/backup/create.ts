@@ -1,178 +1,257 @@
 import { z } from "zod";
-import { dumpObject, manifestObject, newBackupId } from "../archive/backup-id.ts";
-import { corrupt, storedBytes } from "../archive/catalog.ts";
-import { decodeManifest, encodeManifest, type Manifest } from "../archive/manifest.ts";
-import { observeSource } from "../archive/source.ts";
+import { manifestObject, newBackupId } from "../archive/backup-id.ts";
+import { storedBytes } from "../archive/catalog.ts";
+import { copyObjects } from "../archive/copy.ts";
+import { FanOut } from "../archive/fan-out.ts";
+import { encodeManifest, type Manifest, signManifest } from "../archive/manifest.ts";
+import { type ObservedSource, observeSource } from "../archive/source.ts";
+import type { StoreTarget } from "../config/environment.ts";
 import { formatDuration } from "../core/duration.ts";
-import { OpsError } from "../core/errors.ts";
-import { duration, name } from "../core/schema.ts";
+import { causeText, OpsError } from "../core/errors.ts";
+import { duration, name, size } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
-import { encrypt, newHeader } from "../crypto/age.ts";
-import { connectionEnvironment } from "../postgres/connection.ts";
-import { findProgram, RunningProgram } from "../postgres/programs.ts";
-import { reportBytes } from "../run/byte-progress.ts";
+import { sealerFor } from "../crypto/encryption.ts";
+import { signerOf } from "../crypto/signature.ts";
+import { findProgram } from "../postgres/programs.ts";
+import type { OperationContext } from "../run/context.ts";
 import { interruptible } from "../run/interruptible.ts";
-import { defineOperation } from "../run/operation.ts";
-import { Measured, type ObjectStore, readObject } from "../storage/object-store.ts";
+import { defineOperation, type Report } from "../run/operation.ts";
 import { openStore } from "../storage/open-store.ts";
-import { compress } from "../storage/zstd.ts";
+import { type DumpSettings, dumpDatabase } from "./dump.ts";
+import { hookFields, runHook } from "./hooks.ts";
+import { isWhole, selectionFields, selectionOf } from "./selection.ts";
+import { removeBackup, sameEncryption, storeFields, storesOf, whereIs } from "./stores.ts";
+
+const input = z.strictObject({
+  database: name("The database to back up").optional(),
+  ...storeFields,
+  require: z
+    .enum(["all", "any"])
+    .default("all")
+    .describe("Whether the run fails when one of several stores fails, or only when none has the backup"),
+  jobs: z.int().min(1).max(64).default(1).describe("How many dumps run at once"),
+  "split-from": size("With several jobs: tables from this size on are dumped by themselves").prefault(
+    "64MiB",
+  ),
+  globals: z.boolean().default(true).describe("Also the server's roles and tablespaces"),
+  ...selectionFields,
+  ...hookFields,
+  "lock-timeout": duration("How long to wait for a table that something else has locked").prefault("5m"),
+});
 
 const output = z.object({
   id: z.string().describe("The backup's id"),
-  store: z.string(),
+  stores: z.array(z.string()).describe("The stores that have it"),
+  failedStores: z.array(z.object({ store: z.string(), reason: z.string() })),
+  required: z.boolean().describe("Whether each store must have it"),
   database: z.string().describe("The database target"),
-  bytes: z.number().describe("Stored: compressed and encrypted"),
+  objects: z.number(),
+  bytes: z.number().describe("Stored, in each store: compressed and encrypted"),
   dumpBytes: z.number().describe("What pg_dump wrote"),
-  sha256: z.string().describe("Of the stored dump"),
+  tables: z.number().describe("Tables whose rows are in it"),
+  rows: z.number(),
   startedAt: z.string(),
   durationMs: z.number(),
 });
 
 /**
- * Guarantee: the manifest is written last, atomically, after pg_dump ended with exit code 0 and every byte is
+ * Guarantee: the manifest is written last, atomically, after every pg_dump ended with exit code 0 and every byte is
  * durable. Before that there is no backup, whatever was killed. The dump is never on a disk in the clear.
  */
 export const create = defineOperation({
   name: "backup.create",
-  summary: "Dump a database, compressed and encrypted, into a store",
-  example: "backup create --database main --store local",
+  summary: "Dump a database, compressed and encrypted, into one store or several",
+  example: "backup create --database main --stores local,offsite --jobs 2",
   effect: "change",
-  input: z.strictObject({
-    database: name("The database to back up").optional(),
-    store: name("Where the backup goes").optional(),
-    "lock-timeout": duration("How long to wait for a table that something else has locked").prefault("5m"),
-  }),
+  input,
   output,
-  targets: (input, environment) => [
-    `backup:${environment.store(input.store).name}/${environment.database(input.database).name}`,
-  ],
+  targets: (input, environment) =>
+    storesOf(environment, input).map(
+      (store) => `backup:${store.name}/${environment.database(input.database).name}`,
+    ),
 
   async observe(context, input) {
     const database = context.environment.database(input.database);
-    const store = context.environment.store(input.store);
-    await newHeader(store.recipients);
+    const targets = storesOf(context.environment, input);
+    await sealerFor(sameEncryption(targets));
     const source = await observeSource(database, context.signal);
     const { version } = await findProgram("pg_dump", source.serverMajor);
     return {
       id: newBackupId(context.clock.now(), database.name),
       database: database.name,
-      store: store.name,
+      stores: targets.map((each) => each.name),
       source,
       dumpProgram: version,
     };
   },
 
-  plan: (before) => [
-    {
-      target: `store:${before.store}`,
-      action: "create",
-      summary: `back up database ${before.database} (PostgreSQL ${before.source.serverVersion}) to store ${before.store}`,
-    },
+  plan: (before, input) => [
+    ...before.stores.map((store) => ({
+      target: `store:${store}`,
+      action: "create" as const,
+      summary:
+        `back up ${isWhole(selectionOf(input)) ? "" : "a part of "}database ${before.database} ` +
+        `(PostgreSQL ${before.source.serverVersion}) to store ${store}`,
+    })),
   ],
 
   async apply(context, input, before, report) {
-    const database = context.environment.database(input.database);
-    const target = context.environment.store(input.store);
-    const store = openStore(target);
     const { id } = before;
-    const done = await existingManifest(store, id);
-    if (done !== undefined) return result(done, target.name);
-
-    const program = await findProgram("pg_dump", before.source.serverMajor);
-    const environment = await connectionEnvironment(database);
-    const args = [
-      "--format=custom",
-      "--compress=0",
-      "--no-password",
-      `--lock-wait-timeout=${input["lock-timeout"]}`,
-    ];
-    const startedAt = context.clock.now();
-    const dumped = new Measured();
-    await store.delete(dumpObject(id));
-    const written = await interruptible(context, async (signal) => {
-      const dump = new RunningProgram(program, args, environment, signal);
-      try {
-        const archive = dumped.through(checkedArchive(dump.output()));
-        const plain = reportBytes(archive, report, `dumping ${database.name}`);
-        return await store.put(dumpObject(id), encrypt(compress(plain), target.recipients), { signal });
-      } finally {
-        await dump.stop();
+    const targets = storesOf(context.environment, input);
+    const stores = targets.map((each) => ({ name: each.name, store: openStore(each) }));
+    const found = await whereIs(stores, id);
+    const [first] = found.complete;
+    if (first !== undefined) {
+      // An attempt that was killed, or failed in one of the stores: the others get a copy, not a second dump.
+      const failures = new Map(found.failures);
+      for (const { name, store } of found.missing) {
+        try {
+          await interruptible(context, (signal) => copyObjects(first.store, store, first.sealed, signal));
+        } catch (error) {
+          if (context.signal.aborted || context.stop.aborted) throw error;
+          failures.set(name, error);
+        }
       }
-    });
-    const { serverMajor: _, ...source } = before.source;
-    const manifest: Manifest = {
-      format: "ops-backup",
-      version: 1,
-      id,
-      kind: "logical",
-      environment: context.environment.name,
-      database: database.name,
-      source,
-      startedAt: startedAt.toISOString(),
-      finishedAt: context.clock.now().toISOString(),
-      run: context.runId ?? null,
-      actor: context.actor,
-      recipients: [...target.recipients],
-      dumpProgram: program.version,
-      dumpBytes: dumped.bytes,
-      objects: [{ name: dumpObject(id), ...written }],
-    };
-    await store.putIfAbsent(manifestObject(id), encodeManifest(manifest));
-    return result(manifest, target.name);
+      return result(first.sealed.manifest, targets, failures, input.require);
+    }
+    const [unknown] = found.failures.values();
+    if (unknown !== undefined && (input.require === "all" || found.missing.length === 0)) throw unknown;
+
+    const facts = { id, database: before.database };
+    await runHook(context, "before", input.before, { ...facts, status: "begin" }, report);
+    let status: "complete" | "failed" = "failed";
+    try {
+      const out = new FanOut(found.missing);
+      const manifest = await interruptible(context, async (signal) => {
+        const made = await dumped(context, input, before, targets, out, report, signal);
+        await out.each(async ({ name, store }) => {
+          const signed = await signedManifest(made, context.environment.store(name));
+          await store.putIfAbsent(manifestObject(id), signed);
+        });
+        return made;
+      });
+      status = "complete";
+      return result(manifest, targets, new Map([...found.failures, ...out.failures]), input.require);
+    } finally {
+      await runHook(context, "after", input.after, { ...facts, status }, report);
+    }
   },
 
   async undo(context, input, before) {
-    const store = openStore(context.environment.store(input.store));
-    if ((await existingManifest(store, before.id)) !== undefined) {
+    const targets = storesOf(context.environment, input);
+    const found = await whereIs(
+      targets.map((each) => ({ name: each.name, store: openStore(each) })),
+      before.id,
+    );
+    for (const { store } of found.missing) await removeBackup(store, before.id);
+    const [failure] = found.failures.values();
+    if (failure !== undefined) throw failure;
+    if (found.complete.length > 0) {
       return { undone: "kept", note: `backup ${before.id} stays: it harms nothing and may be needed` };
     }
-    await store.delete(dumpObject(before.id));
-    await store.delete(manifestObject(before.id));
     return { undone: true, note: "what the unfinished backup had written is removed" };
   },
 
+  failure({ id, stores, failedStores, required }) {
+    const [first] = failedStores;
+    if (first === undefined || !required) return undefined;
+    return new OpsError(
+      "E_STORE_FAILED",
+      `Backup ${id} is in ${stores.join(", ")}, but not in ${failedStores.map((each) => each.store).join(", ")}: ${first.reason}`,
+      {
+        hint: `copy it once the store works again: ops backup copy ${id} --from ${stores[0]} --to ${first.store}`,
+      },
+    );
+  },
+
   render: (backup) =>
-    `Backup ${backup.id} in store ${backup.store}: ${formatBytes(backup.bytes)} ` +
-    `(${formatBytes(backup.dumpBytes)} dumped) in ${formatDuration(backup.durationMs)}`,
+    [
+      `Backup ${backup.id} in ${backup.stores.join(", ")}: ${formatBytes(backup.bytes)} ` +
+        `(${formatBytes(backup.dumpBytes)} dumped, ${backup.tables} tables, ${backup.rows} rows) ` +
+        `in ${formatDuration(backup.durationMs)}`,
+      ...backup.failedStores.map(({ store, reason }) => `  not in ${store}: ${reason}`),
+    ].join("\n"),
 });
 
-/** What pg_dump's custom format begins with. */
-const archiveMagic = "PGDMP";
+type Input = z.output<typeof input>;
+type Before = {
+  readonly id: string;
+  readonly database: string;
+  readonly source: ObservedSource;
+};
 
-/** Passes an archive on. Throws `E_DUMP_EMPTY` where it is none: a backup of nothing must never be listed. */
-async function* checkedArchive(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let head = "";
-  for await (const part of source) {
-    if (head.length < archiveMagic.length) {
-      head += part.toString("latin1", 0, archiveMagic.length - head.length);
-      if (!archiveMagic.startsWith(head)) break;
-    }
-    yield part;
-  }
-  if (head === archiveMagic) return;
-  throw new OpsError("E_DUMP_EMPTY", "pg_dump ended well but did not write an archive", {
-    hint: "look at the PostgreSQL programs with: ops doctor",
-  });
+/** Dumps into the stores, and returns the manifest that is still to be written. */
+async function dumped(
+  context: OperationContext,
+  input: Input,
+  before: Before,
+  targets: readonly StoreTarget[],
+  out: FanOut,
+  report: Report,
+  signal: AbortSignal,
+): Promise<Manifest> {
+  const { id } = before;
+  const sealer = await sealerFor(sameEncryption(targets));
+  // What an attempt that was killed has left.
+  await out.each(({ store }) => removeBackup(store, id));
+  const startedAt = context.clock.now();
+  const settings: DumpSettings = {
+    id,
+    database: context.environment.database(input.database),
+    serverMajor: before.source.serverMajor,
+    jobs: input.jobs,
+    splitFrom: input["split-from"],
+    lockTimeout: input["lock-timeout"],
+    globals: input.globals,
+    selection: selectionOf(input),
+  };
+  const dump = await dumpDatabase(settings, out, sealer, report, signal);
+  const { serverMajor: _, ...source } = before.source;
+  return {
+    format: "ops-backup",
+    version: 2,
+    id,
+    kind: "logical",
+    environment: context.environment.name,
+    database: before.database,
+    source,
+    startedAt: startedAt.toISOString(),
+    finishedAt: context.clock.now().toISOString(),
+    run: context.runId ?? null,
+    actor: context.actor,
+    encryption: sealer.describe(),
+    dumpProgram: dump.program.version,
+    whole: isWhole(settings.selection),
+    dumpBytes: dump.plainBytes,
+    tables: dump.tables,
+    rows: dump.rows,
+    objects: [...dump.objects],
+  };
 }
 
-async function existingManifest(store: ObjectStore, id: string): Promise<Manifest | undefined> {
-  for await (const object of store.list(manifestObject(id))) {
-    if (object.name !== manifestObject(id)) continue;
-    const manifest = decodeManifest(await readObject(store, object.name));
-    if (manifest === undefined) throw corrupt(id, object.name, "is not the manifest that was written");
-    return manifest;
-  }
-  return undefined;
+/** Each store may have a signer of its own. */
+async function signedManifest(manifest: Manifest, target: StoreTarget): Promise<Buffer> {
+  const key = await target.signingKey?.reveal();
+  return encodeManifest(manifest, key === undefined ? undefined : signManifest(manifest, signerOf(key)));
 }
 
-function result(manifest: Manifest, store: string): z.output<typeof output> {
+function result(
+  manifest: Manifest,
+  targets: readonly StoreTarget[],
+  failures: ReadonlyMap<string, unknown>,
+  require: Input["require"],
+): z.output<typeof output> {
   return {
     id: manifest.id,
-    store,
+    stores: targets.map((each) => each.name).filter((each) => !failures.has(each)),
+    failedStores: [...failures].map(([store, error]) => ({ store, reason: causeText(error) ?? "it failed" })),
+    required: require === "all",
     database: manifest.database,
+    objects: manifest.objects.length,
     bytes: storedBytes(manifest),
     dumpBytes: manifest.dumpBytes,
-    sha256: manifest.objects[0]?.sha256 ?? "",
+    tables: manifest.tables,
+    rows: manifest.rows,
     startedAt: manifest.startedAt,
     durationMs: Date.parse(manifest.finishedAt) - Date.parse(manifest.startedAt),
   };

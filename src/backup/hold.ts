@@ -43,7 +43,7 @@ export const hold = defineOperation({
   async observe(context, input) {
     const target = context.environment.store(input.store);
     const opened = openStore(target);
-    await findEntry(opened, input.backup);
+    await findEntry(opened, target.trustedSigners, input.backup);
     return { store: target.name, hold: await standingHold(opened, input.backup) };
   },
 
@@ -88,7 +88,7 @@ export const release = defineOperation({
   async observe(context, input) {
     const target = context.environment.store(input.store);
     const opened = openStore(target);
-    await findEntry(opened, input.backup);
+    await findEntry(opened, target.trustedSigners, input.backup);
     try {
       return {
         store: target.name,

@@ -38,7 +38,7 @@ export async function survey(
   const store = openStore(target);
   const now = context.clock.now();
   const atWork = await backupsAtWork(context);
-  const catalog = await readCatalog(store);
+  const catalog = await readCatalog(store, target.trustedSigners);
   const marks = await readHolds(store);
   const backups = catalog.map((entry) =>
     retainable(entry, [

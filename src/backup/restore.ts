@@ -1,26 +1,29 @@
 import { randomBytes } from "node:crypto";
 import { z } from "zod";
 import { findBackup } from "../archive/catalog.ts";
-import { identityOf, readDump } from "../archive/dump.ts";
+import { explainedLoadError, loadBackup } from "../archive/load.ts";
 import { createDatabase } from "../archive/new-database.ts";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { formatDuration } from "../core/duration.ts";
-import { causeText, OpsError } from "../core/errors.ts";
-import { name } from "../core/schema.ts";
+import { causeText } from "../core/errors.ts";
+import { name, size } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
+import { openerFor } from "../crypto/encryption.ts";
 import { connectionEnvironment, withConnection } from "../postgres/connection.ts";
-import { findProgram, RunningProgram } from "../postgres/programs.ts";
-import { reportBytes } from "../run/byte-progress.ts";
+import { findProgram } from "../postgres/programs.ts";
 import { interruptible } from "../run/interruptible.ts";
 import { defineOperation } from "../run/operation.ts";
 import { openStore } from "../storage/open-store.ts";
+import { ReportedLoad } from "./load-progress.ts";
 import {
   databaseComment,
   databaseExists,
   dropDatabase,
   onServer,
   renameDatabase,
+  resetSettings,
   setComment,
+  setForLoading,
 } from "./restored-database.ts";
 
 /**
@@ -48,6 +51,8 @@ export const restore = defineOperation({
       .enum(["keep", "skip"])
       .default("keep")
       .describe("keep: the roles that own objects must exist on the server; skip: everything is the user's"),
+    jobs: z.int().min(1).max(64).default(1).describe("How many pg_restore processes at once"),
+    "work-memory": size("Memory for each index that is built").prefault("512MiB"),
   }),
   positional: ["backup"],
   output: z.object({
@@ -64,8 +69,13 @@ export const restore = defineOperation({
     const target = context.environment.store(input.store);
     const database = context.environment.database(input.database);
     const owner = { environment: context.environment.name, database: database.name };
-    const manifest = await findBackup(openStore(target), input.backup, () => owner);
-    await identityOf(target);
+    const { manifest } = await findBackup(
+      openStore(target),
+      target.trustedSigners,
+      input.backup,
+      () => owner,
+    );
+    await openerFor(target);
     await findProgram("pg_restore", Number.parseInt(manifest.dumpProgram, 10));
     await onServer(database, context.signal, async (client) => {
       if ((await databaseComment(client, input.into)) !== undefined) throw databaseExists(input.into);
@@ -92,7 +102,7 @@ export const restore = defineOperation({
     const database = context.environment.database(input.database);
     const store = openStore(target);
     const owner = { environment: context.environment.name, database: database.name };
-    const manifest = await findBackup(store, id, () => owner);
+    const { manifest } = await findBackup(store, target.trustedSigners, id, () => owner);
     const result = async () => ({
       id,
       into: input.into,
@@ -109,15 +119,8 @@ export const restore = defineOperation({
     });
     if (isDone) return result();
 
-    const identity = await identityOf(target);
-    const program = await findProgram("pg_restore", Number.parseInt(manifest.dumpProgram, 10));
+    const opener = await openerFor(target);
     const environment = await connectionEnvironment(database);
-    const args = [
-      "--exit-on-error",
-      "--no-password",
-      `--dbname=${scratch}`,
-      ...(input.owners === "skip" ? ["--no-owner", "--no-privileges"] : []),
-    ];
     const mark = `backup ${id} (run ${context.runId ?? "none"}, ${scratch})`;
     try {
       await interruptible(context, async (signal) => {
@@ -125,16 +128,21 @@ export const restore = defineOperation({
           await dropDatabase(client, scratch);
           await createDatabase(client, scratch, manifest.source);
           await setComment(client, scratch, `ops: restoring ${mark}`);
+          await setForLoading(client, scratch, input["work-memory"]);
         });
-        const loading = new RunningProgram(program, args, environment, signal);
-        try {
-          const message = `restoring ${id} into ${input.into}`;
-          const dump = reportBytes(readDump(store, manifest, identity), report, message, manifest.dumpBytes);
-          await Promise.all([discard(loading.output()), loading.feed(dump, signal)]);
-        } finally {
-          await loading.stop();
-        }
+        await loadBackup(
+          { store, manifest, opener },
+          {
+            database: scratch,
+            environment,
+            jobs: input.jobs,
+            options: input.owners === "skip" ? ["--no-owner", "--no-privileges"] : [],
+            signal,
+            progress: new ReportedLoad(report, `restoring ${id} into ${input.into}`),
+          },
+        );
         await onServer(database, signal, async (client) => {
+          await resetSettings(client, scratch);
           await setComment(client, scratch, `ops: restored from ${mark}`);
           await renameDatabase(client, scratch, input.into);
         });
@@ -146,7 +154,7 @@ export const restore = defineOperation({
         // Why the restore failed matters more; a resumed or rolled back run drops it.
         report.log(`the half-restored database "${scratch}" is still there: ${causeText(left)}`);
       }
-      throw explained(error);
+      throw explainedLoadError(error);
     }
     return result();
   },
@@ -179,22 +187,5 @@ async function countTables(database: DatabaseTarget, restored: string, signal: A
       SELECT count(*)::int AS tables FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
        WHERE relkind IN ('r', 'p') AND nspname !~ '^pg_' AND nspname <> 'information_schema'`);
     return rows[0]?.tables ?? 0;
-  });
-}
-
-async function discard(output: AsyncIterable<Buffer>): Promise<void> {
-  for await (const _ of output) {
-    // pg_restore into a database writes nothing of interest.
-  }
-}
-
-function explained(error: unknown): unknown {
-  if (!(error instanceof OpsError) || error.code !== "E_PROGRAM_FAILED") return error;
-  const complaint = error.cause instanceof Error ? error.cause.message : "";
-  if (!/role ".*" does not exist/.test(complaint)) return error;
-  return new OpsError("E_ROLE_MISSING", "A role that owns something in the backup is not on this server", {
-    cause: error,
-    hint: "create the role, or restore with: --owners skip",
-    retryable: false,
   });
 }

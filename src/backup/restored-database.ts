@@ -38,6 +38,20 @@ export async function setComment(client: pg.Client, name: string, comment: strin
   await client.query(`COMMENT ON DATABASE ${pg.escapeIdentifier(name)} IS ${pg.escapeLiteral(comment)}`);
 }
 
+/**
+ * What makes loading faster and cannot lose anything: the database gets its final name in a later commit, which is
+ * waited for and comes after everything else in the write-ahead log.
+ */
+export async function setForLoading(client: pg.Client, name: string, workMemory: number): Promise<void> {
+  const alter = `ALTER DATABASE ${pg.escapeIdentifier(name)} SET`;
+  await client.query(`${alter} maintenance_work_mem = '${Math.max(1024, Math.floor(workMemory / 1024))}kB'`);
+  await client.query(`${alter} synchronous_commit = off`);
+}
+
+export async function resetSettings(client: pg.Client, name: string): Promise<void> {
+  await client.query(`ALTER DATABASE ${pg.escapeIdentifier(name)} RESET ALL`);
+}
+
 /** Waits for the last connections to leave (PostgreSQL renames no database that is in use). */
 export async function renameDatabase(client: pg.Client, from: string, to: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {

@@ -1,5 +1,6 @@
 /** Every code that an error of `ops` can have; `retry: { on: […] }` of a runbook may name them. A test keeps it whole. */
 export const errorCodes: readonly string[] = [
+  "E_ARCHIVE_FORMAT",
   "E_BACKFILL_CHANGED",
   "E_BACKFILL_GONE",
   "E_BACKFILL_UNKNOWN",
@@ -28,7 +29,7 @@ export const errorCodes: readonly string[] = [
   "E_DECOMPRESS",
   "E_DECRYPT",
   "E_DRIFT",
-  "E_DUMP_EMPTY",
+  "E_DRILL_FAILED",
   "E_DURATION",
   "E_ENCRYPTION_KEY",
   "E_ENVIRONMENT",
@@ -43,6 +44,7 @@ export const errorCodes: readonly string[] = [
   "E_HAPROXY_SOCKET",
   "E_HAPROXY_TIMEOUT",
   "E_HOLD",
+  "E_HOOK",
   "E_HTTP_BROKEN",
   "E_HTTP_NAME",
   "E_HTTP_REFUSED",
@@ -140,6 +142,7 @@ export const errorCodes: readonly string[] = [
   "E_STORE_BUSY",
   "E_STORE_CLOCK",
   "E_STORE_DENIED",
+  "E_STORE_FAILED",
   "E_STORE_FULL",
   "E_STORE_KEYS",
   "E_STORE_REGION",

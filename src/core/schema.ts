@@ -32,6 +32,8 @@ export const duration = (description = "A duration: 500ms, 10s, 5m, 1h30m") =>
 export const percentage = (description = "A percentage: 10%") => parsed(parsePercent, description);
 export const threshold = (description = 'A limit: "> 5%", "> 500ms"') => parsed(parseThreshold, description);
 
+export const size = (description = "A size: 512KiB, 16MiB, 1.5GiB") => parsed(parseSize, description);
+
 /** As above, but the value stays as it is written, for what people read again in `ops config show`. */
 function written(parse: (text: string) => unknown, description: string) {
   return z

@@ -1,10 +1,13 @@
 import pg from "pg";
 import { findBackup } from "../archive/catalog.ts";
-import { identityOf, readDump } from "../archive/dump.ts";
+import { loadBackup } from "../archive/load.ts";
 import type { DatabaseSource } from "../archive/manifest.ts";
 import { createDatabase } from "../archive/new-database.ts";
+import { copyOptions } from "../archive/restore-options.ts";
+import { makeRoles, rolesOfBackup } from "../archive/roles.ts";
 import { observeSource } from "../archive/source.ts";
 import type { DatabaseTarget } from "../config/environment.ts";
+import { openerFor } from "../crypto/encryption.ts";
 import { connectionEnvironment, withConnection } from "../postgres/connection.ts";
 import { findProgram, RunningProgram } from "../postgres/programs.ts";
 import { reportBytes } from "../run/byte-progress.ts";
@@ -12,8 +15,6 @@ import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
 import { openStore } from "../storage/open-store.ts";
 import type { Pass } from "./report.ts";
-import { splitStatements } from "./statements.ts";
-import { makeRoles, namedRoles } from "./test/named-roles.ts";
 import { readTableSizes, type TableSize } from "./test/relations.ts";
 
 /** Where a copy of the real database comes from. */
@@ -41,8 +42,8 @@ export async function confirmSource(
   }
   const target = context.environment.store(wanted.store);
   const owner = { environment: context.environment.name, database: database.name };
-  await findBackup(openStore(target), wanted.backup, () => owner);
-  await identityOf(target);
+  await findBackup(openStore(target), target.trustedSigners, wanted.backup, () => owner);
+  await openerFor(target);
 }
 
 /** What loading works with: the throw-away server, as a target for each of its databases. */
@@ -105,13 +106,29 @@ async function fromBackup(
   const target = context.environment.store(wanted.store);
   const store = openStore(target);
   const owner = { environment: context.environment.name, database: database.name };
-  const manifest = await findBackup(store, wanted.backup, () => owner);
-  const identity = await identityOf(target);
-  const major = Number.parseInt(manifest.dumpProgram, 10);
-  const roles = await rolesInDump(place, major, readDump(store, manifest, identity));
-  const notes = await prepare(place, manifest.source, roles);
-  const dump = readDump(store, manifest, identity);
-  await restore(place, major, reportBytes(dump, report, `restoring ${manifest.id}`, manifest.dumpBytes));
+  const { manifest } = await findBackup(store, target.trustedSigners, wanted.backup, () => owner);
+  const backup = { store, manifest, opener: await openerFor(target) };
+  const notes = await prepare(place, manifest.source, await rolesOfBackup(backup, place.signal));
+  const message = `restoring ${manifest.id}`;
+  let total: number | undefined;
+  let done = 0;
+  await loadBackup(backup, {
+    database: place.database,
+    environment: await connectionEnvironment(place.server),
+    jobs: 1,
+    options: copyOptions,
+    signal: place.signal,
+    progress: {
+      phase: (name, amount) => {
+        total = name === "rows" ? amount : undefined;
+        done = 0;
+      },
+      add: (amount) => {
+        done += amount;
+        if (total !== undefined) report.progress({ message, done, total, unit: "bytes" });
+      },
+    },
+  });
   return {
     source: {
       kind: "backup",
@@ -143,18 +160,6 @@ async function prepare(
   });
 }
 
-/**
- * Without subscriptions, which would connect to another server, and without tablespaces, which are folders of the
- * real machine.
- */
-const restoreOptions = [
-  "--exit-on-error",
-  "--no-password",
-  "--no-subscriptions",
-  "--no-publications",
-  "--no-tablespaces",
-];
-
 async function restore(
   { server, database, signal }: CopyPlace,
   atLeast: number,
@@ -164,7 +169,7 @@ async function restore(
   const environment = await connectionEnvironment(server);
   const loading = new RunningProgram(
     program,
-    [...restoreOptions, `--dbname=${database}`],
+    ["--exit-on-error", "--no-password", ...copyOptions, `--dbname=${database}`],
     environment,
     signal,
   );
@@ -172,23 +177,6 @@ async function restore(
     await Promise.all([textOf(loading.output()), loading.feed(dump, signal)]);
   } finally {
     await loading.stop();
-  }
-}
-
-/** A dump holds no roles but names them: who owns what and who may do what. Reads the dump once. */
-async function rolesInDump(
-  { signal }: CopyPlace,
-  atLeast: number,
-  dump: AsyncIterable<Uint8Array>,
-): Promise<string[]> {
-  const program = await findProgram("pg_restore", atLeast);
-  const printing = new RunningProgram(program, ["--schema-only", "--file=-"], {}, signal);
-  try {
-    const [sql] = await Promise.all([textOf(printing.output()), printing.feed(dump, signal)]);
-    // psql's own commands, such as \restrict, stand on lines of their own.
-    return namedRoles(await splitStatements(sql.replaceAll(/^\\.*$/gm, ""), { file: "the dump" }));
-  } finally {
-    await printing.stop();
   }
 }
 

@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { makeRoles } from "../archive/roles.ts";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { withConnection } from "../postgres/connection.ts";
 import type { OperationContext } from "../run/context.ts";
@@ -10,7 +11,7 @@ import { type Migration, type MigrationFolder, title } from "./migration-file.ts
 import { notTested, rehearse } from "./rehearsal.ts";
 import { type CopySource, loadCopy } from "./rehearsal-copy.ts";
 import type { Pass, TestedMigration } from "./report.ts";
-import { dropRoles, makeRoles, rolesOfMigrations } from "./test/named-roles.ts";
+import { dropRoles, rolesOfMigrations } from "./test/named-roles.ts";
 import { readTableSizes, type TableSize } from "./test/relations.ts";
 
 /** Where a pass takes place: a throw-away server with nothing on it. */

@@ -8,7 +8,13 @@ import { childEnvironment, runProgram } from "../process/run-program.ts";
 import { isExecutable, programFolders } from "./program-folders.ts";
 
 /** PostgreSQL's client programs. */
-export type ProgramName = "pg_dump" | "pg_restore" | "psql" | "pg_basebackup" | "pg_receivewal";
+export type ProgramName =
+  | "pg_dump"
+  | "pg_dumpall"
+  | "pg_restore"
+  | "psql"
+  | "pg_basebackup"
+  | "pg_receivewal";
 
 export interface Program {
   readonly path: string;
@@ -119,6 +125,18 @@ export class RunningProgram {
       signal.throwIfAborted();
       if ((this.child.exitCode ?? 0) !== 0 || this.child.signalCode !== null) return;
       if (stdin === null || stdin.destroyed || !stdin.writable) continue;
+      if (!stdin.write(chunk)) {
+        await Promise.race([new Promise((resolve) => stdin.once("drain", resolve)), this.inputClosed]);
+      }
+    }
+    stdin?.end();
+  }
+
+  /** Feeds standard input for as long as the program reads it; what comes after is not asked for. */
+  async feedWhileWanted(source: AsyncIterable<Uint8Array>): Promise<void> {
+    const { stdin } = this.child;
+    for await (const chunk of source) {
+      if (stdin === null || stdin.destroyed || !stdin.writable) return;
       if (!stdin.write(chunk)) {
         await Promise.race([new Promise((resolve) => stdin.once("drain", resolve)), this.inputClosed]);
       }

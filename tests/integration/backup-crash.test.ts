@@ -69,7 +69,7 @@ describe("backup.create killed with SIGKILL", () => {
       expect(await listed(settings), `killed after ${share} of the time`).toBe(already);
       const undo = await create.undo?.(context, input, before, new RecordingReport());
       expect(undo).toMatchObject({ undone: true });
-      expect((await filesIn(directory)).size).toBe(2 * already);
+      expect((await filesIn(directory)).size).toBe(4 * already);
     }
 
     const before = await create.observe(context, input);

@@ -42,7 +42,7 @@ async function emptyStore(retention: object | null = { last: 1 }) {
 }
 
 async function listed(store: FileStore): Promise<string[]> {
-  const entries = await readCatalog(store);
+  const entries = await readCatalog(store, []);
   expect(entries.filter((each) => each.status === "broken")).toEqual([]);
   return entries.map((each) => each.id);
 }

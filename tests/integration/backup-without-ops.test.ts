@@ -11,9 +11,13 @@ beforeAll(async () => {
 });
 afterAll(() => setting.stop());
 
-it("docs/restore-without-ops.md, followed word for word, restores the database", async () => {
+it.each([
+  ["one archive", {}],
+  ["an archive for each table", { jobs: 2, "split-from": "1B" }],
+])("docs/restore-without-ops.md, followed word for word, restores a backup of %s", async (_, options) => {
   const { database, settings, directory } = await setting.prepare(sampleSchema);
-  await perform(operation("backup.create"), testContext(settings), {});
+  await perform(operation("backup.create"), testContext(settings), options);
+  const copy = `${database}_by_hand`;
   const key = join(setting.folder, "key.txt");
   await writeFile(key, `# public key: ${setting.recipient}\n${setting.identity}\n`, { mode: 0o600 });
   const guide = await readFile(new URL("../../docs/restore-without-ops.md", import.meta.url), "utf8");
@@ -25,14 +29,14 @@ it("docs/restore-without-ops.md, followed word for word, restores the database",
       PATH: process.env.PATH,
       STORE: directory,
       KEY: key,
-      NEW: "by_hand",
+      NEW: copy,
       PGHOST: "127.0.0.1",
       PGPORT: String(setting.cluster.port),
       PGUSER: "postgres",
     },
   });
 
-  expect(commands).toHaveLength(3);
+  expect(commands).toHaveLength(4);
   expect(output).toContain("dump.zst.age: OK");
-  expect(setting.dump("by_hand")).toBe(setting.dump(database));
+  expect(setting.dump(copy)).toBe(setting.dump(database));
 });

@@ -30,7 +30,7 @@ export async function storeBackup(store: ObjectStore, backup: StoredBackup): Pro
   await store.put(name, one(content));
   const manifest: Manifest = {
     format: "ops-backup",
-    version: 1,
+    version: 2,
     id,
     kind: "logical",
     environment,
@@ -48,10 +48,21 @@ export async function storeBackup(store: ObjectStore, backup: StoredBackup): Pro
     finishedAt: new Date(startedAt.getTime() + took).toISOString(),
     run: "20260101-000000-made",
     actor: "test@localhost",
-    recipients: ["age1example"],
+    encryption: { method: "age", recipients: ["age1example"] },
     dumpProgram: "15.4",
     dumpBytes: bytes * 4,
-    objects: [{ name, bytes, sha256: createHash("sha256").update(content).digest("hex") }],
+    whole: true,
+    tables: 1,
+    rows: bytes,
+    objects: [
+      {
+        name,
+        content: "main",
+        bytes,
+        sha256: createHash("sha256").update(content).digest("hex"),
+        plainBytes: bytes * 4,
+      },
+    ],
   };
   await store.putIfAbsent(manifestObject(id), encodeManifest(manifest));
   return id;

@@ -1,4 +1,5 @@
 import pg from "pg";
+import { collectRoles } from "../../archive/roles.ts";
 import { OpsError } from "../../core/errors.ts";
 import type { Migration, SqlFile } from "../migration-file.ts";
 import { isRecord, type Statement, splitStatements } from "../statements.ts";
@@ -11,7 +12,10 @@ import { wholeBatch } from "./whole-batch.ts";
 export function namedRoles(statements: readonly Statement[]): string[] {
   const named = new Set<string>();
   const made = new Set<string>();
-  for (const { node } of statements) collect(node, named, made);
+  for (const { node } of statements) {
+    collectRoles(node, named);
+    collectMade(node, made);
+  }
   return [...named].filter((each) => !made.has(each)).sort();
 }
 
@@ -38,27 +42,15 @@ async function parsed(file: SqlFile): Promise<readonly Statement[]> {
   }
 }
 
-function collect(node: unknown, named: Set<string>, made: Set<string>): void {
+function collectMade(node: unknown, made: Set<string>): void {
   if (Array.isArray(node)) {
-    for (const each of node) collect(each, named, made);
+    for (const each of node) collectMade(each, made);
     return;
   }
   if (!isRecord(node)) return;
-  // A RoleSpec stands bare or in its node's name; PUBLIC, CURRENT_USER and the like are no names.
-  if (node.roletype === "ROLESPEC_CSTRING" && typeof node.rolename === "string") named.add(node.rolename);
   const creation = node.CreateRoleStmt;
   if (isRecord(creation) && typeof creation.role === "string") made.add(creation.role);
-  for (const each of Object.values(node)) collect(each, named, made);
-}
-
-/** Without login and without rights: enough to be granted something. Those that exist stay as they are. */
-export async function makeRoles(client: pg.ClientBase, names: readonly string[]): Promise<string[]> {
-  const { rows } = await client.query<{ name: string }>(
-    "SELECT name FROM unnest($1::text[]) AS name WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) AND name !~ '^pg_'",
-    [names],
-  );
-  for (const { name } of rows) await client.query(`CREATE ROLE ${pg.escapeIdentifier(name)}`);
-  return rows.map((each) => each.name);
+  for (const each of Object.values(node)) collectMade(each, made);
 }
 
 /** Removes all roles but PostgreSQL's own, once no database holds anything of theirs. */

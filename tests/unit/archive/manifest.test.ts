@@ -4,7 +4,7 @@ import { decodeManifest, encodeManifest, type Manifest } from "../../../src/arch
 
 const manifest: Manifest = {
   format: "ops-backup",
-  version: 1,
+  version: 2,
   id: "20261121T094512Z-main-x7k2",
   kind: "logical",
   environment: "production",
@@ -22,15 +22,29 @@ const manifest: Manifest = {
   finishedAt: "2026-11-21T09:46:00.000Z",
   run: null,
   actor: "ann@host",
-  recipients: ["age1xyz"],
+  encryption: { method: "age", recipients: ["age1xyz"] },
   dumpProgram: "15.18",
+  whole: true,
   dumpBytes: 1000,
-  objects: [{ name: "20261121T094512Z-main-x7k2/dump.zst.age", bytes: 500, sha256: "0".repeat(64) }],
+  tables: 1,
+  rows: 3,
+  objects: [
+    {
+      name: "20261121T094512Z-main-x7k2/dump.zst.age",
+      content: "main",
+      bytes: 500,
+      sha256: "0".repeat(64),
+      plainBytes: 1000,
+    },
+  ],
 };
 
 describe("a manifest", () => {
   it("is read as it was written", () => {
-    expect(decodeManifest(encodeManifest(manifest))).toEqual(manifest);
+    const signature = { key: "ed25519:abc", value: "c2lnbmVk" };
+
+    expect(decodeManifest(encodeManifest(manifest))).toEqual({ manifest, signature: undefined });
+    expect(decodeManifest(encodeManifest(manifest, signature))).toEqual({ manifest, signature });
   });
 
   it("is refused when white space, the order of keys, a value or its digest changed", () => {
@@ -40,8 +54,8 @@ describe("a manifest", () => {
       JSON.stringify(JSON.parse(text)),
       text.replace('"ann@host"', '"eve@host"'),
       text.replace("sha256:", "sha257:"),
-      text.replace('"version": 1', '"version": 2'),
-      text.replace('"version": 1,', '"version": 1,\n  "extra": 1,'),
+      text.replace('"version": 2', '"version": 3'),
+      text.replace('"version": 2,', '"version": 2,\n  "extra": 1,'),
       "null",
       "[]",
       "",

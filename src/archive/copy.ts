@@ -1,0 +1,40 @@
+import { Measured, type ObjectStore } from "../storage/object-store.ts";
+import { manifestObject } from "./backup-id.ts";
+import { corrupt } from "./catalog.ts";
+import { encodeManifest, type SealedManifest } from "./manifest.ts";
+
+/**
+ * Copies a backup as it is stored, without opening it; the manifest comes last. Every byte is compared with the
+ * manifest on the way: throws `E_BACKUP_CORRUPT` where the original is damaged, and the copy does not exist then.
+ * Called again after a crash, it copies only what is not there yet.
+ */
+export async function copyObjects(
+  from: ObjectStore,
+  to: ObjectStore,
+  { manifest, signature }: SealedManifest,
+  signal: AbortSignal,
+  onBytes: (bytes: number) => void = () => undefined,
+): Promise<void> {
+  const there = new Map<string, number>();
+  for await (const object of to.list(`${manifest.id}/`)) there.set(object.name, object.bytes);
+  for (const object of manifest.objects) {
+    // An object exists only once it is whole, and its name is this backup's alone.
+    if (there.get(object.name) === object.bytes) {
+      onBytes(object.bytes);
+      continue;
+    }
+    const read = new Measured();
+    async function* original(): AsyncGenerator<Uint8Array> {
+      for await (const chunk of read.through(from.get(object.name))) {
+        onBytes(chunk.length);
+        yield chunk;
+      }
+      const { bytes, sha256 } = read.finish();
+      if (bytes !== object.bytes || sha256 !== object.sha256) {
+        throw corrupt(manifest.id, object.name, "is not what was written: its checksum differs");
+      }
+    }
+    await to.put(object.name, original(), { signal });
+  }
+  await to.putIfAbsent(manifestObject(manifest.id), encodeManifest(manifest, signature));
+}

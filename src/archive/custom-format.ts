@@ -1,0 +1,223 @@
+import { OpsError } from "../core/errors.ts";
+import { RowChecksum } from "./row-checksum.ts";
+
+/** An entry of an archive's table of contents, as far as it matters here. */
+export interface ArchiveEntry {
+  readonly dumpId: number;
+  readonly section: "none" | "pre-data" | "data" | "post-data";
+  /** `TABLE DATA`, `INDEX`, `FK CONSTRAINT`. */
+  readonly description: string;
+  readonly schema: string;
+  readonly tag: string;
+  /** The role that owns it; empty where nobody does. */
+  readonly owner: string;
+}
+
+const sections = ["none", "pre-data", "data", "post-data"] as const;
+
+/** A table's rows in an archive. */
+export interface ArchivedTable {
+  readonly schema: string;
+  readonly name: string;
+  readonly rows: number;
+  readonly checksum: string;
+}
+
+/**
+ * Reads pg_dump's custom format (uncompressed, as it is written to a pipe) while it flows past: the table of
+ * contents, and of each table the number of rows and their checksum.
+ *
+ * PostgreSQL's source describes the format (src/bin/pg_dump/pg_backup_archiver.c and pg_backup_custom.c); versions
+ * 1.14 (PostgreSQL 13) to 1.16 (PostgreSQL 17 and later) are known. Throws `E_ARCHIVE_FORMAT` for everything else.
+ */
+export class ArchiveReader {
+  private readonly machine = this.read();
+  private current = new RowChecksum();
+  private earlierRows = 0;
+  private readonly found: ArchivedTable[] = [];
+  private readonly contents: ArchiveEntry[] = [];
+  private data: Uint8Array = new Uint8Array(0);
+  private at = 0;
+  private ended = false;
+  private intSize = 4;
+  private started = false;
+  private contentsAreRead = false;
+
+  /** Rows seen so far, of all tables. */
+  get rows(): number {
+    return this.earlierRows + this.current.rows;
+  }
+
+  /** The table of contents, in the order of a restore; undefined as long as its end was not read. */
+  get entries(): readonly ArchiveEntry[] | undefined {
+    return this.contentsAreRead ? this.contents : undefined;
+  }
+
+  /** The next bytes of the archive. */
+  write(chunk: Uint8Array): void {
+    this.data = this.at < this.data.length ? Buffer.concat([this.data.subarray(this.at), chunk]) : chunk;
+    this.at = 0;
+    this.run();
+  }
+
+  /** The end of the archive. Throws `E_ARCHIVE_FORMAT` where it is not the end of one. */
+  finish(): readonly ArchivedTable[] {
+    this.ended = true;
+    this.run();
+    return this.found;
+  }
+
+  private run(): void {
+    if (!this.started || this.at < this.data.length || this.ended) {
+      this.started = true;
+      this.machine.next();
+    }
+  }
+
+  /** Suspends where more bytes are needed; the bytes not yet read stay in `data` from `at` on. */
+  private *read(): Generator<undefined, void, undefined> {
+    const header = yield* this.bytes(11);
+    const version = header.readUInt8(5) * 100 + header.readUInt8(6);
+    const known = header.toString("latin1", 0, 5) === "PGDMP" && version >= 114 && version <= 116;
+    // The format's number: 1 is custom. The size of an integer and of an offset stand before it.
+    if (!known || header[10] !== 1) throw unknownFormat("its header is not one of pg_dump's custom format");
+    this.intSize = header.readUInt8(8);
+    const offsetSize = header.readUInt8(9);
+    if (version >= 115) yield* this.bytes(1);
+    else yield* this.int();
+    for (let field = 0; field < 7; field += 1) yield* this.int();
+    yield* this.text();
+    yield* this.text();
+    const dumper = Number.parseInt((yield* this.text()) ?? "", 10);
+    const count = yield* this.int();
+    for (let index = 0; index < count; index += 1) yield* this.entry(version, offsetSize);
+    this.contentsAreRead = true;
+    yield* this.blocks(dumper <= 16);
+  }
+
+  private *entry(version: number, offsetSize: number): Generator<undefined, void, undefined> {
+    const dumpId = yield* this.int();
+    yield* this.int();
+    yield* this.text();
+    yield* this.text();
+    const tag = (yield* this.text()) ?? "";
+    const description = (yield* this.text()) ?? "";
+    const section = sections[(yield* this.int()) - 1] ?? "none";
+    for (let field = 0; field < 3; field += 1) yield* this.text();
+    const schema = (yield* this.text()) ?? "";
+    yield* this.text();
+    yield* this.text();
+    if (version >= 116) yield* this.int();
+    const owner = (yield* this.text()) ?? "";
+    yield* this.text();
+    while ((yield* this.text()) !== undefined) {
+      // A dependency.
+    }
+    yield* this.bytes(1 + offsetSize);
+    this.contents.push({ dumpId, section, description, schema, tag, owner });
+  }
+
+  private *blocks(chunkIsRow: boolean): Generator<undefined, void, undefined> {
+    const tables = new Map(
+      this.contents.filter((each) => each.description === "TABLE DATA").map((each) => [each.dumpId, each]),
+    );
+    while (!(yield* this.atEnd())) {
+      const type = (yield* this.bytes(1)).readUInt8(0);
+      const dumpId = yield* this.int();
+      if (type === 3) yield* this.largeObjects();
+      else if (type !== 1) throw unknownFormat(`a block has the unknown type ${type}`);
+      else {
+        const table = tables.get(dumpId);
+        const checksum = new RowChecksum();
+        this.earlierRows += this.current.rows;
+        this.current = checksum;
+        yield* chunkIsRow ? this.rowChunks(checksum) : this.lineChunks(checksum);
+        if (table === undefined) continue;
+        const { rows } = checksum;
+        this.found.push({ schema: table.schema, name: table.tag, rows, checksum: checksum.text() });
+      }
+    }
+  }
+
+  /** pg_dump before 17 writes one row in each chunk. */
+  private *rowChunks(checksum: RowChecksum): Generator<undefined, void, undefined> {
+    const head = 1 + this.intSize;
+    for (;;) {
+      // The usual case without a generator for each row: whole chunks in what is at hand.
+      const { data } = this;
+      let { at } = this;
+      while (at + head <= data.length) {
+        const length =
+          (data[at + 1] as number) |
+          ((data[at + 2] as number) << 8) |
+          ((data[at + 3] as number) << 16) |
+          ((data[at + 4] as number) << 24);
+        const end = at + head + length;
+        if (length <= 0 || end > data.length) break;
+        checksum.add(data, at + head, end);
+        at = end;
+      }
+      this.at = at;
+      const length = yield* this.int();
+      if (length === 0) return;
+      const row = yield* this.bytes(length);
+      checksum.add(row, 0, row.length);
+    }
+  }
+
+  /** Newer ones fill buffers: a chunk holds rows and parts of rows. */
+  private *lineChunks(checksum: RowChecksum): Generator<undefined, void, undefined> {
+    let rest: Buffer = Buffer.alloc(0);
+    for (let length = yield* this.int(); length > 0; length = yield* this.int()) {
+      const chunk = yield* this.bytes(length);
+      const data = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+      let start = 0;
+      for (let end = data.indexOf(10); end !== -1; end = data.indexOf(10, start)) {
+        checksum.add(data, start, end + 1);
+        start = end + 1;
+      }
+      rest = data.subarray(start);
+    }
+    if (rest.length > 0) checksum.add(rest, 0, rest.length);
+  }
+
+  private *largeObjects(): Generator<undefined, void, undefined> {
+    for (let oid = yield* this.int(); oid !== 0; oid = yield* this.int()) {
+      for (let length = yield* this.int(); length > 0; length = yield* this.int()) yield* this.bytes(length);
+    }
+  }
+
+  private *atEnd(): Generator<undefined, boolean, undefined> {
+    while (this.at >= this.data.length && !this.ended) yield;
+    return this.at >= this.data.length;
+  }
+
+  private *int(): Generator<undefined, number, undefined> {
+    const field = yield* this.bytes(1 + this.intSize);
+    const value = field.readUIntLE(1, this.intSize);
+    return field[0] === 0 ? value : -value;
+  }
+
+  /** Undefined for SQL's NULL. */
+  private *text(): Generator<undefined, string | undefined, undefined> {
+    const length = yield* this.int();
+    return length < 0 ? undefined : (yield* this.bytes(length)).toString("utf8");
+  }
+
+  private *bytes(count: number): Generator<undefined, Buffer, undefined> {
+    while (this.data.length - this.at < count) {
+      if (this.ended) throw unknownFormat("it ends too early");
+      yield;
+    }
+    const taken = this.data.subarray(this.at, this.at + count);
+    this.at += count;
+    return Buffer.from(taken.buffer, taken.byteOffset, taken.byteLength);
+  }
+}
+
+function unknownFormat(why: string): OpsError {
+  return new OpsError("E_ARCHIVE_FORMAT", `What pg_dump wrote is not an archive that ops knows: ${why}`, {
+    hint: "look at the PostgreSQL programs with: ops doctor",
+    retryable: false,
+  });
+}

@@ -1,0 +1,196 @@
+import { join } from "node:path";
+import type pg from "pg";
+import { readContents } from "../archive/contents.ts";
+import { ArchiveReader } from "../archive/custom-format.ts";
+import { type DrillRecord, writeDrillRecord } from "../archive/drill-record.ts";
+import { loadBackup } from "../archive/load.ts";
+import { createDatabase } from "../archive/new-database.ts";
+import type { ReadableBackup } from "../archive/read-object.ts";
+import { copyOptions } from "../archive/restore-options.ts";
+import { makeRoles, rolesOfBackup } from "../archive/roles.ts";
+import type { DatabaseTarget } from "../config/environment.ts";
+import { Secret } from "../config/secret.ts";
+import { causeText, OpsError } from "../core/errors.ts";
+import { connectionEnvironment, withConnection } from "../postgres/connection.ts";
+import { findProgram, RunningProgram } from "../postgres/programs.ts";
+import { withThrowAwayCluster } from "../postgres/throw-away-cluster.ts";
+import type { OperationContext } from "../run/context.ts";
+import type { Report } from "../run/operation.ts";
+import { ReportedLoad } from "./load-progress.ts";
+import { differences } from "./read-through.ts";
+
+export interface DrillOptions {
+  readonly jobs: number;
+  /** SQL of the user's, each of which must return true in its first column and row. */
+  readonly checks: readonly string[];
+}
+
+/** Nothing of it has to survive a crash, so nothing waits for a disk. */
+const serverSettings = {
+  wal_level: "minimal",
+  max_wal_senders: "0",
+  max_wal_size: "16GB",
+  maintenance_work_mem: "512MB",
+  full_page_writes: "off",
+};
+
+/**
+ * A real restore into a server of our own that is thrown away: every table must have the rows that the manifest
+ * says, counted and summed up, and the user's checks must hold. What was found out is recorded in the store, also
+ * where it is bad news. Throws only where the drill could not be held at all.
+ */
+export async function holdDrill(
+  context: OperationContext,
+  backup: ReadableBackup,
+  options: DrillOptions,
+  report: Report,
+  signal: AbortSignal,
+): Promise<DrillRecord> {
+  const { manifest, store } = backup;
+  const startedAt = context.clock.now();
+  const begin = context.clock.elapsed();
+  const found = await restoreAndCompare(context, backup, options, report, signal).catch((error: unknown) => {
+    // What says nothing about the backup is no verdict.
+    if (signal.aborted || !(error instanceof OpsError) || !isVerdict(error)) throw error;
+    return { ...nothingFound, reason: [error.message, causeText(error.cause)].filter(Boolean).join(": ") };
+  });
+  const record: DrillRecord = {
+    format: "ops-drill",
+    version: 1,
+    backup: manifest.id,
+    environment: manifest.environment,
+    database: manifest.database,
+    verdict: found.reason === null ? "pass" : "fail",
+    startedAt: startedAt.toISOString(),
+    durationMs: Math.round(context.clock.elapsed() - begin),
+    dumpBytes: manifest.dumpBytes,
+    run: context.runId ?? null,
+    actor: context.actor,
+    ...found,
+  };
+  await writeDrillRecord(store, record);
+  return record;
+}
+
+const verdictCodes = ["E_BACKUP_CORRUPT", "E_PROGRAM_FAILED", "E_SQL"];
+const isVerdict = (error: OpsError) => verdictCodes.includes(error.code);
+
+type Finding = Pick<
+  DrillRecord,
+  "reason" | "restoreMs" | "serverVersion" | "databaseBytes" | "tables" | "rows" | "checks"
+>;
+
+const nothingFound = {
+  restoreMs: null,
+  serverVersion: null,
+  databaseBytes: null,
+  tables: 0,
+  rows: 0,
+  checks: [],
+};
+
+async function restoreAndCompare(
+  context: OperationContext,
+  backup: ReadableBackup,
+  options: DrillOptions,
+  report: Report,
+  signal: AbortSignal,
+): Promise<Finding> {
+  const { manifest } = backup;
+  const database = "drill";
+  report.progress({ message: "starting a throw-away server" });
+  const parent = join(context.stateDirectory, "drills");
+  return withThrowAwayCluster({ parent, settings: serverSettings, signal }, async (cluster) => {
+    const server: DatabaseTarget = {
+      name: "drill",
+      url: new Secret(cluster.url(), context.environment.directory),
+      password: undefined,
+      migrations: context.environment.directory,
+    };
+    const begin = context.clock.elapsed();
+    const contents = await readContents(backup);
+    const roles = await rolesOfBackup(backup, signal);
+    await withConnection(server, { signal }, async (client) => {
+      await makeRoles(client, roles);
+      await createDatabase(client, database, manifest.source);
+    });
+    await loadBackup(backup, {
+      database,
+      environment: await connectionEnvironment(server),
+      jobs: options.jobs,
+      options: copyOptions,
+      signal,
+      progress: new ReportedLoad(report, `drill of ${manifest.id}`),
+    });
+    const restoreMs = Math.round(context.clock.elapsed() - begin);
+    report.progress({ message: "comparing the restored rows with the manifest" });
+    const tables = await dumpedAgain(server, database, signal);
+    const wrong = differences(contents.tables, tables);
+    const facts = await withConnection(server, { signal, database }, (client) => factsOf(client));
+    const checks = await withConnection(server, { signal, database }, (client) =>
+      held(client, options.checks),
+    );
+    const broken = checks.filter((each) => !each.passed).map((each) => `this does not hold: ${each.sql}`);
+    const reasons = [...wrong, ...broken];
+    return {
+      reason: reasons.length === 0 ? null : shortened(reasons),
+      restoreMs,
+      ...facts,
+      tables: tables.length,
+      rows: tables.reduce((sum, each) => sum + each.rows, 0),
+      checks,
+    };
+  });
+}
+
+/** The rows of every table, as pg_dump reads them out of the restored database. */
+async function dumpedAgain(server: DatabaseTarget, database: string, signal: AbortSignal) {
+  const { major } = await withConnection(server, { signal }, async (client) => {
+    const { rows } = await client.query<{ major: number }>(
+      "SELECT current_setting('server_version_num')::int / 10000 AS major",
+    );
+    return rows[0] ?? { major: 0 };
+  });
+  const program = await findProgram("pg_dump", major);
+  const environment = { ...(await connectionEnvironment(server)), PGDATABASE: database };
+  const args = ["--format=custom", "--compress=0", "--data-only", "--no-password"];
+  const dump = new RunningProgram(program, args, environment, signal);
+  const archive = new ArchiveReader();
+  try {
+    for await (const chunk of dump.output()) archive.write(chunk);
+  } finally {
+    await dump.stop();
+  }
+  return archive.finish();
+}
+
+async function factsOf(
+  client: pg.Client,
+): Promise<{ serverVersion: string | null; databaseBytes: number | null }> {
+  const { rows } = await client.query<{ version: string; bytes: string }>(
+    "SELECT current_setting('server_version') AS version, pg_database_size(current_database()) AS bytes",
+  );
+  const [found] = rows;
+  return {
+    serverVersion: found?.version.split(" ")[0] ?? null,
+    databaseBytes: found === undefined ? null : Number(found.bytes),
+  };
+}
+
+/** A check that fails to run does not hold. */
+async function held(client: pg.Client, checks: readonly string[]): Promise<DrillRecord["checks"]> {
+  const results: DrillRecord["checks"] = [];
+  for (const sql of checks) {
+    const passed = await client
+      .query({ text: sql, rowMode: "array" })
+      .then(({ rows }) => (rows as unknown[][])[0]?.[0] === true)
+      .catch(() => false);
+    results.push({ sql, passed });
+  }
+  return results;
+}
+
+function shortened(reasons: readonly string[]): string {
+  const shown = reasons.slice(0, 5).join("; ");
+  return reasons.length > 5 ? `${shown}; and ${reasons.length - 5} more` : shown;
+}

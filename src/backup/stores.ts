@@ -1,0 +1,104 @@
+import { z } from "zod";
+import { manifestObject } from "../archive/backup-id.ts";
+import { corrupt } from "../archive/catalog.ts";
+import type { NamedStore } from "../archive/fan-out.ts";
+import { decodeManifest, type SealedManifest } from "../archive/manifest.ts";
+import type { Environment, StoreTarget } from "../config/environment.ts";
+import { UsageError } from "../core/errors.ts";
+import { name } from "../core/schema.ts";
+import { type ObjectStore, readObject } from "../storage/object-store.ts";
+
+export const storeFields = {
+  store: name("Where the backup goes").optional(),
+  stores: z
+    .array(name("A store"))
+    .min(1)
+    .optional()
+    .describe("Several stores: one dump, written to all of them"),
+};
+
+/** Throws `E_INPUT` where a store is named twice, or both fields are used. */
+export function storesOf(
+  environment: Environment,
+  input: { readonly store?: string | undefined; readonly stores?: readonly string[] | undefined },
+): StoreTarget[] {
+  const { store, stores } = input;
+  if (stores === undefined) return [environment.store(store)];
+  if (store !== undefined) {
+    throw new UsageError("E_INPUT", '"store" and "stores" exclude each other', {
+      hint: `write stores: [${[store, ...stores].join(", ")}]`,
+    });
+  }
+  const twice = stores.find((each, index) => stores.indexOf(each) !== index);
+  if (twice !== undefined) throw new UsageError("E_INPUT", `The store "${twice}" is named twice`);
+  return stores.map((each) => environment.store(each));
+}
+
+/**
+ * The store whose keys a backup is encrypted with, where it goes to several. Throws `E_RECIPIENT` where they differ:
+ * a key that opens one copy would open, or not open, another one against the configuration.
+ */
+export function sameEncryption(targets: readonly StoreTarget[]): StoreTarget {
+  const [first, ...others] = targets;
+  if (first === undefined) throw new Error("there is no store");
+  const keys = (each: StoreTarget) =>
+    JSON.stringify([
+      each.encryptionMethod,
+      [...each.recipients].sort(),
+      [each.passphrase, each.encryptionKey].map((secret) => secret?.shown),
+      each.kms,
+    ]);
+  const different = others.find((each) => keys(each) !== keys(first));
+  if (different !== undefined) {
+    throw new UsageError(
+      "E_RECIPIENT",
+      `The stores ${first.name} and ${different.name} have different keys, but one dump is encrypted once`,
+      { hint: "give both the same recipients (or other keys) in .opsrc, or make two backups" },
+    );
+  }
+  return first;
+}
+
+/** A backup's manifest in a store; undefined where there is none. Throws `E_BACKUP_CORRUPT`. */
+export async function findManifest(store: ObjectStore, id: string): Promise<SealedManifest | undefined> {
+  for await (const object of store.list(manifestObject(id))) {
+    if (object.name !== manifestObject(id)) continue;
+    const sealed = decodeManifest(await readObject(store, object.name));
+    if (sealed === undefined) throw corrupt(id, object.name, "is not the manifest that was written");
+    return sealed;
+  }
+  return undefined;
+}
+
+export interface Found {
+  readonly complete: readonly (NamedStore & { readonly sealed: SealedManifest })[];
+  readonly missing: readonly NamedStore[];
+  /** Stores that could not be asked, and why. */
+  readonly failures: ReadonlyMap<string, unknown>;
+}
+
+/** Which of the stores have the backup. */
+export async function whereIs(stores: readonly NamedStore[], id: string): Promise<Found> {
+  const complete: (NamedStore & { sealed: SealedManifest })[] = [];
+  const missing: NamedStore[] = [];
+  const failures = new Map<string, unknown>();
+  for (const each of stores) {
+    try {
+      const sealed = await findManifest(each.store, id);
+      if (sealed === undefined) missing.push(each);
+      else complete.push({ ...each, sealed });
+    } catch (error) {
+      failures.set(each.name, error);
+    }
+  }
+  return { complete, missing, failures };
+}
+
+/** Everything of a backup that never got its manifest; of one with a manifest, the manifest first. */
+export async function removeBackup(store: ObjectStore, id: string): Promise<void> {
+  await store.delete(manifestObject(id));
+  const names: string[] = [];
+  for await (const object of store.list(`${id}/`)) names.push(object.name);
+  for (const each of names) await store.delete(each);
+  for await (const left of store.unfinished(`${id}/`)) await left.remove();
+}
