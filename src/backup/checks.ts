@@ -84,7 +84,7 @@ const backupSize = defineCheck({
   async measure(context, input) {
     const target = context.environment.store(input.store);
     const database = context.environment.database(input.database).name;
-    const backups = (await readOverview(openStore(target), context.clock.now())).filter(
+    const backups = (await readOverview(target, context.clock.now())).filter(
       (each) => each.database === database && each.environment === context.environment.name,
     );
     const standing = standingOf({ database, store: target.name }, backups, {

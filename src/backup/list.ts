@@ -3,7 +3,6 @@ import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import { defineOperation } from "../run/operation.ts";
 import { plainScreen, type Screen } from "../run/screen.ts";
-import { openStore } from "../storage/open-store.ts";
 import { columns, formatAge } from "./columns.ts";
 import { type BackupOverview, overviewSchema, readOverview } from "./overview.ts";
 
@@ -22,7 +21,7 @@ export const list = defineOperation({
 
   async apply(context, input) {
     const target = context.environment.store(input.store);
-    const all = await readOverview(openStore(target), context.clock.now());
+    const all = await readOverview(target, context.clock.now());
     return {
       store: target.name,
       backups: all.filter((each) => input.database === undefined || each.database === input.database),

@@ -3,7 +3,8 @@ import { databaseOfId, timeOfId } from "../archive/backup-id.ts";
 import { type CatalogEntry, readCatalog, storedBytes } from "../archive/catalog.ts";
 import { type DrillVerdict, readDrillVerdicts } from "../archive/drill-verdicts.ts";
 import { type HoldMark, readHolds } from "../archive/hold.ts";
-import type { ObjectStore } from "../storage/object-store.ts";
+import type { StoreTarget } from "../config/environment.ts";
+import { openStore } from "../storage/open-store.ts";
 
 export const overviewSchema = z.object({
   id: z.string(),
@@ -29,8 +30,9 @@ export const overviewSchema = z.object({
 export type BackupOverview = z.output<typeof overviewSchema>;
 
 /** Every backup of the store, newest first. */
-export async function readOverview(store: ObjectStore, now: Date): Promise<BackupOverview[]> {
-  const catalog = await readCatalog(store);
+export async function readOverview(target: StoreTarget, now: Date): Promise<BackupOverview[]> {
+  const store = openStore(target);
+  const catalog = await readCatalog(store, target.trustedSigners);
   const marks = await readHolds(store);
   const drills = await readDrillVerdicts(store);
   return catalog.map((entry) => overview(entry, marks.get(entry.id), drills.get(entry.id), now));

@@ -35,7 +35,7 @@ export const show = defineOperation({
   async apply(context, input) {
     const target = context.environment.store(input.store);
     const store = openStore(target);
-    const all = await readOverview(store, context.clock.now());
+    const all = await readOverview(target, context.clock.now());
     const database = () => context.environment.database(input.database).name;
     const found =
       input.backup === "latest"
@@ -46,7 +46,7 @@ export const show = defineOperation({
         hint: "see what there is with: ops backup list",
       });
     }
-    const entry = await findEntry(store, found.id);
+    const entry = await findEntry(store, target.trustedSigners, found.id);
     const whole = entry.status === "complete" ? entry.manifest : undefined;
     return {
       store: target.name,

@@ -8,7 +8,6 @@ import { formatBytes } from "../core/size.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation } from "../run/operation.ts";
 import { plainScreen, type Screen } from "../run/screen.ts";
-import { openStore } from "../storage/open-store.ts";
 import { chart } from "./chart.ts";
 import { type BackupOverview, readOverview } from "./overview.ts";
 import { prometheusText, writeMetrics } from "./prometheus.ts";
@@ -141,7 +140,7 @@ interface ReadStore {
 async function readStore(context: OperationContext, store: string): Promise<ReadStore> {
   const target = context.environment.store(store);
   try {
-    const all = await readOverview(openStore(target), context.clock.now());
+    const all = await readOverview(target, context.clock.now());
     const backups = all.filter(
       (each) => each.environment === context.environment.name || each.environment === null,
     );
