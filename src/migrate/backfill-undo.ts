@@ -8,7 +8,7 @@ import type { MigrationSession } from "./session.ts";
 import type { LockLimits } from "./transaction.ts";
 
 /**
- * Takes back the backfill that this run began and did not end: its way back runs over all rows, done or not. Undefined
+ * Takes back the backfill that this run worked on last and did not end: its way back runs over all rows, done or not. Undefined
  * where there is nothing in the way of taking back the rest; otherwise the result to end with.
  */
 export async function takeBackHalfDone(
@@ -22,7 +22,7 @@ export async function takeBackHalfDone(
   for (const place of backfills) {
     if (place.direction !== "up" || !includesVersion(planned, place.version)) continue;
     if (place.runId !== runId) {
-      const note = `${describeHalfDone(place)}; another run (${place.runId ?? "outside a journaled run"}) began it, so nothing was taken back`;
+      const note = `${describeHalfDone(place)}; another run (${place.runId ?? "outside a journaled run"}) worked on it last, so nothing was taken back`;
       return { undone: false, note };
     }
     const migration = migrations.find((each) => each.version === place.version);

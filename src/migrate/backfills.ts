@@ -24,7 +24,7 @@ const backfillSchema = z.object({
   batchSize: z.number().describe("Rows of the next batch"),
   rowsPerSecond: z.number().describe("While a batch is under way, without pauses"),
   position: z.string().nullable().describe("The last key that is done; null before the first batch"),
-  runId: z.string().nullable().describe("The run that began it"),
+  runId: z.string().nullable().describe("The run that worked on it last"),
   startedAt: z.string().describe("When (ISO 8601, UTC)"),
   updatedAt: z.string().describe("When its last batch was committed (ISO 8601, UTC)"),
 });

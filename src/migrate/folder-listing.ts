@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, sep } from "node:path";
 import { UsageError } from "../core/errors.ts";
+import { withoutLineEnds, withPlainLineEnds } from "./line-ends.ts";
 
 /**
  * A folder of migrations as it lies on the disk. Read synchronously: for a thousand small files that is several times
@@ -13,7 +14,10 @@ export interface FolderListing {
   readonly subfolders: readonly string[];
   /** Names of the files of a subfolder, sorted. */
   within(subfolder: string): readonly string[];
-  /** Line endings normalised to `\n`. Undefined where the bytes are no text that PostgreSQL can read. */
+  /**
+   * With `\n` at the ends of lines; in SQL strings are left as they are. Undefined where the bytes are no text that
+   * PostgreSQL can read.
+   */
   text(name: string): string | undefined;
 }
 
@@ -60,7 +64,7 @@ function readText(path: string): string | undefined {
   const text = lenient.includes(replacement) ? decode(readFileSync(path)) : lenient;
   if (text === undefined || text.includes("\0")) return undefined;
   const unmarked = text.startsWith(byteOrderMark) ? text.slice(1) : text;
-  return unmarked.includes("\r") ? unmarked.replaceAll("\r\n", "\n") : unmarked;
+  return path.endsWith(".sql") ? withPlainLineEnds(unmarked) : withoutLineEnds(unmarked);
 }
 
 function decode(bytes: Uint8Array): string | undefined {

@@ -1,5 +1,6 @@
 import { digest } from "../core/digest.ts";
 import { OpsError } from "../core/errors.ts";
+import { withoutLineEnds } from "./line-ends.ts";
 import { title } from "./migration-file.ts";
 import { readProgress, type StatementProgress } from "./progress-table.ts";
 import type { MigrationSession } from "./session.ts";
@@ -55,7 +56,7 @@ export function otherDirection(row: StatementProgress): OpsError {
 
 export function doneUntil({ statements }: Pick<StatementUnit, "statements">, done: number) {
   const texts = statements.slice(0, done).map((each) => each.text);
-  return { done, total: statements.length, doneChecksum: digest(texts.join(";\n")) };
+  return { done, total: statements.length, doneChecksum: digest(withoutLineEnds(texts.join(";\n"))) };
 }
 
 /** Of a statement that was begun and whose end nobody knows. */

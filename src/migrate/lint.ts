@@ -75,17 +75,20 @@ export const lint = defineOperation({
     const root = await checkoutRoot(target.migrations, context.signal);
     return await withDatabase(context, target, input.offline, async (live, why) => {
       const files = await chosenFiles(context, input, folder, live);
-      report.progress({ message: `lint ${files.length} files` });
-      const findings = await lintFiles(files, {
+      // What a database cannot tell about a way back is nothing.
+      const waysBack = live === undefined ? [] : waysBackOf(files, folder);
+      report.progress({ message: `lint ${files.length + waysBack.length} files` });
+      const lintContext = {
         database: live?.database,
         big,
         directory,
-        shown: (file) => slashed(relative(directory, `${target.migrations}/${file.name}`)),
+        shown: (file: SqlFile) => slashed(relative(directory, `${target.migrations}/${file.name}`)),
         signal: context.signal,
-      });
+      };
+      const findings = await lintFiles(files, lintContext, waysBack);
       return {
         database: target.name,
-        files: files.length,
+        files: files.length + waysBack.length,
         findings,
         errors: findings.filter((each) => each.severity === "error" && each.allowed === null).length,
         notes: why === undefined ? [] : [why],
@@ -161,6 +164,14 @@ async function chosenFiles(
   return assess(folder, live.history).standings.flatMap((each) =>
     each.state === "pending" || each.state === "out-of-order" ? [each.migration.up] : [],
   );
+}
+
+/** Newest first, as they would run. */
+function waysBackOf(files: readonly SqlFile[], { migrations }: MigrationFolder): SqlFile[] {
+  return migrations
+    .filter((each) => files.includes(each.up))
+    .toReversed()
+    .flatMap((each) => (each.down === undefined ? [] : [each.down]));
 }
 
 function text(output: { files: number; findings: readonly Finding[]; notes: readonly string[] }): string {

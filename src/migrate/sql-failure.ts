@@ -58,7 +58,7 @@ export async function sqlFailure(
     "E_MIGRATION_FAILED",
     `${where}\n${message.aftermath ?? "The file failed and all of it was rolled back"}`,
     {
-      hint: `mend ${file.name} and run it again`,
+      hint: message.hint ?? `mend ${file.name} and run it again`,
       details,
       retryable: false,
     },

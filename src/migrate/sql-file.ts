@@ -1,16 +1,17 @@
 import { digest } from "../core/digest.ts";
 import { defaultSettings, type Header, type MigrationSettings, readHeader } from "./header.ts";
+import { withoutLineEnds } from "./line-ends.ts";
 import type { Problem } from "./problem.ts";
 
 /**
- * The SQL of one direction of a migration, line endings normalised to `\n`: what is hashed is what is sent. Where a
+ * The SQL of one direction of a migration, with `\n` at the ends of lines outside of strings. Where a
  * file holds several directions, the lines of the others are empty, so that places in the SQL are places in the file.
  */
 export interface SqlFile {
   /** Relative to the folder: `0002_add_orders.up.sql`. */
   readonly name: string;
   readonly sql: string;
-  /** `sha256:…` of `sql`, without the empty lines around it. */
+  /** `sha256:…` of `sql`, without the empty lines around it; all line ends count as `\n`, in strings too. */
   readonly checksum: string;
   readonly settings: MigrationSettings;
   /** What makes it unusable. */
@@ -34,7 +35,7 @@ export function sqlFile(
 
 /** Whether a checksum in the history is that of a file, also as it was once made: with the empty lines below the SQL. */
 export function hasChecksum(file: SqlFile, recorded: string): boolean {
-  return recorded === file.checksum || recorded === digest(file.sql.replace(/^\n+/, ""));
+  return recorded === file.checksum || recorded === digest(withoutLineEnds(file.sql).replace(/^\n+/, ""));
 }
 
 class LazySqlFile implements SqlFile {
@@ -57,7 +58,7 @@ class LazySqlFile implements SqlFile {
   }
 
   get checksum(): string {
-    this.#checksum ??= digest(this.sql.replace(/^\n+/, "").replace(/\n+$/, ""));
+    this.#checksum ??= digest(withoutLineEnds(this.sql).replace(/^\n+/, "").replace(/\n+$/, ""));
     return this.#checksum;
   }
 

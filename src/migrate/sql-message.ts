@@ -21,6 +21,8 @@ export interface SqlMessage {
   readonly start: number;
   /** What is left where it fails, as a sentence. Default: nothing is. */
   readonly aftermath?: string;
+  /** The way out where it fails. Default: to mend the file. */
+  readonly hint?: string;
 }
 
 /**

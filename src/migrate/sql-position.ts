@@ -24,6 +24,6 @@ function place(sql: string, before: readonly string[]): SourcePlace {
   const line = before.filter((each) => each === "\n").length + 1;
   return {
     position: { line, column: before.length - lastBreak },
-    sourceLine: (sql.split("\n")[line - 1] ?? "").replaceAll("\t", " "),
+    sourceLine: (sql.split("\n")[line - 1] ?? "").replace(/\r$/, "").replaceAll("\t", " "),
   };
 }

@@ -43,12 +43,19 @@ export function compareSchemas(
     removed: [...before].flatMap(([key, object]) => (after.has(key) ? [] : [object])),
     changed: [...after].flatMap(([key, { kind, identity, definition }]) => {
       const old = before.get(key);
-      return old === undefined || old.definition === definition
+      return old === undefined || isSameDefinition(kind, old.definition, definition)
         ? []
         : [{ kind, identity, before: old.definition, after: definition }];
     }),
     reordered: reorderedTables(before, after),
   };
+}
+
+/** A routine's body has the line ends of the checkout that it was made from. */
+function isSameDefinition(kind: SchemaObjectKind, a: string, b: string): boolean {
+  if (a === b) return true;
+  if (kind !== "function" && kind !== "procedure") return false;
+  return a.replaceAll("\r\n", "\n") === b.replaceAll("\r\n", "\n");
 }
 
 /** True where there is nothing to tell apart but the order of columns. */

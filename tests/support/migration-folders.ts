@@ -154,7 +154,7 @@ function named(form: Form, path: string): { version: string; name: string } {
 }
 
 function upPart(form: Form, text: string): string {
-  const sql = text.replace(/^\ufeff/, "").replaceAll("\r\n", "\n");
+  const sql = text.replace(/^\ufeff/, "");
   const down = { dbmate: "-- migrate:down", goose: "-- +goose Down", "node-pg-migrate": "-- Down Migration" };
   const mark = form in down ? down[form as keyof typeof down] : undefined;
   return mark === undefined ? sql : (sql.split(mark)[0] ?? "");

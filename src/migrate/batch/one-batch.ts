@@ -66,6 +66,7 @@ export async function runBatch(
     rowsChanged: place.rowsChanged + changed,
     workMs,
     state: ends ? "done" : "running",
+    runId: session.context.runId ?? null,
   };
   await movePlace(client, moved);
   await client.query(`${ends ? backfill.record(workMs) : ""} ${session.lock.fence} COMMIT`);
@@ -131,7 +132,13 @@ async function runStatement(
     }
     const aftermath = `The batch of keys ${batch.start} to ${batch.end} failed; the batches before it are kept, and the next try goes on there`;
     const sql = parameterised(file.sql, uses);
-    throw await sqlFailure({ file, prefix: "", prefixStatements: 0, sql, start: 0, aftermath }, error, 0);
+    // The rows before it have had this statement: another one would be refused.
+    const hint = `mend the rows of these keys, or what refuses them, and run it again; the statement of ${file.name} stays as it is`;
+    throw await sqlFailure(
+      { file, prefix: "", prefixStatements: 0, sql, start: 0, aftermath, hint },
+      error,
+      0,
+    );
   }
 }
 

@@ -25,7 +25,7 @@ export type BackfillPlace = {
   /** Time spent in batches, without pauses, in milliseconds. */
   readonly workMs: number;
   readonly state: "running" | "paused" | "done";
-  /** The run that began it. */
+  /** The run that worked on it last; until a batch is done, the one that began it. */
   readonly runId: string | null;
   /** ISO 8601, UTC. */
   readonly startedAt: string;
@@ -131,7 +131,7 @@ export async function movePlace(client: pg.ClientBase, place: BackfillPlace): Pr
   await client.query(
     `UPDATE ops.migration_batch
         SET position = $3, batches = $4, rows_done = $5, rows_changed = $6, work_ms = $7, state = $8, size = $9,
-            updated_at = clock_timestamp()
+            run_id = $10, updated_at = clock_timestamp()
       WHERE version = $1 AND direction = $2`,
     [
       place.version,
@@ -143,6 +143,7 @@ export async function movePlace(client: pg.ClientBase, place: BackfillPlace): Pr
       Math.round(place.workMs),
       place.state,
       place.size,
+      place.runId,
     ],
   );
 }

@@ -4,6 +4,7 @@ import { type Duration, formatDuration } from "../../core/duration.ts";
 import { OpsError } from "../../core/errors.ts";
 import { pause } from "../../run/pause.ts";
 import type { BatchSettings } from "../header.ts";
+import { withoutLineEnds } from "../line-ends.ts";
 import { type LockLimits, retryOnLocks } from "../lock-retries.ts";
 import { title } from "../migration-file.ts";
 import { refuseProblems } from "../problem.ts";
@@ -96,7 +97,9 @@ async function beginBackfill(
   runId: string | null,
 ): Promise<BackfillPlace> {
   // Pace and size may change in the middle; what is done to which row may not.
-  const text = file.sql.replaceAll(/^[ \t]*--.*$/gm, "").trim();
+  const text = withoutLineEnds(file.sql)
+    .replaceAll(/^[ \t]*--.*$/gm, "")
+    .trim();
   const checksum = digest([key.table, key.column, text].join("\n"));
   const rowsExpected = await estimateRows(client, key);
   const { size } = settings;

@@ -28,8 +28,17 @@ interface Made {
   readonly domains: Domains;
 }
 
-/** Lints files in the order in which they run: tables that an earlier one makes are new to the later ones. */
-export async function lintFiles(files: readonly SqlFile[], context: LintContext): Promise<Finding[]> {
+/**
+ * Lints files in the order in which they run: tables that an earlier one makes are new to the later ones.
+ *
+ * @param waysBack are looked at for what they lock and rewrite only: to destroy is what they are for. Warnings at most,
+ * since they run on a bad day alone
+ */
+export async function lintFiles(
+  files: readonly SqlFile[],
+  context: LintContext,
+  waysBack: readonly SqlFile[] = [],
+): Promise<Finding[]> {
   const { database, directory, signal } = context;
   const version = database === undefined ? undefined : `${database.major}.0`;
   const fromSquawk = await squawkRemarks(files.map(withoutPlaceholders), version, directory, signal);
@@ -45,6 +54,14 @@ export async function lintFiles(files: readonly SqlFile[], context: LintContext)
     const broken = new Set([...remarks, ...squawk].map((each) => each.rule));
     const unused = unusedAllowances(file, broken, database !== undefined);
     findings.push(...unused.map((each) => finding(file, each, shown, null)));
+  }
+  for (const file of waysBack) {
+    signal.throwIfAborted();
+    const remarks = await remarksOn(withoutPlaceholders(file), [], made, context);
+    const weighed = remarks
+      .filter((each) => each.rule !== doBlock.rule)
+      .map((each) => (each.severity === "error" ? { ...each, severity: "warning" as const } : each));
+    findings.push(...placed(file, weighed, context.shown(file)));
   }
   return findings;
 }

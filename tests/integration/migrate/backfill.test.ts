@@ -249,6 +249,70 @@ describe("an interrupted backfill", () => {
     });
   });
 
+  test("is of the run that worked on it last: that one is resumed or taken back", async () => {
+    await using project = await Project.create(cluster, slow);
+    await interrupted(project);
+    const second = project.context("run-2");
+    const input = up.input.parse({});
+    const before = await up.observe(second, input);
+    const [first] = await places(project);
+    const running = perform(up, second, {}).catch((error: unknown) => error);
+    await until(async () => ((await places(project))[0]?.batches ?? 0) > (first?.batches ?? 0));
+    second.requestStop();
+    expect(await running).toMatchObject({ code: "E_INTERRUPTED" });
+
+    expect((await perform(backfills, project.context(), {})).output).toMatchObject({
+      backfills: [{ version: "2", runId: "run-2" }],
+    });
+    expect(await up.undo?.(project.context(), input, before, new RecordingReport())).toMatchObject({
+      undone: false,
+      note: expect.stringContaining("another run (run-2) worked on it last"),
+    });
+    expect(await up.undo?.(second, input, before, new RecordingReport())).toEqual({ undone: true });
+    expect(await counts(project)).toEqual([{ n: 0, rows: 2000 }]);
+  });
+
+  test("goes on under another spelling of its version", async () => {
+    await using project = await Project.create(cluster, slow);
+    await interrupted(project);
+    for (const way of ["up", "down"] as const) await project.remove(`2_fill.${way}.sql`);
+    await project.write({ "0002_fill.up.sql": fast["2_fill.up.sql"] });
+    await perform(up, project.context(), {});
+    expect(await counts(project)).toEqual([{ n: 1, rows: 2000 }]);
+    expect(await project.query("SELECT version, state FROM ops.migration_batch")).toEqual([
+      { version: "0002", state: "done" },
+    ]);
+  });
+
+  test("in the middle of a redo goes on there, without a second way back", async () => {
+    await using project = await Project.create(cluster, { ...counted(2000), ...fast });
+    await project.write({ "2_fill.down.sql": "UPDATE users SET n = n - 1;" });
+    await perform(up, project.context(), {});
+    await project.write({ "2_fill.up.sql": slow["2_fill.up.sql"] });
+    const redo = operation("migrate.redo");
+    const context = project.context("run-2");
+    const input = redo.input.parse({});
+    const before = await redo.observe(context, input);
+    const report = new RecordingReport();
+    const running = Promise.resolve(redo.apply(context, input, before, report)).catch(
+      (error: unknown) => error,
+    );
+    await until(async () => {
+      const [place] = await places(project);
+      return place?.state === "running" && place.batches > 2;
+    });
+    context.requestStop();
+    expect(await running).toMatchObject({ code: "E_INTERRUPTED" });
+    expect((await project.state()).applied).toEqual(["1"]);
+
+    // Another redo would be one of what is below it.
+    await expect(perform(redo, project.context("run-3"), {})).rejects.toMatchObject({ code: "E_MIGRATIONS" });
+    await redo.apply(project.context("run-2"), input, before, new RecordingReport(report.last));
+
+    expect(await counts(project)).toEqual([{ n: 1, rows: 2000 }]);
+    expect((await project.state()).applied).toEqual(["1", "2"]);
+  });
+
   test("keeps what is below it from being taken back", async () => {
     await using project = await Project.create(cluster, slow);
     await interrupted(project);

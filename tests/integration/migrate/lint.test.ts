@@ -18,6 +18,7 @@ afterAll(() => cluster?.stop());
 
 type Found = {
   rule: string;
+  file: string;
   severity: string;
   line: number;
   column: number;
@@ -43,6 +44,25 @@ async function linted(sql: string, size: "big" | "small", setUp = ""): Promise<O
 const rules = (output: Output) => output.findings.map((each) => `${each.severity} ${each.rule}`);
 
 describe("with a database", () => {
+  test("a way back is looked at for what it locks and rewrites, and not for what it destroys", async () => {
+    await using project = await Project.create(cluster, {
+      "1_more.up.sql": "ALTER TABLE orders ADD COLUMN more text;\nCREATE TABLE extra (id bigint);",
+      "1_more.down.sql":
+        "DROP TABLE extra;\nALTER TABLE orders DROP COLUMN more;\nALTER TABLE orders ALTER COLUMN price TYPE text;",
+    });
+    await project.query(
+      "CREATE TABLE orders AS SELECT n AS id, 1::numeric AS price FROM generate_series(1, 2000) AS n; ANALYZE",
+    );
+    const { output } = await perform(lint, project.context(), { "big-rows": 1000 });
+    const { findings, errors } = output as Output;
+    expect(errors).toBe(0);
+    const back = findings.filter((each) => each.file.endsWith(".down.sql"));
+    expect(back.map((each) => `${each.line}: ${each.severity} ${each.rule}`)).toEqual([
+      "2: note locking-big-table",
+      "3: warning changing-column-type",
+    ]);
+  });
+
   test.each([
     ["CREATE INDEX i ON orders (note)", "require-concurrent-index-creation"],
     ["ALTER TABLE orders ALTER id TYPE bigint", "changing-column-type"],

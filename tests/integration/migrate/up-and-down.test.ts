@@ -119,6 +119,22 @@ describe("migrate.up", () => {
     await project.write({ "1_a.up.sql": "SELECT 1;\r\nSELECT 2;\r\n" });
     expect((await perform(up, project.context(), {})).changes).toEqual([]);
   });
+
+  test("line endings in a string are what the file says, and no edit where another checkout has others", async () => {
+    const sql = `CREATE TABLE a (what text);\r
+-- it's no string\r
+INSERT INTO a VALUES ('x\r\ny'), (E'\\'\r\n'), ($$\r\n$$);\r
+`;
+    await using project = await Project.create(cluster, { "1_a.up.sql": sql });
+    await perform(up, project.context(), {});
+    expect(await project.query("SELECT what FROM a")).toEqual([
+      { what: "x\r\ny" },
+      { what: "'\r\n" },
+      { what: "\r\n" },
+    ]);
+    await project.write({ "1_a.up.sql": sql.replaceAll("\r\n", "\n") });
+    expect((await perform(up, project.context(), {})).changes).toEqual([]);
+  });
 });
 
 describe("migrate.down", () => {
