@@ -1,3 +1,4 @@
+import { OpsError } from "../core/errors.ts";
 import type { ObjectStore, StoredObject, UnfinishedWrite } from "../storage/object-store.ts";
 import { databaseOfId, isBackupId, manifestObject, timeOfId } from "./backup-id.ts";
 import { holdObject, readMark } from "./hold.ts";
@@ -71,19 +72,34 @@ async function whyBusy(
   return now.getTime() - alive < quietFor ? "a backup may still be writing it" : undefined;
 }
 
-/** Takes a leftover away. Returns false, having removed nothing, where it has become a backup meanwhile. */
-export async function clearLeftover(store: ObjectStore, leftover: Leftover): Promise<boolean> {
+/** Takes a leftover away. Gives the reason where it stays: it has become a backup meanwhile, or the store locks it. */
+export async function clearLeftover(store: ObjectStore, leftover: Leftover): Promise<string | undefined> {
   const { id } = leftover;
   if (leftover.objects.length > 0) {
-    for await (const { name } of store.list(manifestObject(id)))
-      if (name === manifestObject(id)) return false;
+    const manifests = await collect(store.list(manifestObject(id)));
+    if (manifests.some((each) => each.name === manifestObject(id))) return "it has become a backup meanwhile";
   }
   for (const each of await collect(store.unfinished(`${id}/`))) await each.remove();
-  if (leftover.objects.length > 0) await removeObjects(store, id);
-  return true;
+  try {
+    if (leftover.objects.length > 0) await removeObjects(store, id);
+    return undefined;
+  } catch (error) {
+    if (isLocked(error)) return stillLocked;
+    throw error;
+  }
 }
 
-/** Every object of an id that has no manifest any more; the mark of its removal last, so that a crash leaves it. */
+export const stillLocked = "the store still locks it (Object Lock)";
+
+/** Whether the store refused to delete an object before its time. */
+export function isLocked(error: unknown): boolean {
+  return error instanceof OpsError && error.code === "E_OBJECT_LOCKED";
+}
+
+/**
+ * Every object of an id that has no manifest any more; the mark of its removal last, so that a crash leaves it. The lock
+ * of the mark itself ends within a minute: the next prune clears it.
+ */
 export async function removeObjects(store: ObjectStore, id: string): Promise<void> {
   const names = (await collect(store.list(`${id}/`))).map((each) => each.name);
   if (names.includes(manifestObject(id))) {
@@ -91,7 +107,16 @@ export async function removeObjects(store: ObjectStore, id: string): Promise<voi
   }
   for (const name of names.filter((each) => each !== holdObject(id))) await store.delete(name);
   for (const each of await collect(store.unfinished(`${id}/`))) await each.remove();
-  await store.delete(holdObject(id));
+  await withdrawMark(store, id);
+}
+
+/** Where the store still locks the mark, the next prune withdraws it. */
+export async function withdrawMark(store: ObjectStore, id: string): Promise<void> {
+  try {
+    await store.delete(holdObject(id));
+  } catch (error) {
+    if (!isLocked(error)) throw error;
+  }
 }
 
 function byId<T extends { readonly name: string }>(all: readonly T[]): Map<string, T[]> {

@@ -1,9 +1,8 @@
 import { z } from "zod";
 import { manifestObject } from "../archive/backup-id.ts";
-import { describeHold, holdObject, holdOptions, placeHold } from "../archive/hold.ts";
-import { clearLeftover, removeObjects } from "../archive/leftovers.ts";
+import { describeHold, holdOptions, placeHold } from "../archive/hold.ts";
+import { clearLeftover, isLocked, removeObjects, stillLocked, withdrawMark } from "../archive/leftovers.ts";
 import type { StoreTarget } from "../config/environment.ts";
-import { OpsError } from "../core/errors.ts";
 import { duration, name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import type { OperationContext } from "../run/context.ts";
@@ -68,7 +67,7 @@ export const prune = defineOperation({
 
   async observe(context, input) {
     const target = context.environment.store(input.store);
-    const { decisions, others, sizes, leftovers } = await survey(context, target, input);
+    const { decisions, others, sizes, leftovers, begun } = await survey(context, target, input);
     return {
       store: target.name,
       removed: decisions
@@ -83,10 +82,11 @@ export const prune = defineOperation({
         .filter((each) => each.busy === undefined)
         .map(({ id, objects, unfinished, bytes }) => ({ id, objects: objects.length, unfinished, bytes })),
       busy: leftovers.flatMap(({ id, busy }) => (busy === undefined ? [] : [{ id, why: busy }])),
+      withdrawn: decisions.flatMap(({ id, action }) => (action === "keep" && begun.has(id) ? [id] : [])),
     };
   },
 
-  plan: ({ store, removed, leftovers }): Change[] => [
+  plan: ({ store, removed, leftovers, withdrawn }): Change[] => [
     ...removed.map(({ id, bytes, why }) => ({
       target: `store:${store}`,
       action: "delete" as const,
@@ -96,6 +96,11 @@ export const prune = defineOperation({
       target: `store:${store}`,
       action: "delete" as const,
       summary: `clear ${each.id}: ${describeLeftover(each)}`,
+    })),
+    ...withdrawn.map((id) => ({
+      target: `store:${store}`,
+      action: "delete" as const,
+      summary: `withdraw the mark of an earlier prune from ${id}, which stays`,
     })),
   ],
 
@@ -120,13 +125,16 @@ export const prune = defineOperation({
       else kept.set(each.id, [stays]);
     }
     const leftovers: z.output<typeof leftoverSchema>[] = [];
+    const busy = now.leftovers.flatMap(({ id, busy: why }) => (why === undefined ? [] : [{ id, why }]));
     const planned = new Set(before.leftovers.map((each) => each.id));
     for (const each of now.leftovers) {
       if (!planned.has(each.id) || each.busy !== undefined) continue;
       context.safePoint();
       context.signal.throwIfAborted();
       report.progress({ message: `clearing ${each.id}` });
-      if (await clearLeftover(store, each)) leftovers.push({ ...each, objects: each.objects.length });
+      const stays = await clearLeftover(store, each);
+      if (stays === undefined) leftovers.push({ ...each, objects: each.objects.length });
+      else busy.push({ id: each.id, why: stays });
     }
     // Of a prune that was killed after its mark, or had another policy.
     for (const id of now.begun) if (kept.has(id)) await withdrawMark(store, id);
@@ -136,10 +144,15 @@ export const prune = defineOperation({
       kept: [...kept].map(([id, reasons]) => ({ id, reasons })),
       others: now.others,
       leftovers: leftovers.map(({ id, objects, unfinished, bytes }) => ({ id, objects, unfinished, bytes })),
-      busy: now.leftovers.flatMap(({ id, busy }) => (busy === undefined ? [] : [{ id, why: busy }])),
+      busy,
       freedBytes: [...removed, ...leftovers].reduce((sum, each) => sum + (each.bytes ?? 0), 0),
     };
   },
+
+  unchanged: ({ store, kept, others, busy }) => ({
+    output: { store, removed: [], kept, others, leftovers: [], busy, freedBytes: 0 },
+    warnings: [],
+  }),
 
   render: (result) =>
     [
@@ -183,21 +196,12 @@ async function removeBackup(
   try {
     await store.delete(manifestObject(id));
   } catch (error) {
-    if (!(error instanceof OpsError) || error.code !== "E_OBJECT_LOCKED") throw error;
+    if (!isLocked(error)) throw error;
     await withdrawMark(store, id);
-    return "the store still locks it (Object Lock)";
+    return stillLocked;
   }
   await removeObjects(store, id);
   return undefined;
-}
-
-/** Where the store locks it, which is for a minute, the next prune withdraws it. */
-async function withdrawMark(store: ObjectStore, id: string): Promise<void> {
-  try {
-    await store.delete(holdObject(id));
-  } catch (error) {
-    if (!(error instanceof OpsError) || error.code !== "E_OBJECT_LOCKED") throw error;
-  }
 }
 
 function keptLines(seen: {
