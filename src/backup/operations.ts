@@ -1,7 +1,9 @@
 import type { Operation } from "../run/operation.ts";
 import { create } from "./create.ts";
 import { hold, release } from "./hold.ts";
+import { listKeys } from "./keys-list.ts";
 import { newKeys } from "./keys-new.ts";
+import { rotateKeys } from "./keys-rotate.ts";
 import { list } from "./list.ts";
 import { prune } from "./prune.ts";
 import { restore } from "./restore.ts";
@@ -20,4 +22,6 @@ export const operations: readonly Operation[] = [
   hold,
   release,
   newKeys,
+  listKeys,
+  rotateKeys,
 ];

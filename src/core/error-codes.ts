@@ -102,6 +102,7 @@ export const errorCodes: readonly string[] = [
   "E_REPLICATION_HIDDEN",
   "E_REQUEST_RING",
   "E_ROLE_MISSING",
+  "E_ROTATION",
   "E_ROUTE_NAME",
   "E_ROUTE_SERVER",
   "E_RUNBOOK",

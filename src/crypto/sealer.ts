@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { ByteReader } from "./byte-reader.ts";
+import { bareRecipient } from "./recipient.ts";
 
 /** How a backup's objects are encrypted, as its manifest tells it. Nothing in it is secret. */
 export const encryptionSchema = z.discriminatedUnion("method", [
@@ -37,4 +38,15 @@ export interface MethodOpener {
   unwrap(reader: ByteReader): Promise<Uint8Array>;
   /** What stands behind the header. Yields only what is authentic; throws `E_DECRYPT`. */
   decrypt(key: Uint8Array, reader: ByteReader): AsyncGenerator<Buffer>;
+}
+
+/** Who opens it, in the words of the configuration: public keys without their comments, `passphrase`, wrapping keys. */
+export function openedBy(record: EncryptionRecord): string[] {
+  return record.method === "age" ? record.recipients.map(bareRecipient) : [...record.keys];
+}
+
+/** Whether both are opened by the same keys. One passphrase looks like another. */
+export function sameKeys(one: EncryptionRecord, other: EncryptionRecord): boolean {
+  const [a, b] = [new Set(openedBy(one)), new Set(openedBy(other))];
+  return one.method === other.method && a.size === b.size && a.isSubsetOf(b);
 }
