@@ -44,6 +44,7 @@ const systemPackages = [
   { package: "prometheus", programs: ["promtool"], brew: "prometheus" },
   { package: "age", programs: ["age"], brew: "age" },
   { package: "zstd", programs: ["zstd"], brew: "zstd" },
+  { package: "cron", programs: ["cron"], brew: "cron" },
 ];
 
 const root = fileURLToPath(new URL("..", import.meta.url));

@@ -129,6 +129,12 @@ export class Environment {
     return this.find("notifications", name, "default")[1];
   }
 
+  /** Names of the environment variables that secrets of this environment come from. */
+  variables(): string[] {
+    const found = JSON.stringify(this.settings).matchAll(/"(?:[A-Z][a-z]+ )?env:([A-Za-z_][A-Za-z0-9_]*)"/g);
+    return [...new Set([...found].map((each) => each[1] ?? ""))].sort();
+  }
+
   /**
    * Where each target is (`databases.main` → `db.internal:5432/shop`), without secrets. `unknown` for one whose
    * secret cannot be had.

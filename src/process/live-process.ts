@@ -25,25 +25,31 @@ export function liveness(identity: ProcessIdentity): Liveness {
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ESRCH") return "gone";
   }
-  const started = startTime(identity.pid);
+  const seen = seenInProc(identity.pid);
+  // Dead, and only not yet collected by its parent.
+  if (seen !== undefined && /[ZXx]/.test(seen.state)) return "gone";
+  const started = seen?.started ?? null;
   if (started === null || identity.pidStartedAt === null) return "unknown";
   return started === identity.pidStartedAt ? "alive" : "gone";
 }
 
 /** What `liveness` needs to know of a process of this machine. */
 export function processIdentity(pid: number): ProcessIdentity {
-  return { host: hostname(), pid, pidStartedAt: startTime(pid) };
+  return { host: hostname(), pid, pidStartedAt: seenInProc(pid)?.started ?? null };
 }
 
-/** Boot-relative start time from /proc (proc(5), field 22), with the boot it counts from; null where there is no /proc. */
-function startTime(pid: number): string | null {
+/**
+ * State (proc(5), field 3) and boot-relative start time (field 22), the latter with the boot it counts from; undefined
+ * where there is no /proc.
+ */
+function seenInProc(pid: number): { readonly state: string; readonly started: string } | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     // The command name may hold spaces and brackets: fields are counted after its last bracket.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-    return `${boot}/${fields[19] ?? ""}`;
+    return { state: fields[0] ?? "", started: `${boot}/${fields[19] ?? ""}` };
   } catch {
-    return null;
+    return undefined;
   }
 }

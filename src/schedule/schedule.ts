@@ -34,8 +34,8 @@ export function schedulesOf(environment: Environment, names: readonly string[], 
 
 /**
  * Who the journal says began a run of a schedule, and by which the run is found again. One for each time that is due:
- * `schedule/nightly@db1 due 2026-11-21T02:00:00.000Z`.
+ * `schedule/production/nightly@db1 due 2026-11-21T02:00:00.000Z`.
  */
 export function actorOf(schedule: Schedule, dueAt: number): string {
-  return `schedule/${schedule.name}@${hostname()} due ${new Date(dueAt).toISOString()}`;
+  return `schedule/${schedule.environment}/${schedule.name}@${hostname()} due ${new Date(dueAt).toISOString()}`;
 }
