@@ -44,7 +44,7 @@ export const s3Schema = z.strictObject({
     })
     .optional()
     .describe("Retention of new objects; the bucket must have Object Lock"),
-  "part-size": writtenSize("Size of the parts of an upload: 5MiB to 16MiB; default 8MiB")
+  "part-size": writtenSize("Size of the parts of an upload: 5MiB to 16MiB; default 5MiB")
     .refine(isPartSize, "must be between 5MiB and 16MiB")
     .optional(),
 });

@@ -109,8 +109,7 @@ export class Connection {
   }
 
   private async makeClient(idle: number): Promise<S3> {
-    const { S3 } = await import("@aws-sdk/client-s3");
-    const { NodeHttpHandler } = await import("@smithy/node-http-handler");
+    const { S3, SlicingHandler } = await import("./sdk.ts");
     const { Agent: HttpAgent } = await import("node:http");
     const { Agent: HttpsAgent } = await import("node:https");
     const { endpoint, region, pathStyle } = this.target;
@@ -123,7 +122,7 @@ export class Connection {
       maxAttempts: 1,
       // What is read is checked against the manifest and by the decryption.
       responseChecksumValidation: "WHEN_REQUIRED",
-      requestHandler: new NodeHttpHandler({
+      requestHandler: new SlicingHandler({
         connectionTimeout: this.patience.connect,
         socketTimeout: idle,
         httpAgent: new HttpAgent({ keepAlive: true, maxSockets: 16 }),

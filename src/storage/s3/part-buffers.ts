@@ -1,5 +1,7 @@
+import { BufferCollection } from "../buffer-collection.ts";
+
 /** Bytes that are held in memory for parts on their way; what is being filled comes on top. */
-const inFlightBytes = 24 * 2 ** 20;
+const inFlightBytes = 16 * 2 ** 20;
 
 /** How many parts of that size may be on their way at once. */
 export function parallelParts(partBytes: number): number {
@@ -11,6 +13,7 @@ export class PartBuffers {
   private readonly source: AsyncIterator<Uint8Array>;
   private readonly partBytes: number;
   private readonly free: Buffer[] = [];
+  private readonly garbage = new BufferCollection();
   private rest: Uint8Array = new Uint8Array();
 
   constructor(source: AsyncIterable<Uint8Array>, partBytes: number) {
@@ -27,6 +30,7 @@ export class PartBuffers {
         const { done, value } = await this.source.next();
         if (done === true) break;
         this.rest = value;
+        this.garbage.passed(value.length);
       }
       const taken = this.rest.subarray(0, buffer.length - filled);
       buffer.set(taken, filled);

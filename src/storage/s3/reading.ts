@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import { OpsError } from "../../core/errors.ts";
+import { BufferCollection } from "../buffer-collection.ts";
 import type { ReadOptions } from "../object-store.ts";
 import type { Connection } from "./connection.ts";
 import { storeError } from "./failure.ts";
@@ -21,6 +22,7 @@ export async function* readRange(
   { start = 0, end, signal }: ReadOptions,
 ): AsyncGenerator<Uint8Array> {
   if (end !== undefined && end <= start) return;
+  const garbage = new BufferCollection();
   let offset = start;
   let whole: { readonly end: number; readonly tag: string | undefined } | undefined;
   for (let failures = 0; whole === undefined || offset < whole.end; ) {
@@ -40,6 +42,7 @@ export async function* readRange(
         const chunk = await nextChunk(chunks, body, connection.patience.idle, signal);
         if (chunk === undefined) break;
         offset += chunk.length;
+        garbage.passed(chunk.length);
         failures = 0;
         yield chunk;
       }

@@ -21,9 +21,9 @@ export interface UploadPlan {
   readonly maximumParts: number;
 }
 
-/** 8 MiB × 5,000 + 1 GiB × 5,000: 4.9 TiB, just under the largest object that S3 takes (5 TiB). */
+/** 5 MiB × 5,000 + 1 GiB × 5,000: 4.9 TiB, just under the largest object that S3 takes (5 TiB). */
 export const usualPlan: UploadPlan = {
-  partBytes: 8 * 2 ** 20,
+  partBytes: 5 * 2 ** 20,
   directParts: 5_000,
   segmentBytes: 2 ** 30,
   maximumParts: 10_000,

@@ -1,0 +1,36 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+type Collect = (options: { readonly type: "minor" | "major" }) => void;
+
+/** Bytes that may flow between two collections of what is young (about a millisecond). */
+const interval = 4 * 2 ** 20;
+/** Of so many collections one is of everything (some ten milliseconds): what was in use for a while is no longer young. */
+const wholeEvery = 12;
+
+let collect: Collect | undefined;
+
+/**
+ * Keeps the memory of a stream small. The buffers of a stream lie outside of V8's heap, which is small and seldom full, so
+ * V8 alone would let about 100 MiB of them pile up before it looks which of them are needed no more.
+ */
+export class BufferCollection {
+  private flowed = 0;
+  private collections = 0;
+
+  /** Tells that so many bytes have passed. */
+  passed(bytes: number): void {
+    this.flowed += bytes;
+    if (this.flowed < interval) return;
+    this.flowed = 0;
+    collect ??= exposedCollection();
+    this.collections += 1;
+    collect({ type: this.collections % wholeEvery === 0 ? "major" : "minor" });
+  }
+}
+
+/** The function that V8 otherwise has only with `--expose-gc`. */
+function exposedCollection(): Collect {
+  setFlagsFromString("--expose-gc");
+  return runInNewContext("gc") as Collect;
+}
