@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { type ObjectStore, readObject } from "../storage/object-store.ts";
+import { drillPrefix } from "./drill-record.ts";
 
 /** How the newest drill of a backup ended. */
 export interface DrillVerdict {
@@ -22,7 +23,7 @@ const recordSchema = z.looseObject({
 export async function readDrillVerdicts(store: ObjectStore): Promise<Map<string, DrillVerdict>> {
   const newest = new Map<string, string>();
   // In the order of their names, which is that of their times.
-  for await (const { name } of store.list("drills/")) {
+  for await (const { name } of store.list(drillPrefix)) {
     const id = /^drills\/(.+)-\d{8}T\d{6}Z-[^/]*\.json$/.exec(name)?.[1];
     if (id !== undefined) newest.set(id, name);
   }

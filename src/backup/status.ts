@@ -30,7 +30,12 @@ export const status = defineOperation({
   input: z.strictObject({
     store: name("Only this store; default: all").optional(),
     database: name("Only this database; default: all").optional(),
-    last: z.int().min(1).max(1000).default(10).describe("How many backups the chart shows"),
+    last: z
+      .int("must be a whole number")
+      .min(1, "must be 1 or more")
+      .max(1000, "must be at most 1000")
+      .default(10)
+      .describe("How many backups the chart shows"),
     prometheus: z
       .string()
       .min(1)
