@@ -3,15 +3,7 @@ import { withConnection } from "../postgres/connection.ts";
 import { defineOperation } from "../run/operation.ts";
 import { readForeignHistory } from "./foreign-history.ts";
 import { database, lockFields } from "./input.ts";
-import {
-  applyMarks,
-  type MarksBefore,
-  markedSchema,
-  markOf,
-  planMarks,
-  renderMarks,
-  undoMarks,
-} from "./marking.ts";
+import { type MarksBefore, marking, markOf } from "./marking.ts";
 import { readMigrationFolder } from "./migration-file.ts";
 import { policies, policyFields } from "./policy.ts";
 import { refuseProblems } from "./problem.ts";
@@ -19,10 +11,10 @@ import { survey } from "./session.ts";
 import { canonicalVersion } from "./version.ts";
 
 export const adopt = defineOperation({
+  ...marking("adopt"),
   name: "migrate.adopt",
   summary: "Take over the history of another migration tool; its files stay as they are and nothing runs",
   example: "migrate adopt --from dbmate",
-  effect: "change",
   input: z.strictObject({
     from: z
       .enum(["dbmate", "golang-migrate", "goose", "diesel", "flyway", "node-pg-migrate", "sqitch"])
@@ -36,8 +28,6 @@ export const adopt = defineOperation({
     missing: policyFields.missing,
     "lock-wait": lockFields["lock-wait"],
   }),
-  output: markedSchema,
-  targets: ({ database }, environment) => [`database:${environment.database(database).name}`],
   observe: async (context, input): Promise<MarksBefore> => {
     const target = context.environment.database(input.database);
     const folder = await readMigrationFolder(target.migrations, input.from, target.migrationsPlaceholders);
@@ -77,12 +67,4 @@ export const adopt = defineOperation({
     });
     return { database: target.name, marks };
   },
-  plan: planMarks,
-  apply: async (context, input, before, report) => {
-    const target = context.environment.database(input.database);
-    return applyMarks(context, target, input["lock-wait"], before, "adopt", report);
-  },
-  undo: async (context, input, before, report) =>
-    undoMarks(context, context.environment.database(input.database), input["lock-wait"], before, report),
-  render: renderMarks,
 });

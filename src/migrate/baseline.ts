@@ -2,23 +2,15 @@ import { z } from "zod";
 import { UsageError } from "../core/errors.ts";
 import { defineOperation } from "../run/operation.ts";
 import { database, lockFields, refuseUnknownVersion } from "./input.ts";
-import {
-  applyMarks,
-  type MarksBefore,
-  markedSchema,
-  markOf,
-  planMarks,
-  renderMarks,
-  undoMarks,
-} from "./marking.ts";
+import { type MarksBefore, marking, markOf } from "./marking.ts";
 import { refuseProblems } from "./problem.ts";
 import { survey } from "./session.ts";
 
 export const baseline = defineOperation({
+  ...marking("baseline"),
   name: "migrate.baseline",
   summary: "Take the migrations up to a version for applied, in a database that has no history",
   example: "migrate baseline 0012",
-  effect: "change",
   input: z.strictObject({
     version: z
       .union([z.string().regex(/^\S+$/, "must be a version"), z.number().int().nonnegative()])
@@ -28,8 +20,6 @@ export const baseline = defineOperation({
     "lock-wait": lockFields["lock-wait"],
   }),
   positional: ["version"],
-  output: markedSchema,
-  targets: ({ database }, environment) => [`database:${environment.database(database).name}`],
   observe: async (context, input): Promise<MarksBefore> => {
     const target = context.environment.database(input.database);
     const { folder, history } = await survey(context, target);
@@ -49,12 +39,4 @@ export const baseline = defineOperation({
     const marks = versioned.filter((each) => folder.compare(each.version, input.version) <= 0).map(markOf);
     return { database: target.name, marks };
   },
-  plan: planMarks,
-  apply: async (context, input, before, report) => {
-    const target = context.environment.database(input.database);
-    return applyMarks(context, target, input["lock-wait"], before, "baseline", report);
-  },
-  undo: async (context, input, before, report) =>
-    undoMarks(context, context.environment.database(input.database), input["lock-wait"], before, report),
-  render: renderMarks,
 });

@@ -29,18 +29,44 @@ export type Mark = {
 
 export type MarksBefore = { readonly database: string; readonly marks: Mark[] };
 
-export const markedSchema = z.object({
+const markedSchema = z.object({
   database: z.string().describe("The database"),
   marked: z.number().describe("How many migrations are now taken for applied"),
   current: z.string().nullable().describe("The newest applied version; null where there is none"),
 });
+
+interface MarkingInput {
+  readonly database?: string | undefined;
+  readonly "lock-wait": number;
+}
+
+/** What operations have in common that take migrations for applied; they differ in how they find them. */
+export function marking(action: LogAction) {
+  return {
+    effect: "change",
+    output: markedSchema,
+    targets: ({ database }: MarkingInput, environment: OperationContext["environment"]) => [
+      `database:${environment.database(database).name}`,
+    ],
+    plan: planMarks,
+    apply: (context: OperationContext, input: MarkingInput, before: MarksBefore, report: Report) => {
+      const target = context.environment.database(input.database);
+      return applyMarks(context, target, input["lock-wait"], before, action, report);
+    },
+    undo: (context: OperationContext, input: MarkingInput, before: MarksBefore, report: Report) => {
+      const target = context.environment.database(input.database);
+      return undoMarks(context, target, input["lock-wait"], before, report);
+    },
+    render: renderMarks,
+  } as const;
+}
 
 export function markOf(migration: Migration): Mark {
   const { version, name, up } = migration;
   return { version, name, checksum: up.checksum, appliedAt: null, appliedBy: null };
 }
 
-export function planMarks({ database, marks }: MarksBefore): Change[] {
+function planMarks({ database, marks }: MarksBefore): Change[] {
   return marks.map((each) => ({
     target: `database:${database}`,
     action: "create",
@@ -50,7 +76,7 @@ export function planMarks({ database, marks }: MarksBefore): Change[] {
 }
 
 /** Writes all marks in one transaction. Those that are there already stay. */
-export async function applyMarks(
+async function applyMarks(
   context: OperationContext,
   target: DatabaseTarget,
   lockWait: number,
@@ -84,7 +110,7 @@ ${logLine(action, each, by, null)}`,
 }
 
 /** Takes away the marks that this run has written. */
-export async function undoMarks(
+async function undoMarks(
   context: OperationContext,
   target: DatabaseTarget,
   lockWait: number,
@@ -103,6 +129,6 @@ export async function undoMarks(
   });
 }
 
-export function renderMarks({ database, marked, current }: z.output<typeof markedSchema>): string {
+function renderMarks({ database, marked, current }: z.output<typeof markedSchema>): string {
   return `${marked} ${marked === 1 ? "migration is" : "migrations are"} taken for applied, none was run; database ${database} is at ${current ?? "no version"}`;
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { UsageError } from "../core/errors.ts";
 import { defineOperation } from "../run/operation.ts";
+import { versionOf } from "./assessment.ts";
 import { ensureHistoryTable, type HistoryRow } from "./history-table.ts";
 import { database, lockFields, refuseUnknownVersion } from "./input.ts";
 import { title } from "./migration-file.ts";
@@ -62,10 +63,13 @@ export const repair = defineOperation({
     const { assessment, history, halfDone } = await survey(context, target);
     const found = findings(assessment, halfDone);
     for (const each of [...input.accept, ...input.retry]) {
-      refuseUnknownVersion(
-        each,
-        found.map((one) => one.version),
-      );
+      const known = found.map((one) => one.version);
+      if (!includesVersion(known, each) && includesVersion(assessment.standings.map(versionOf), each)) {
+        throw new UsageError("E_INPUT", `There is nothing to settle about version ${each}`, {
+          hint: "see what there is: ops migrate repair",
+        });
+      }
+      refuseUnknownVersion(each, known);
     }
     for (const each of input.retry) {
       if (!halfDone.some((one) => includesVersion([each], one.version))) {

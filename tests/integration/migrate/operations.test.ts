@@ -213,6 +213,15 @@ describe("a verify file", () => {
 });
 
 describe("migrate.repair", () => {
+  test("of a version that is as it should be says so", async () => {
+    await using project = await Project.create(cluster, shop);
+    const repairing = perform(operation("migrate.repair"), project.context(), { accept: ["2"] });
+    expect(await failed(repairing)).toMatchObject({
+      code: "E_INPUT",
+      message: "There is nothing to settle about version 2",
+    });
+  });
+
   test("lists what does not fit, settles what is named, and takes that back", async () => {
     await using project = await Project.create(cluster, shop);
     await perform(up, project.context(), {});

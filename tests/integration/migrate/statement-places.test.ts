@@ -28,7 +28,7 @@ test("a place that another run has moved on is not gone on from", async () => {
   await using project = await Project.create(cluster, {
     "1_a.up.sql": "CREATE TABLE a (id int);",
     "2_b.up.sql":
-      "-- ops: transaction=none\nSELECT 1;\nDO $$ BEGIN PERFORM pg_sleep(1); END $$;\nINSERT INTO a VALUES (1);\nINSERT INTO a VALUES (2);",
+      "-- ops: transaction=none\nSELECT 1;\nDO $$ BEGIN PERFORM pg_sleep(1); COMMIT; END $$;\nINSERT INTO a VALUES (1);\nINSERT INTO a VALUES (2);",
   });
   const running = perform(up, project.context(), {}).catch((each) => each);
   await until(async () => {
