@@ -135,14 +135,14 @@ describe("a run that fails", () => {
       `  - { id: ${id}, uses: shell.run, with: { command: [sh, -c, "${line}"] } }\n`;
     writeFileSync(
       site.path("two.yaml"),
-      `name: two\nsteps:\n${step("first", "sleep 3; echo first >> out")}${step("second", "echo second >> out")}`,
+      `name: two\nsteps:\n${step("first", "sleep 10; echo first >> out")}${step("second", "echo second >> out")}`,
     );
-    site.configure({ schedules: { slow: { cron: "* * * * *", runbook: "two.yaml", timeout: "2s" } } });
+    site.configure({ schedules: { slow: { cron: "* * * * *", runbook: "two.yaml", timeout: "8s" } } });
 
     expect(await site.runDue()).toMatchObject({ exitCode: 1 });
     expect(site.read("out")).toBe("first\n");
     expect((await site.list()).schedules[0]?.last).toMatchObject({
-      message: "stopped after its timeout of 2.0s",
+      message: "stopped after its timeout of 8.0s",
       hint: expect.stringMatching(/^ops runs resume /),
     });
   });
