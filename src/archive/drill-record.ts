@@ -37,14 +37,21 @@ export async function writeDrillRecord(store: ObjectStore, record: DrillRecord):
   await store.putIfAbsent(name, Buffer.from(`${JSON.stringify(drillSchema.parse(record), null, 2)}\n`));
 }
 
-/** The drills of one backup, or of all in the store, newest first. What is no drill record is left out. */
-export async function readDrillRecords(store: ObjectStore, backup = ""): Promise<DrillRecord[]> {
-  const records: DrillRecord[] = [];
-  for await (const { name } of store.list(`${drillPrefix}${backup}`)) {
-    const record = parsed(await readObject(store, name));
-    if (record !== undefined && (backup === "" || record.backup === backup)) records.push(record);
+/** The newest drill of the database's backups. What is no drill record is passed over. */
+export async function newestDrill(
+  store: ObjectStore,
+  owner: { readonly environment: string; readonly database: string },
+): Promise<DrillRecord | undefined> {
+  const names: { readonly name: string; readonly time: string }[] = [];
+  for await (const { name } of store.list(drillPrefix)) {
+    const time = /-(\d{8}T\d{6}Z)-[^/-]*\.json$/.exec(name)?.[1];
+    if (time !== undefined) names.push({ name, time });
   }
-  return records.sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1));
+  for (const { name } of names.sort((a, b) => (a.time < b.time ? 1 : -1))) {
+    const record = parsed(await readObject(store, name));
+    if (record?.environment === owner.environment && record.database === owner.database) return record;
+  }
+  return undefined;
 }
 
 function parsed(bytes: Uint8Array): DrillRecord | undefined {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { belongsTo, readCatalog } from "../archive/catalog.ts";
+import { newestDrill } from "../archive/drill-record.ts";
 import { formatDuration } from "../core/duration.ts";
 import { type Json, OpsError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
@@ -14,6 +15,8 @@ import { sizeShare, smallerThan, standingOf } from "./standing.ts";
 const usualLimit = parseThreshold("> 25h");
 /** Much smaller than the ones before: something is missing, or somebody has deleted a lot. */
 const usualWarning = parseThreshold(`< ${smallerThan}%`);
+/** A weekly drill, and a day to hold it in. */
+const usualDrillLimit = parseThreshold("> 8d");
 /** Clocks of two machines may differ a little; a backup from further ahead says that one of them is wrong. */
 const clockTolerance = 5 * 60_000;
 
@@ -112,4 +115,49 @@ const backupSize = defineCheck({
   },
 });
 
-export const checks: readonly Check[] = [backupAge, backupSize];
+const drillAge = defineCheck({
+  kind: "drill-age",
+  summary: "Age of the newest restore drill that passed (backup verify --level drill)",
+  input: z.strictObject({
+    store: name("The store whose backups were drilled").optional(),
+    database: name("The database they are of").optional(),
+  }),
+  limitUnits: ["duration"],
+
+  async measure(context, input) {
+    const target = context.environment.store(input.store);
+    const newest = await newestDrill(openStore(target), {
+      environment: context.environment.name,
+      database: context.environment.database(input.database).name,
+    });
+    if (newest === undefined) return { value: null, shown: `no drill in store ${target.name}` };
+    const evidence = { backup: newest.backup, verdict: newest.verdict, startedAt: newest.startedAt };
+    if (newest.verdict === "fail") {
+      return { value: null, shown: `a failed drill: ${newest.reason}`, evidence };
+    }
+    const age = context.clock.now().getTime() - Date.parse(newest.startedAt);
+    if (age < -clockTolerance) {
+      throw new OpsError(
+        "E_CLOCK",
+        `The drill of ${newest.backup} is ${formatDuration(-age)} in the future`,
+        {
+          hint: "compare this machine's clock with the one that holds the drills",
+        },
+      );
+    }
+    return { value: Math.max(0, age), shown: formatDuration(Math.max(0, age)), evidence };
+  },
+
+  judge({ value, shown }, _input, limits) {
+    if (typeof value !== "number") return { status: "fail", reason: `the newest drill says: ${shown}` };
+    const fail = limits.fail ?? usualDrillLimit;
+    const reason = `newest drill passed ${shown} ago`;
+    if (exceeds(value, fail)) return { status: "fail", reason: `${reason}, limit ${fail.text}` };
+    if (limits.warn !== undefined && exceeds(value, limits.warn)) {
+      return { status: "warn", reason: `${reason}, warns at ${limits.warn.text}` };
+    }
+    return { status: "pass", reason: `${reason}, limit ${fail.text}` };
+  },
+});
+
+export const checks: readonly Check[] = [backupAge, backupSize, drillAge];

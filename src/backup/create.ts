@@ -115,7 +115,8 @@ export const create = defineOperation({
       return result(first.sealed.manifest, targets, failures, input.require);
     }
     const [unknown] = found.failures.values();
-    if (unknown !== undefined && (input.require === "all" || found.missing.length === 0)) throw unknown;
+    // A backup in one place is better than none: a store that cannot be asked does not stop the others.
+    if (unknown !== undefined && found.missing.length === 0) throw unknown;
 
     const facts = { id, database: before.database };
     await runHook(context, "before", input.before, { ...facts, status: "begin" }, report);

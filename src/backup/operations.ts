@@ -1,4 +1,5 @@
 import type { Operation } from "../run/operation.ts";
+import { copy } from "./copy.ts";
 import { create } from "./create.ts";
 import { hold, release } from "./hold.ts";
 import { listKeys } from "./keys-list.ts";
@@ -13,6 +14,7 @@ import { verify } from "./verify.ts";
 
 export const operations: readonly Operation[] = [
   create,
+  copy,
   status,
   list,
   show,
