@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
 import type { Environment, S3StoreTarget, StoreTarget } from "../config/environment.ts";
 import { placeOfStore } from "../config/store-target.ts";
+import { sealerFor } from "../crypto/encryption.ts";
 import { recipientsOf } from "../crypto/identity.ts";
+import { bareRecipient } from "../crypto/recipient.ts";
 import { readObject } from "../storage/object-store.ts";
 import { openStore } from "../storage/open-store.ts";
 import { freeSpace, writableDirectory } from "./directory.ts";
@@ -53,6 +55,9 @@ async function bucket(subject: string, target: S3StoreTarget, signal?: AbortSign
 
 async function keys(subject: string, target: StoreTarget): Promise<Finding> {
   const place = `"stores: ${target.name}:" in .opsrc`;
+  if (target.encryptionMethod === "aes-256-gcm" || target.passphrase !== undefined) {
+    return symmetricKeys(subject, target, place);
+  }
   if (target.recipients.length === 0) {
     const mend = `age-keygen -o identity.txt, then add its public key under "recipients:" of ${place}`;
     return missing(subject, "no recipient to encrypt backups to", mend);
@@ -63,7 +68,7 @@ async function keys(subject: string, target: StoreTarget): Promise<Finding> {
   }
   try {
     const own = await recipientsOf(await target.identity.reveal());
-    if (own.some((each) => target.recipients.includes(each))) {
+    if (own.some((each) => target.recipients.map(bareRecipient).includes(each))) {
       return ok(subject, "the identity opens what is encrypted to the recipients");
     }
     return missing(
@@ -73,5 +78,16 @@ async function keys(subject: string, target: StoreTarget): Promise<Finding> {
     );
   } catch (error) {
     return missingBecause(subject, error, `correct "identity:" of ${place}`);
+  }
+}
+
+/** A key that encrypts and opens; AWS KMS is asked, where it has one. */
+async function symmetricKeys(subject: string, target: StoreTarget, place: string): Promise<Finding> {
+  try {
+    const { method } = await sealerFor(target);
+    const by = target.passphrase === undefined ? method : "a passphrase";
+    return ok(subject, `new backups are encrypted by ${by}, and opened with the same key`);
+  } catch (error) {
+    return missingBecause(subject, error, `correct "encryption-key:", "kms:" or "passphrase:" of ${place}`);
   }
 }

@@ -1,7 +1,10 @@
+import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { afterAll, describe, expect, it } from "vitest";
 import { findBackup } from "../../src/archive/catalog.ts";
@@ -23,6 +26,8 @@ import { collect } from "../support/streams.ts";
 const folder = mkdtempSync(join(tmpdir(), "ops-rotate-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const contents = { main: randomBytes(150_000), table: randomBytes(80_000) };
+/** Takes long enough to be killed in the middle. */
+const large = { main: randomBytes(10_000_000), table: randomBytes(100_000) };
 
 async function keyPair() {
   const identity = await generateX25519Identity();
@@ -32,7 +37,7 @@ const [former, present] = [await keyPair(), await keyPair()];
 
 let stores = 0;
 /** A store with its backups encrypted to the former key, and contexts that see it with the former and the present one. */
-async function prepare(backups: number, extra: object = {}, signingKey?: string) {
+async function prepare(backups: number, extra: object = {}, signingKey?: string, plain = contents) {
   stores += 1;
   const url = `file:${join(folder, `store${stores}`)}`;
   const store = new FileStore(join(folder, `store${stores}`));
@@ -40,16 +45,16 @@ async function prepare(backups: number, extra: object = {}, signingKey?: string)
     stores: { local: { url, recipients, identity, ...more } },
   });
   const before = testContext(settings([former.recipient], former.identity, {}), { directory: folder });
-  const after = testContext(settings([present.recipient], `${former.identity}\n${present.identity}`, extra), {
-    directory: folder,
-  });
+  const settingsAfter = settings([present.recipient], `${former.identity}\n${present.identity}`, extra);
+  const after = testContext(settingsAfter, { directory: folder });
   const onlyPresent = testContext(settings([present.recipient], present.identity, {}), { directory: folder });
   const sealer = await sealerFor(before.environment.store());
   const signer = signingKey === undefined ? undefined : signerOf(signingKey);
   const manifests: Manifest[] = [];
   for (let index = 0; index < backups; index += 1)
-    manifests.push(await sealBackup(store, sealer, contents, signer));
-  return { store, before, after, onlyPresent, manifests, directory: join(folder, `store${stores}`) };
+    manifests.push(await sealBackup(store, sealer, plain, signer));
+  const directory = join(folder, `store${stores}`);
+  return { store, before, after, settings: settingsAfter, onlyPresent, manifests, directory };
 }
 type Prepared = Awaited<ReturnType<typeof prepare>>;
 
@@ -58,12 +63,13 @@ async function expectReadable(
   store: ObjectStore,
   id: string,
   context: Prepared["before"],
+  wanted = contents,
 ): Promise<Manifest> {
   const { manifest } = await findBackup(store, [], id, () => ({ environment: "test", database: "main" }));
   const opener = await openerFor(context.environment.store());
   for (const object of manifest.objects) {
     const plain = await collect(readPlain({ store, manifest, opener }, object));
-    expect(plain.equals(object.content === "main" ? contents.main : contents.table)).toBe(true);
+    expect(plain.equals(object.content === "main" ? wanted.main : wanted.table)).toBe(true);
   }
   return manifest;
 }
@@ -275,6 +281,42 @@ describe("backup keys list", () => {
     expect((await perform(listKeys, after, {})).output).toMatchObject({
       keys: [{ key: present.recipient, configured: true, backups: 2 }],
     });
+  });
+});
+
+describe("a rotation whose process is killed with SIGKILL", () => {
+  const moments: readonly [string, (files: readonly string[]) => boolean][] = [
+    ["when it holds the backup", (files) => files.includes("hold.json")],
+    ["in the middle of an object", (files) => files.some((each) => each.endsWith(".partial"))],
+    ["after the first object", (files) => files.some((each) => /^dump\.zst\.[0-9a-f]{8}\.age$/.test(each))],
+    ["when it removes what was before", (files) => !files.includes("dump.zst.age")],
+  ];
+
+  it.each(moments)("%s leaves a whole backup, and is finished by another apply", async (_, isReached) => {
+    const { store, after, settings, onlyPresent, manifests, directory } = await prepare(
+      1,
+      {},
+      undefined,
+      large,
+    );
+    const id = manifests[0]?.id ?? "";
+    const input = rotateKeys.input.parse({});
+    const before = await rotateKeys.observe(after, input);
+    const script = new URL("./backup-attempt.ts", import.meta.url).pathname;
+    const child = spawn(process.execPath, [script], { stdio: ["pipe", "ignore", "inherit"] });
+    const exit = once(child, "exit");
+    child.stdin.end(JSON.stringify({ name: "backup.keys.rotate", settings, input: {}, before }));
+    while (child.exitCode === null && !isReached(readdirSync(join(directory, id)))) await delay(1);
+    child.kill("SIGKILL");
+    await exit;
+
+    await expectReadable(store, id, after, large);
+    await rotateKeys.apply(after, input, before, new RecordingReport());
+
+    const renewed = await expectReadable(store, id, onlyPresent, large);
+    expect(readdirSync(join(directory, id)).sort()).toEqual(
+      ["manifest.json", ...renewed.objects.map((each) => each.name.slice(id.length + 1))].sort(),
+    );
   });
 });
 
