@@ -26,8 +26,8 @@ export class DumpProgress {
     const now = performance.now();
     if (now - this.reportedAt < interval) return;
     this.reportedAt = now;
-    const perSecond = (this.rows * 1000) / Math.max(1, now - this.begin);
-    const message = `dumping ${this.database}, ${formatBytes(this.bytes)}, ${Math.round(perSecond)} rows/s`;
+    const perSecond = Math.round((this.rows * 1000) / Math.max(1, now - this.begin));
+    const message = `dumping ${this.database}: ${formatBytes(this.bytes)}, ${perSecond} rows/s`;
     const total = this.estimatedRows;
     this.report.progress(
       total === undefined || total < this.rows

@@ -17,8 +17,13 @@ export function renderProgress(progress: Progress, startedAt: number, now: numbe
   const remaining = leftMs ?? guessed;
   const left = remaining === undefined || share === 1 ? "" : ` · ${formatDuration(remaining)} left`;
   // Time passed of time planned says no more than the share and what is left.
-  const amounts = unit === "ms" ? "" : ` · ${amount(done, unit)} of ${amount(total, unit)}`;
+  const amounts = unit === "ms" ? "" : ` · ${ofTotal(done, total, unit)}`;
   return `${message} ${bar} ${Math.floor(share * 100)}%${amounts}${left}`;
+}
+
+function ofTotal(done: number, total: number, unit: Progress["unit"]): string {
+  const first = unit === "bytes" ? formatBytes(done) : String(done);
+  return `${first} of ${amount(total, unit)}`;
 }
 
 function amount(value: number, unit: Progress["unit"]): string {
