@@ -45,15 +45,22 @@ export async function expectedSchema(
     { parent: join(context.stateDirectory, "throw-away"), signal },
     async (cluster) => {
       const { databaseName, user } = surroundings;
+      const { password } = new URL(cluster.url());
       await withConnection(serverTarget(live, cluster.url()), { signal }, (client) =>
-        makeDatabase(client, { ...surroundings, roles }),
+        makeDatabase(client, { ...surroundings, roles }, decodeURIComponent(password)),
       );
-      const url = cluster.url(databaseName).replace("//postgres@", `//${encodeURIComponent(user)}@`);
-      const target = serverTarget(live, url);
+      const target = serverTarget(live, withUser(cluster.url(databaseName), user));
       await run(context, target, migrations, report);
       return withConnection(target, { signal }, readSchema);
     },
   );
+}
+
+/** The same password is that of every user of a throw-away server. */
+function withUser(url: string, user: string): string {
+  const changed = new URL(url);
+  changed.username = encodeURIComponent(user);
+  return changed.href;
 }
 
 function serverTarget(live: DatabaseTarget, url: string): DatabaseTarget {
@@ -101,6 +108,7 @@ async function rolesMadeBy(migrations: readonly Migration[]): Promise<Set<string
 async function makeDatabase(
   client: pg.ClientBase,
   { databaseName, user, roles }: Surroundings,
+  password: string,
 ): Promise<void> {
   const { rows } = await client.query<{ name: string }>("SELECT rolname AS name FROM pg_roles");
   const known = new Set(rows.map((each) => each.name));
@@ -108,7 +116,7 @@ async function makeDatabase(
     if (!known.has(role)) await client.query(`CREATE ROLE ${pg.escapeIdentifier(role)}`);
   }
   const owner = pg.escapeIdentifier(user);
-  await client.query(`ALTER ROLE ${owner} LOGIN SUPERUSER`);
+  await client.query(`ALTER ROLE ${owner} LOGIN SUPERUSER PASSWORD ${pg.escapeLiteral(password)}`);
   if (databaseName !== "postgres") {
     await client.query(
       `CREATE DATABASE ${pg.escapeIdentifier(databaseName)} TEMPLATE template0 OWNER ${owner}`,

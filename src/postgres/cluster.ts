@@ -13,18 +13,23 @@ export interface ClusterOptions {
   readonly settings?: Readonly<Record<string, string>> | undefined;
   /** Default: a free one. */
   readonly port?: number | undefined;
+  /**
+   * The superuser's, asked for with SCRAM. Default: none, and every user of this machine is let in. Takes effect where
+   * the folder is initialised; it is on no disk but as PostgreSQL's own verifier.
+   */
+  readonly password?: string | undefined;
   /** Reaches every program that is started on the way, and the server. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A running PostgreSQL server of our own on 127.0.0.1: superuser `postgres`, no password. It outlives this process. */
+/** A running PostgreSQL server of our own on 127.0.0.1: superuser `postgres`. It outlives this process. */
 export interface Cluster {
   readonly port: number;
   readonly directory: string;
   /** Process id of the postmaster. */
   readonly pid: number;
-  /** Default database: `postgres`. */
+  /** With the password, where it has one. Default database: `postgres`. */
   url(database?: string): string;
   /** Fast shutdown: transactions are rolled back, the data folder stays consistent. Fine when it is not running. */
   stop(): Promise<void>;
@@ -53,7 +58,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const user = await serverUser(directory);
   const run = serverProgram(binaries, user, options);
 
-  if (!(await isInitialised(directory))) await initialise(directory, user, run);
+  if (!(await isInitialised(directory))) await initialise(directory, user, options.password, run);
   const log = await logFile(directory, user);
   const port = await start(directory, log, options, run);
   const pid = await postmasterPid(directory);
@@ -65,7 +70,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     port,
     directory,
     pid,
-    url: (database = "postgres") => clusterUrl(port, database),
+    url: (database = "postgres") => clusterUrl(port, database, options.password),
     stop: () => stopCluster(directory),
     kill: async () => {
       process.kill(pid, "SIGKILL");
@@ -74,8 +79,9 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   };
 }
 
-export function clusterUrl(port: number, database: string): string {
-  return `postgresql://postgres@127.0.0.1:${port}/${encodeURIComponent(database)}`;
+export function clusterUrl(port: number, database: string, password?: string): string {
+  const user = password === undefined ? "postgres" : `postgres:${encodeURIComponent(password)}`;
+  return `postgresql://${user}@127.0.0.1:${port}/${encodeURIComponent(database)}`;
 }
 
 /** Fast shutdown of the server that runs on this data folder; fine where none does. */
@@ -105,6 +111,7 @@ async function isPostgres(pid: number): Promise<boolean> {
 type RunServerProgram = (
   program: string,
   args: readonly string[],
+  input?: string,
 ) => Promise<{ exitCode: number; stdout: string; stderr: string }>;
 
 function serverProgram(
@@ -112,30 +119,44 @@ function serverProgram(
   user: ServerUser,
   options: Pick<ClusterOptions, "env" | "signal">,
 ): RunServerProgram {
-  return (program, args) => {
-    const [file = "", ...rest] = [...user.prefix, join(binaries, program), ...args];
+  return (program, args, input) => {
+    // A pipe of ours cannot be opened by its path as another user; one that `cat` makes there can.
+    const piped = input === undefined ? [] : ["sh", "-c", 'cat | exec "$0" "$@"'];
+    const [file = "", ...rest] = [...user.prefix, ...piped, join(binaries, program), ...args];
     // The server user may not be allowed into our working directory.
-    return runProgram(file, rest, { env: { ...options.env }, cwd: "/", signal: options.signal });
+    return runProgram(file, rest, {
+      env: { ...options.env },
+      cwd: "/",
+      signal: options.signal,
+      ...(input === undefined ? {} : { input }),
+    });
   };
 }
 
 /** Into a folder beside it that is then renamed: a data folder that exists is complete. */
-async function initialise(directory: string, user: ServerUser, run: RunServerProgram): Promise<void> {
+async function initialise(
+  directory: string,
+  user: ServerUser,
+  password: string | undefined,
+  run: RunServerProgram,
+): Promise<void> {
   const unfinished = `${directory}.initdb`;
   await rm(unfinished, { recursive: true, force: true });
   await mkdir(unfinished, { mode: 0o700 });
   if (user.owner !== undefined) await chown(unfinished, user.owner.uid, user.owner.gid);
-  const { exitCode, stderr } = await run("initdb", [
+  const auth = password === undefined ? ["--auth=trust"] : ["--auth=scram-sha-256", "--pwfile=/dev/stdin"];
+  const args = [
     "--pgdata",
     unfinished,
     "--data-checksums",
     "--username=postgres",
-    "--auth=trust",
+    ...auth,
     "--encoding=UTF8",
     process.platform === "darwin" ? "--locale=C" : "--locale=C.UTF-8",
     "--no-sync",
     "--no-instructions",
-  ]);
+  ];
+  const { exitCode, stderr } = await run("initdb", args, password && `${password}\n`);
   if (exitCode !== 0) {
     throw new OpsError("E_CLUSTER_START", `PostgreSQL's initdb failed in ${directory}`, {
       cause: new Error(stderr.trim()),

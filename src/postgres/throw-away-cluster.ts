@@ -31,7 +31,8 @@ const throwAwaySettings = {
 const ownerSchema = z.object({ host: z.string(), pid: z.number(), pidStartedAt: z.string().nullable() });
 
 /**
- * Starts a cluster of our own, works on it, and removes it whatever happens. Where this process is killed instead,
+ * Starts a cluster of our own, works on it, and removes it whatever happens. It holds copies of real rows, so it asks
+ * everybody for a password that only this process knows. Where this process is killed instead,
  * a watchdog ends the server and removes its folder; where that was killed too, the next call with the same parent does.
  */
 export async function withThrowAwayCluster<T>(
@@ -45,6 +46,7 @@ export async function withThrowAwayCluster<T>(
     const cluster = await startCluster({
       directory: join(folder, "data"),
       settings: { ...throwAwaySettings, ...options.settings },
+      password: randomBytes(24).toString("base64url"),
       signal: options.signal,
     });
     return await work(cluster);
