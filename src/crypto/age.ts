@@ -1,8 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Decrypter } from "age-encryption";
 import { unwrapFileKey, wrapFileKey } from "./age-header.ts";
-import { ByteReader } from "./byte-reader.ts";
-import { decrypterFor } from "./identity.ts";
 import { decryptPayload, encryptPayload, payloadNonceSize } from "./payload.ts";
 import type { AgeRecipients } from "./recipient.ts";
 import type { EncryptionRecord, MethodOpener, Sealer } from "./sealer.ts";
@@ -47,36 +45,4 @@ export function ageOpener(decrypter: Decrypter): MethodOpener {
       yield* decryptPayload(key, await reader.take(payloadNonceSize), reader.rest());
     },
   };
-}
-
-/** To public keys. Throws `E_RECIPIENT` where one of them is not an age public key. */
-export function encrypt(
-  source: AsyncIterable<Uint8Array>,
-  recipients: readonly string[],
-): AsyncGenerator<Buffer> {
-  return new AgeSealer({ publicKeys: recipients }).encrypt(source);
-}
-
-/**
- * @param identity the text of an identity file: comments and one or more `AGE-SECRET-KEY-…` lines, or an SSH key
- *
- * Throws `E_IDENTITY` where no identity opens the file and `E_DECRYPT` where the file is damaged. What was yielded
- * before is authentic, but it is the whole only when the iteration ends without an error.
- */
-export async function* decrypt(source: AsyncIterable<Uint8Array>, identity: string): AsyncGenerator<Buffer> {
-  const opener = ageOpener(decrypterFor({ identity }));
-  const reader = new ByteReader(source);
-  try {
-    yield* opener.decrypt(await opener.unwrap(reader), reader);
-  } finally {
-    await reader.close();
-  }
-}
-
-/** A fresh file key and the header that wraps it for every recipient. Throws `E_RECIPIENT`. */
-export async function newHeader(
-  recipients: readonly string[],
-): Promise<{ fileKey: Uint8Array; header: Buffer }> {
-  const fileKey = randomBytes(fileKeySize);
-  return { fileKey, header: await wrapFileKey(fileKey, { publicKeys: recipients }) };
 }

@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { afterAll, describe, expect, it } from "vitest";
-import { decrypt, encrypt } from "../../../src/crypto/age.ts";
+import { AgeSealer, ageOpener } from "../../../src/crypto/age.ts";
+import { ByteReader } from "../../../src/crypto/byte-reader.ts";
+import { decrypterFor } from "../../../src/crypto/identity.ts";
 import { collect, inPieces } from "../../support/streams.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ops-age-"));
@@ -14,6 +16,16 @@ const identity = await generateX25519Identity();
 const recipient = await identityToRecipient(identity);
 const keyFile = join(folder, "key");
 writeFileSync(keyFile, `# made for a test\n${identity}\n`);
+
+function encrypt(source: AsyncIterable<Uint8Array>, publicKeys: readonly string[]): AsyncGenerator<Buffer> {
+  return new AgeSealer({ publicKeys }).encrypt(source);
+}
+
+async function* decrypt(source: AsyncIterable<Uint8Array>, key: string): AsyncGenerator<Buffer> {
+  const opener = ageOpener(decrypterFor({ identity: key }));
+  const reader = new ByteReader(source);
+  yield* opener.decrypt(await opener.unwrap(reader), reader);
+}
 
 const sizes = [0, 1, 65_535, 65_536, 65_537, 131_072, 1_000_003];
 
