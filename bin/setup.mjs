@@ -32,8 +32,14 @@ const neededNode = 24;
 const systemPackages = [
   { package: "postgresql", programs: ["initdb"], brew: "postgresql" },
   { package: "haproxy", programs: ["haproxy"], brew: "haproxy" },
+  { package: "age", programs: ["age"], brew: "age" },
+  { package: "zstd", programs: ["zstd"], brew: "zstd" },
+];
+
+/** Besides, with --tests: the services that only the tests need. */
+const testPackages = [
   { package: "pgbouncer", programs: ["pgbouncer"], brew: "pgbouncer" },
-  // An S3 server for the tests; Homebrew has none.
+  // An S3 server; Homebrew has none.
   { package: "radosgw", programs: ["radosgw"], brew: "" },
   { package: "ceph-mon", programs: ["ceph-mon"], brew: "" },
   { package: "ceph-osd", programs: ["ceph-osd"], brew: "" },
@@ -42,8 +48,6 @@ const systemPackages = [
   { package: "openssl", programs: ["openssl"], brew: "openssl" },
   // For promtool, which checks metrics.
   { package: "prometheus", programs: ["promtool"], brew: "prometheus" },
-  { package: "age", programs: ["age"], brew: "age" },
-  { package: "zstd", programs: ["zstd"], brew: "zstd" },
   // For the test of schedules; macOS has one.
   { package: "cron", programs: ["cron"], brew: "" },
 ];
@@ -155,7 +159,8 @@ function majorOf(node) {
 // System packages
 
 function installSystemPackages() {
-  const missing = systemPackages.filter((each) => !each.programs.some(isInstalled));
+  const wanted = process.argv.includes("--tests") ? [...systemPackages, ...testPackages] : systemPackages;
+  const missing = wanted.filter((each) => !each.programs.some(isInstalled));
   if (missing.length === 0) return;
   const names = missing.map((each) => each.package);
   if (process.platform === "darwin") {
