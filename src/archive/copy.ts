@@ -1,7 +1,7 @@
 import { Measured, type ObjectStore } from "../storage/object-store.ts";
 import { manifestObject } from "./backup-id.ts";
 import { corrupt } from "./catalog.ts";
-import { encodeManifest, type SealedManifest } from "./manifest.ts";
+import { encodeManifest, type ManifestObject, type SealedManifest } from "./manifest.ts";
 
 /**
  * Copies a backup as it is stored, without opening it; the manifest comes last. Every byte is compared with the
@@ -18,8 +18,7 @@ export async function copyObjects(
   const there = new Map<string, number>();
   for await (const object of to.list(`${manifest.id}/`)) there.set(object.name, object.bytes);
   for (const object of manifest.objects) {
-    // An object exists only once it is whole, and its name is this backup's alone.
-    if (there.get(object.name) === object.bytes) {
+    if (there.get(object.name) === object.bytes && (await isStored(to, object))) {
       onBytes(object.bytes);
       continue;
     }
@@ -37,4 +36,17 @@ export async function copyObjects(
     await to.put(object.name, original(), { signal });
   }
   await to.putIfAbsent(manifestObject(manifest.id), encodeManifest(manifest, signature));
+}
+
+/**
+ * The size says too little: an attempt at the same backup that was killed has left objects of these names and sizes,
+ * encrypted with other data keys.
+ */
+async function isStored(store: ObjectStore, object: ManifestObject): Promise<boolean> {
+  const read = new Measured();
+  for await (const _ of read.through(store.get(object.name))) {
+    // Only measured.
+  }
+  const { bytes, sha256 } = read.finish();
+  return bytes === object.bytes && sha256 === object.sha256;
 }

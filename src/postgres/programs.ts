@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { OpsError } from "../core/errors.ts";
@@ -29,12 +30,31 @@ export async function findPrograms(name: ProgramName): Promise<Program[]> {
   for (const folder of await programFolders()) {
     const path = join(folder, name);
     if (!(await isExecutable(path))) continue;
-    const { exitCode, stdout } = await runProgram(path, ["--version"]);
-    const version = /\(PostgreSQL\) ((\d+)\S*)/.exec(stdout);
-    if (exitCode !== 0 || version?.[1] === undefined) continue;
-    found.push({ path, version: version[1], major: Number(version[2]) });
+    const program = await knownProgram(path);
+    if (program !== undefined) found.push(program);
   }
   return found.sort((a, b) => a.major - b.major);
+}
+
+/** By path and by what tells one file from the one that an upgrade puts in its place. */
+const known = new Map<string, Promise<Program | undefined>>();
+
+/** Asks each file once: Debian's wrappers take a tenth of a second, and a backup asks for each of its objects. */
+async function knownProgram(path: string): Promise<Program | undefined> {
+  const { ino, mtimeMs, size } = await stat(path);
+  const key = JSON.stringify([path, ino, mtimeMs, size]);
+  const asked = known.get(key) ?? askedVersion(path);
+  known.set(key, asked);
+  // What could not be started now may be startable later.
+  if ((await asked.catch(() => undefined)) === undefined) known.delete(key);
+  return asked;
+}
+
+async function askedVersion(path: string): Promise<Program | undefined> {
+  const { exitCode, stdout } = await runProgram(path, ["--version"]);
+  const version = /\(PostgreSQL\) ((\d+)\S*)/.exec(stdout);
+  if (exitCode !== 0 || version?.[1] === undefined) return undefined;
+  return { path, version: version[1], major: Number(version[2]) };
 }
 
 /**
