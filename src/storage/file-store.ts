@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
-import { basename, dirname, join, relative } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { OpsError, UsageError } from "../core/errors.ts";
-import { checkObjectName, partialSuffix } from "./object-name.ts";
+import { checkObjectName, isObjectName, partialSuffix } from "./object-name.ts";
 import {
   Measured,
   type ObjectStore,
@@ -14,7 +14,7 @@ import {
   type Written,
 } from "./object-store.ts";
 
-/** `put` writes `NAME.partial`; small objects, for which several writers may race, `NAME~1f2e3d4c.partial`. */
+/** What becomes NAME is written as `NAME~1f2e3d4c.partial`, since several writers may race; formerly `NAME.partial`. */
 const partialName = /^(.*?)(~[0-9a-f]{8})?\.partial$/;
 
 /**
@@ -34,11 +34,11 @@ export class FileStore implements ObjectStore {
   async put(name: string, body: AsyncIterable<Uint8Array>, options: WriteOptions = {}): Promise<Written> {
     this.refuseRetention(options);
     const path = this.path(name);
-    const partial = path + partialSuffix;
+    const partial = partialOf(path);
     const measured = new Measured();
     const file = await this.attempt(name, async () => {
       await this.makeFolder(dirname(path));
-      return open(partial, "w", 0o600);
+      return open(partial, "wx", 0o600);
     });
     try {
       try {
@@ -54,10 +54,12 @@ export class FileStore implements ObjectStore {
       await this.attempt(name, async () => {
         await rename(partial, path);
         await syncFolder(dirname(path));
+        await this.removePartials(path);
       });
       return measured.finish();
     } catch (error) {
-      await this.delete(name);
+      // An object of that name may be another writer's, and part of a backup by now: it stays.
+      await this.attempt(name, () => this.removeFiles([partial]));
       throw error;
     }
   }
@@ -95,9 +97,7 @@ export class FileStore implements ObjectStore {
   }
 
   async *list(prefix: string): AsyncGenerator<StoredObject> {
-    const names = (await this.files()).filter(
-      (name) => name.startsWith(prefix) && !name.endsWith(partialSuffix),
-    );
+    const names = (await this.files(prefix)).filter((name) => !name.endsWith(partialSuffix));
     for (const name of names) {
       const found = await this.attempt(name, () => stat(this.path(name)).catch(missingIsUndefined));
       if (found !== undefined) yield { name, bytes: found.size };
@@ -105,9 +105,9 @@ export class FileStore implements ObjectStore {
   }
 
   async *unfinished(prefix: string): AsyncGenerator<UnfinishedWrite> {
-    for (const file of await this.files()) {
+    for (const file of await this.files(prefix)) {
       const name = partialName.exec(file)?.[1];
-      if (name === undefined || !name.startsWith(prefix)) continue;
+      if (name === undefined) continue;
       const path = join(this.directory, file);
       const found = await this.attempt(name, () => stat(path).catch(missingIsUndefined));
       if (found === undefined) continue;
@@ -118,12 +118,18 @@ export class FileStore implements ObjectStore {
 
   async delete(name: string): Promise<void> {
     const path = this.path(name);
-    const folder = dirname(path);
     await this.attempt(name, async () => {
-      const beside = await readdir(folder).catch((error) => missingIsUndefined(error) ?? []);
-      const partials = beside.filter((each) => partialName.exec(each)?.[1] === basename(path));
-      await this.removeFiles([path, ...partials.map((each) => join(folder, each))]);
+      await this.removeFiles([path]);
+      await this.removePartials(path);
     });
+  }
+
+  /** What writers of this file that were killed have left; one that still writes fails. */
+  private async removePartials(path: string): Promise<void> {
+    const folder = dirname(path);
+    const beside = await readdir(folder).catch((error) => missingIsUndefined(error) ?? []);
+    const partials = beside.filter((each) => partialName.exec(each)?.[1] === basename(path));
+    if (partials.length > 0) await this.removeFiles(partials.map((each) => join(folder, each)));
   }
 
   /** All of one folder; the folder too where nothing else is in it. */
@@ -145,7 +151,7 @@ export class FileStore implements ObjectStore {
     this.refuseRetention(options);
     options.signal?.throwIfAborted();
     const path = this.path(name);
-    const partial = `${path}~${randomBytes(4).toString("hex")}${partialSuffix}`;
+    const partial = partialOf(path);
     await this.attempt(name, async () => {
       await this.makeFolder(dirname(path));
       try {
@@ -164,17 +170,31 @@ export class FileStore implements ObjectStore {
     });
   }
 
-  /** The names of all files, half-written ones included, in order. */
-  private async files(): Promise<string[]> {
-    const entries = await this.attempt("", () =>
-      readdir(this.directory, { recursive: true, withFileTypes: true }).catch(
+  /** The names of all files that begin with the prefix, half-written ones included, in order. */
+  private async files(prefix: string): Promise<string[]> {
+    const found = await this.filesBelow("", prefix);
+    return found.sort();
+  }
+
+  /**
+   * Folder by folder: one that another process removes meanwhile has nothing in it, and says nothing about the others.
+   * What cannot be the name of an object (`lost+found`, `.snapshot`) is somebody else's and is not looked into.
+   */
+  private async filesBelow(folder: string, prefix: string): Promise<string[]> {
+    const entries = await this.attempt(folder, () =>
+      readdir(join(this.directory, folder), { withFileTypes: true }).catch(
         (error) => missingIsUndefined(error) ?? [],
       ),
     );
-    return entries
-      .filter((entry) => entry.isFile())
-      .map((entry) => relative(this.directory, join(entry.parentPath, entry.name)))
-      .sort();
+    const found: string[] = [];
+    for (const entry of entries) {
+      const name = folder + entry.name;
+      if (entry.isFile() && name.startsWith(prefix)) found.push(name);
+      const leadsThere = `${name}/`.startsWith(prefix) || prefix.startsWith(`${name}/`);
+      if (entry.isDirectory() && leadsThere && isObjectName(name))
+        found.push(...(await this.filesBelow(`${name}/`, prefix)));
+    }
+    return found;
   }
 
   private refuseRetention({ retainUntil }: WriteOptions): void {
@@ -224,6 +244,10 @@ export class FileStore implements ObjectStore {
       hint: "see that the folder is there and that this user may read and write it: ops doctor",
     });
   }
+}
+
+function partialOf(path: string): string {
+  return `${path}~${randomBytes(4).toString("hex")}${partialSuffix}`;
 }
 
 async function writeAll(file: FileHandle, data: Uint8Array): Promise<void> {

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
@@ -55,6 +55,46 @@ describe("the file store", () => {
     await store.delete("a/data");
 
     expect(await readdir(folder)).toEqual([]);
+  });
+
+  it("lists everything else while another process removes folders", async () => {
+    const folder = await emptyFolder();
+    const store = new FileStore(folder);
+    await store.put("z/kept", some(10));
+    for (let each = 0; each < 300; each += 1) await mkdir(join(folder, `a${each}`));
+    let removed = false;
+    const removal = (async () => {
+      for (let each = 0; each < 300; each += 1) await rm(join(folder, `a${each}`), { recursive: true });
+      removed = true;
+    })();
+
+    while (!removed) expect(await listed(store)).toEqual(["z/kept"]);
+    await removal;
+  });
+
+  it("looks at its own folders only: a mounted disk has folders that nobody may read", async () => {
+    const folder = await emptyFolder();
+    const store = new FileStore(folder);
+    await store.put("a/data", some(10));
+    await mkdir(join(folder, "lost+found"));
+    await writeFile(join(folder, "lost+found", "data"), "");
+    await mkdir(join(folder, ".snapshot"));
+    await writeFile(join(folder, ".snapshot", "data"), "");
+
+    expect(await listed(store)).toEqual(["a/data"]);
+  });
+
+  it("keeps the object that one of two writers has finished where the other one fails", async () => {
+    const store = new FileStore(await emptyFolder());
+    async function* failing(): AsyncGenerator<Uint8Array> {
+      yield randomBytes(5);
+      await store.put("a/data", some(10));
+      throw new Error("its source is gone");
+    }
+
+    await expect(store.put("a/data", failing())).rejects.toThrow("its source is gone");
+
+    expect(await listed(store)).toEqual(["a/data"]);
   });
 
   it("says which store it is when its folder is no folder", async () => {
