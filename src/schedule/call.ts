@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
 import { delimiter, isAbsolute, resolve } from "node:path";
 import { UsageError } from "../core/errors.ts";
+import { launcher } from "../process/launcher.ts";
 import type { OperationContext } from "../run/context.ts";
-import { launcher } from "./launcher.ts";
 
 /** How cron or systemd, which know nothing of a shell's environment, calls `run-due` of one configuration. */
 export interface Call {

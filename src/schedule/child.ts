@@ -4,8 +4,8 @@ import { open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { OpsError } from "../core/errors.ts";
 import { after } from "../core/timer.ts";
+import { launcher } from "../process/launcher.ts";
 import { type ProcessIdentity, processIdentity } from "../process/live-process.ts";
-import { launcher } from "./launcher.ts";
 
 /** After the first SIGTERM a run ends at its next safe point; after the second at once; then it is killed. */
 const secondTerm = 60_000;

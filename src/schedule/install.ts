@@ -1,11 +1,11 @@
 import { z } from "zod";
 import { UsageError } from "../core/errors.ts";
+import { launcher } from "../process/launcher.ts";
 import { runProgram } from "../process/run-program.ts";
 import type { OperationContext } from "../run/context.ts";
 import { type Change, defineOperation } from "../run/operation.ts";
 import { type Call, callOf } from "./call.ts";
 import { cronBlock, findBlock, readCrontab, withBlock, writeCrontab } from "./crontab.ts";
-import { launcher } from "./launcher.ts";
 import { type Schedule, schedulesOf } from "./schedule.ts";
 import {
   installedUnits,
