@@ -10,6 +10,8 @@ export interface ConnectOptions {
   readonly database?: string | undefined;
   /** Shown in pg_stat_activity. Default: `ops`. */
   readonly applicationName?: string | undefined;
+  /** A connection of the streaming replication protocol: its commands instead of SQL. */
+  readonly replication?: true | undefined;
 }
 
 /** One connection; the caller ends it, or better: uses `withConnection`. Throws `E_DATABASE_UNREACHABLE`. */
@@ -17,7 +19,12 @@ export async function connect(target: DatabaseTarget, options: ConnectOptions = 
   options.signal?.throwIfAborted();
   const config = { ...(await clientConfig(target)), application_name: options.applicationName ?? "ops" };
   if (options.database !== undefined) config.database = options.database;
-  const client = new pg.Client({ ...config, connectionTimeoutMillis: 10_000, keepAlive: true });
+  // The driver knows the parameter; its types do not.
+  const protocol: pg.ClientConfig & { readonly replication?: "true" } = {
+    ...config,
+    ...(options.replication === undefined ? {} : { replication: "true" }),
+  };
+  const client = new pg.Client({ ...protocol, connectionTimeoutMillis: 10_000, keepAlive: true });
   // An idle connection that breaks emits `error`; the next query reports it.
   client.on("error", () => undefined);
   try {
