@@ -162,5 +162,6 @@ export const errorCodes: readonly string[] = [
   "E_VARIABLE",
   "E_VERSION",
   "E_VERSION_DOWN",
+  "E_WAL_LSN",
   "E_WEIGHT_NOT_SET",
 ];

@@ -1,0 +1,59 @@
+import { parseWalFile, timelineName } from "./segment.ts";
+
+/**
+ * Where things are in a store: everything of one cluster begins with `pitr/<database target>/`.
+ *
+ * - `cluster.json`: whose archive it is; written once (`cluster.ts`)
+ * - `wal/<timeline>/<file>.zst.age`: what `archive_command` was given (segments, `.partial`, `.backup`, `.history`)
+ * - `sum/<timeline>/<file>`: SHA-256 of such a file before compression; it claims the name, so it is there first
+ * - `live/<timeline>/<segment>-<bytes>.zst.age`: the beginning of a segment that is still being written
+ * - `base/<id>/…`: a base backup; it exists once `base/<id>/manifest.json` does
+ */
+export const clusterPrefix = (database: string) => `pitr/${database}/`;
+
+export const clusterObject = (database: string) => `${clusterPrefix(database)}cluster.json`;
+
+/** Everything of all timelines. */
+export const walPrefix = (database: string) => `${clusterPrefix(database)}wal/`;
+
+/** @param file a name as PostgreSQL gives it */
+export const walObject = (database: string, file: string, suffix: string) =>
+  `${walPrefix(database)}${folderOf(file)}/${file}.zst${suffix}`;
+
+/** All segments of a timeline. */
+export const timelinePrefix = (database: string, timeline: number) =>
+  `${walPrefix(database)}${timelineName(timeline)}/`;
+
+export const sumObject = (database: string, file: string) =>
+  `${clusterPrefix(database)}sum/${folderOf(file)}/${file}`;
+
+export const livePrefix = (database: string) => `${clusterPrefix(database)}live/`;
+
+/** @param bytes how much of the segment it holds, from its beginning */
+export const liveObject = (database: string, segment: string, bytes: number, suffix: string) =>
+  `${livePrefix(database)}${folderOf(segment)}/${segment}-${bytes.toString(16).padStart(8, "0")}.zst${suffix}`;
+
+export const basePrefix = (database: string) => `${clusterPrefix(database)}base/`;
+
+export const baseManifestObject = (database: string, id: string) =>
+  `${basePrefix(database)}${id}/manifest.json`;
+
+/** What one of the names under `wal/` is: PostgreSQL's name and the end that tells the encryption. */
+export interface ArchivedName {
+  readonly file: string;
+  readonly suffix: string;
+}
+
+/** Undefined for what is no archived file of this cluster. */
+export function archivedName(database: string, object: string): ArchivedName | undefined {
+  const prefix = walPrefix(database);
+  if (!object.startsWith(prefix)) return undefined;
+  const [, folder, file = "", suffix = ""] =
+    /^([0-9A-F]{8})\/([0-9A-F].*)\.zst(\.age|\.aes)$/.exec(object.slice(prefix.length)) ?? [];
+  if (parseWalFile(file) === undefined || folderOf(file) !== folder) return undefined;
+  return { file, suffix };
+}
+
+function folderOf(file: string): string {
+  return file.slice(0, 8);
+}
