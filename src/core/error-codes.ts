@@ -7,6 +7,7 @@ export const errorCodes: readonly string[] = [
   "E_BACKUP_CORRUPT",
   "E_BACKUP_MISSING",
   "E_BACKUP_OVERDUE",
+  "E_BASE_BACKUP",
   "E_BATCH_TIMEOUT",
   "E_CANARY_ABORTED",
   "E_CANARY_CHECKPOINT",
