@@ -1,3 +1,4 @@
+import { concurrentDetachment } from "./detach-partition.ts";
 import { isRecord, nodeOf, type Statement } from "./statements.ts";
 
 /** Statements that PostgreSQL refuses inside a transaction block, whatever their options are. */
@@ -32,7 +33,7 @@ export function refusesTransaction(statement: Statement): boolean {
     case "AlterSubscriptionStmt":
       return String(node.kind).includes("REFRESH");
     case "AlterTableStmt":
-      return list(node.cmds).some(detachesConcurrently);
+      return concurrentDetachment(statement) !== undefined;
     case "AlterDatabaseStmt":
       return optionNames(node.options).includes("tablespace");
     default:
@@ -55,12 +56,6 @@ export function usesNewEnumValues(statements: readonly Statement[]): boolean {
 /** Words without which a text holds neither; the parser is spared the texts without. */
 export const autocommitWords =
   /\b(?:concurrently|vacuum|add\s+value|system|database|tablespace|subscription|schema|cluster)\b|\badd\b[^;]*\bvalue\b/i;
-
-function detachesConcurrently(command: unknown): boolean {
-  const inside = isRecord(command) && isRecord(command.AlterTableCmd) ? command.AlterTableCmd : {};
-  const partition = isRecord(inside.def) && isRecord(inside.def.PartitionCmd) ? inside.def.PartitionCmd : {};
-  return inside.subtype === "AT_DetachPartition" && partition.concurrent === true;
-}
 
 function optionNames(options: unknown): string[] {
   return list(options).flatMap((each) =>

@@ -1,5 +1,7 @@
 import type pg from "pg";
+import { concurrentDetachment, detachmentState } from "./detach-partition.ts";
 import { findIndex, type IndexName } from "./invalid-index.ts";
+import { rangeOf } from "./statement-names.ts";
 import { isRecord, nodeOf, type Statement } from "./statements.ts";
 
 /** What is known about a statement that was begun outside a transaction by a process that is gone. */
@@ -36,6 +38,11 @@ export async function judgeCompletion(client: pg.ClientBase, statement: Statemen
       return (await exists(client, "pg_tablespace WHERE spcname = $1", node.tablespacename))
         ? "again"
         : "done";
+    case "AlterTableStmt": {
+      const detachment = concurrentDetachment(statement);
+      if (detachment === undefined) return "unknown";
+      return (await detachmentState(client, detachment)) === "detached" ? "done" : "again";
+    }
     case "ReindexStmt":
     case "VacuumStmt":
     case "ClusterStmt":
@@ -51,10 +58,8 @@ export async function judgeCompletion(client: pg.ClientBase, statement: Statemen
 export function builtIndex(statement: Statement): IndexName | undefined {
   const { idxname, relation } = nodeOf(statement);
   if (statement.kind !== "IndexStmt" || typeof idxname !== "string") return undefined;
-  const { schemaname, relname } = isRecord(relation) ? relation : {};
-  if (typeof relname !== "string") return undefined;
-  const schema = typeof schemaname === "string" ? schemaname : undefined;
-  return { schema, name: idxname, table: { schema, name: relname } };
+  const table = rangeOf(relation);
+  return table && { schema: table.schema, name: idxname, table };
 }
 
 function droppedIndexes(statement: Statement): IndexName[] {

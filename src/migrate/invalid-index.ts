@@ -6,7 +6,7 @@ import type { MigrationSession } from "./session.ts";
 /** How long it may take until a dead runner's statement ends, in milliseconds. */
 const patience = 5000;
 
-interface TableName {
+export interface TableName {
   /** Undefined: on the search path. */
   readonly schema: string | undefined;
   readonly name: string;
@@ -75,7 +75,8 @@ export async function dropInvalidIndex(session: MigrationSession, index: IndexNa
   await session.client.query(`DROP INDEX CONCURRENTLY IF EXISTS ${found.qualified}`);
 }
 
-function qualified({ schema, name }: TableName): string {
+/** Quoted, for SQL. */
+export function qualified({ schema, name }: TableName): string {
   const quoted = pg.escapeIdentifier(name);
   return schema === undefined ? quoted : `${pg.escapeIdentifier(schema)}.${quoted}`;
 }

@@ -1,8 +1,9 @@
 import { OpsError } from "../core/errors.ts";
 import { claim, claimInFile, commitPlace, keepPlace } from "./claimed-place.ts";
-import { builtIndex, judgeCompletion } from "./completion.ts";
+import { judgeCompletion } from "./completion.ts";
+import { concurrentDetachment, detachmentState, finalizeDetachment } from "./detach-partition.ts";
 import { doneUntil, resumeAt, unclearEnd } from "./half-done-file.ts";
-import { dropInvalidIndex } from "./invalid-index.ts";
+import { leftoversOf } from "./leftovers.ts";
 import { type LockLimits, retryOnLocks } from "./lock-retries.ts";
 import { forgetProgress, recordProgress, type StatementProgress } from "./progress-table.ts";
 import type { MigrationSession } from "./session.ts";
@@ -110,14 +111,15 @@ async function runAlone(step: Step): Promise<void> {
   const { statementTimeout } = file.settings;
   // What is done concurrently holds nobody up while it waits, and it waits for every transaction that is open.
   const lockTimeout = file.settings.lockTimeout ?? (isConcurrent(statement) ? undefined : limits.lockTimeout);
-  const built = builtIndex(statement);
+  const clearLeftovers = await leftoversOf(session, statement);
   const started = { ...place, started: index };
   await keepPlace(session, unit, place, started);
   const attempt = async (token: string) => {
-    if (built !== undefined) await dropInvalidIndex(session, built);
+    await clearLeftovers();
+    if (await finalize(step, token)) return;
     // A SET waits for nothing, and what it sets stays.
-    if (statement.kind === "VariableSetStmt") return sendStatement(step, token);
-    await withinLimits(session, { lockTimeout, statementTimeout }, () => sendStatement(step, token));
+    if (statement.kind === "VariableSetStmt") await sendStatement(step, token);
+    else await withinLimits(session, { lockTimeout, statementTimeout }, () => sendStatement(step, token));
   };
   const attempts = mayCommit(statement) ? 1 : limits.attempts;
   try {
@@ -130,7 +132,7 @@ async function runAlone(step: Step): Promise<void> {
   } catch (error) {
     // It failed as a whole: what is begun is over. Where the connection broke, the mark stays, and tells to look.
     if (error instanceof OpsError && error.code === "E_MIGRATION_FAILED") {
-      if (built !== undefined) await dropInvalidIndex(session, built);
+      await clearLeftovers();
       await keepPlace(session, unit, started, { ...place, started: null });
     }
     throw error;
@@ -138,7 +140,31 @@ async function runAlone(step: Step): Promise<void> {
   await keepPlace(session, unit, started, next);
 }
 
-async function sendStatement({ session, unit, statement }: Step, token: string): Promise<void> {
+/**
+ * Ends a detachment that an earlier try was interrupted in; begun anew it would be refused. It locks the partition while
+ * it waits, so its time is limited, other than that of what is done concurrently.
+ *
+ * @returns whether there was one
+ */
+async function finalize(step: Step, token: string): Promise<boolean> {
+  const { session, unit, statement, limits } = step;
+  const detachment = concurrentDetachment(statement);
+  if (detachment === undefined) return false;
+  if ((await detachmentState(session.client, detachment)) !== "pending") return false;
+  session.report.log(`${unit.file.name}: the detachment of ${detachment.partition.name} is to be finalized`);
+  const { lockTimeout = limits.lockTimeout, statementTimeout } = unit.file.settings;
+  await withinLimits(session, { lockTimeout, statementTimeout }, () =>
+    sendStatement(step, token, finalizeDetachment(detachment)),
+  );
+  return true;
+}
+
+/** @param sql what is sent in the place of the statement */
+async function sendStatement(
+  { session, unit, statement }: Step,
+  token: string,
+  sql = statement.text,
+): Promise<void> {
   const { file, statements } = unit;
   const index = statements.indexOf(statement);
   const before =
@@ -152,7 +178,7 @@ async function sendStatement({ session, unit, statement }: Step, token: string):
     file,
     prefix: `/* ops ${token} */ `,
     prefixStatements: 0,
-    sql: statement.text,
+    sql,
     start: statement.start,
     aftermath: `Statement ${index + 1} of ${statements.length} failed; ${before}${own}, and the next try goes on there`,
   });
