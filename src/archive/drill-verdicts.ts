@@ -1,6 +1,10 @@
 import { z } from "zod";
+import { inParallel } from "../core/parallel.ts";
 import { type ObjectStore, readObject } from "../storage/object-store.ts";
 import { drillPrefix } from "./drill-record.ts";
+
+/** Records that are asked for at the same time. */
+const atOnce = 16;
 
 /** How the newest drill of a backup ended. */
 export interface DrillVerdict {
@@ -28,10 +32,10 @@ export async function readDrillVerdicts(store: ObjectStore): Promise<Map<string,
     if (id !== undefined) newest.set(id, name);
   }
   const verdicts = new Map<string, DrillVerdict>();
-  for (const [id, name] of newest) {
+  await inParallel([...newest], atOnce, new AbortController().signal, async ([id, name]) => {
     const record = parsed(await readObject(store, name));
     if (record?.backup === id) verdicts.set(id, { verdict: record.verdict, at: record.startedAt });
-  }
+  });
   return verdicts;
 }
 

@@ -25,6 +25,8 @@ export interface RetainableBackup {
   readonly database: string | null;
   readonly startedAt: Date;
   readonly status: "complete" | "broken";
+  /** Holds only a part of its database. */
+  readonly isPart: boolean;
   /** Why nothing may remove it, whatever the policy says: a legal hold, a running restore, a point-in-time window. */
   readonly neededBy: readonly string[];
 }
@@ -51,8 +53,9 @@ export interface Decision {
 const clockTolerance = 5 * 60_000;
 
 /**
- * What stays and what goes, for each database of the scope by itself. Pure. Guarantees: nothing outside of the scope is
- * removed, nothing that something needs, and never the newest whole backup of a database, whatever the policy says;
+ * What stays and what goes, for each database of the scope by itself, and there for the backups of a part by themselves:
+ * they push out none of the whole database. Pure. Guarantees: nothing outside of the scope is removed, nothing that
+ * something needs, and never the newest whole backup of a database, whatever the policy says;
  * without a policy everything is kept. Throws `E_CLOCK` where a backup's time is ahead of `now`: its age, and which one
  * is the newest, cannot be told.
  */
@@ -61,9 +64,10 @@ export function decideRetention(
   policy: RetentionPolicy | undefined,
   scope: RetentionScope,
 ): Decision[] {
-  const groups = new Map<string | null, RetainableBackup[]>();
+  const groups = new Map<string, RetainableBackup[]>();
   for (const each of backups.filter((each) => isInScope(each, scope))) {
-    groups.set(each.database, [...(groups.get(each.database) ?? []), each]);
+    const series = JSON.stringify([each.database, each.isPart]);
+    groups.set(series, [...(groups.get(series) ?? []), each]);
   }
   const calendar = calendarIn(policy?.["time-zone"] ?? "UTC");
   const decided = new Map<string, Decision>();
@@ -101,7 +105,7 @@ function decideGroup(
   const newest = counting[0];
   return group.map((each) => {
     const reasons = [...each.neededBy];
-    if (each === newest) reasons.push("newest whole one");
+    if (each === newest) reasons.push(each.isPart ? "newest one of a part" : "newest whole one");
     if (isFuture(each)) reasons.push("from the future");
     if (each.status === "broken") {
       const older = newest !== undefined && newest.startedAt > each.startedAt;

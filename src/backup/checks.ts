@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { belongsTo, readCatalog } from "../archive/catalog.ts";
+import { belongsTo, isPart, readCatalog, withoutParts } from "../archive/catalog.ts";
 import { newestDrill } from "../archive/drill-record.ts";
 import { formatDuration } from "../core/duration.ts";
 import { type Json, OpsError } from "../core/errors.ts";
@@ -35,7 +35,8 @@ const backupAge = defineCheck({
       database: context.environment.database(input.database).name,
     };
     const store = openStore(target);
-    const all = (await readCatalog(store, target.trustedSigners)).filter((each) => belongsTo(each, owner));
+    const own = (await readCatalog(store, target.trustedSigners)).filter((each) => belongsTo(each, owner));
+    const all = withoutParts(own, isPart);
     const broken = all.filter((each) => each.status === "broken").map((each) => each.id);
     const newest = all.find((each) => each.status === "complete");
     const where = { store: target.name, database: owner.database, broken, maxAgeMs: target.expect.maxAge };

@@ -51,6 +51,7 @@ export const list = defineOperation({
 function remarks(backup: BackupOverview, { color }: Screen): string {
   const parts = [
     ...(backup.status === "broken" ? [color.red("BROKEN")] : []),
+    ...(backup.part === true ? ["part"] : []),
     ...(backup.hold === null ? [] : [color.cyan("held")]),
     ...(backup.drill?.verdict === "pass" ? [color.green("drilled")] : []),
     ...(backup.drill?.verdict === "fail" ? [color.red("DRILL FAILED")] : []),

@@ -19,6 +19,7 @@ export const overviewSchema = z.object({
   ageMs: z.number().nullable(),
   durationMs: z.number().nullable(),
   bytes: z.number().nullable().describe("Stored"),
+  part: z.boolean().nullable().describe("Whether it holds only a part of its database"),
   hold: z.string().nullable().describe("The legal hold: who, since when, why"),
   drill: z
     .object({ verdict: z.enum(["pass", "fail"]), at: z.string() })
@@ -56,6 +57,7 @@ function overview(
     ageMs: startedAt === null ? null : now.getTime() - Date.parse(startedAt),
     durationMs: whole === undefined ? null : Date.parse(whole.finishedAt) - Date.parse(whole.startedAt),
     bytes: whole === undefined ? null : storedBytes(whole),
+    part: whole === undefined ? null : !whole.whole,
     hold: mark?.kind === "legal" ? mark.text : null,
     drill: drill ?? null,
   };

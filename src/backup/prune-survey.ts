@@ -1,5 +1,5 @@
 import { databaseOfId, timeOfId } from "../archive/backup-id.ts";
-import { type CatalogEntry, readCatalog, storedBytes } from "../archive/catalog.ts";
+import { type CatalogEntry, isPart, readCatalog, storedBytes } from "../archive/catalog.ts";
 import { type HoldMark, readHolds } from "../archive/hold.ts";
 import { findLeftovers, type Leftover } from "../archive/leftovers.ts";
 import { type Decision, decideRetention, type RetainableBackup } from "../archive/retention.ts";
@@ -81,6 +81,7 @@ function retainable(entry: CatalogEntry, neededBy: readonly string[]): Retainabl
     database: whole?.database ?? databaseOfId(entry.id) ?? null,
     startedAt: whole === undefined ? (timeOfId(entry.id) ?? new Date(0)) : new Date(whole.startedAt),
     status: entry.status,
+    isPart: isPart(entry),
     neededBy,
   };
 }

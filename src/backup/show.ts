@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { findEntry } from "../archive/catalog.ts";
+import { findEntry, withoutParts } from "../archive/catalog.ts";
 import { formatDuration } from "../core/duration.ts";
 import type { Json } from "../core/errors.ts";
 import { UsageError } from "../core/errors.ts";
@@ -39,7 +39,10 @@ export const show = defineOperation({
     const database = () => context.environment.database(input.database).name;
     const found =
       input.backup === "latest"
-        ? all.find((each) => isOf(each, context.environment.name, database()))
+        ? withoutParts(
+            all.filter((each) => isOf(each, context.environment.name, database())),
+            (each) => each.part === true,
+          )[0]
         : all.find((each) => each.id === input.backup);
     if (found === undefined) {
       throw new UsageError("E_BACKUP_MISSING", `${store.location} has no backup "${input.backup}"`, {
@@ -70,6 +73,7 @@ export const show = defineOperation({
       ["status", backup.status === "broken" ? color.red(`broken: ${backup.reason}`) : color.green("whole")],
       ["of", `${backup.database ?? "?"} (environment ${backup.environment ?? "unknown"})`],
     ];
+    if (backup.part === true) rows.push(["holds", color.yellow("only a part of the database")]);
     if (source !== undefined)
       rows.push(["source", `database "${source.database}", PostgreSQL ${source.serverVersion}`]);
     if (backup.startedAt !== null)

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { withoutParts } from "../archive/catalog.ts";
 import { formatDuration } from "../core/duration.ts";
 import { formatBytes } from "../core/size.ts";
 import type { BackupOverview } from "./overview.ts";
@@ -24,6 +25,7 @@ export const standingSchema = z.object({
   overdue: z.boolean(),
   count: z.number().describe("Whole backups"),
   broken: z.number(),
+  parts: z.number().describe("Backups of a part of the database, which do not count beside whole ones"),
   held: z.number().describe("Under legal hold"),
   bytes: z.number().describe("Stored, of all whole backups"),
   warnings: z.array(warningSchema),
@@ -50,12 +52,13 @@ export const smallerThan = 50;
 /** Times the median duration above which it is much slower, and milliseconds below which that does not matter. */
 const slower = { than: 2, atLeast: 60_000 };
 
-/** @param backups those of this database in this store, newest first. Pure. */
+/** @param stored those of this database in this store, newest first. Pure. */
 export function standingOf(
   place: { readonly database: string; readonly store: string },
-  backups: readonly BackupOverview[],
+  stored: readonly BackupOverview[],
   limits: StandingLimits,
 ): Standing {
+  const backups = withoutParts(stored, (each) => each.part === true);
   const points = backups.flatMap(point);
   const isFuture = (each: BackupOverview) => (each.ageMs ?? 0) < -clockTolerance;
   const ahead = backups.filter((each) => each.status === "complete" && isFuture(each));
@@ -72,7 +75,8 @@ export function standingOf(
     overdue: ageMs === null || ageMs > limits.maxAgeMs,
     count: points.length,
     broken: broken.length,
-    held: backups.filter((each) => each.hold !== null).length,
+    parts: stored.length - backups.length,
+    held: stored.filter((each) => each.hold !== null).length,
     bytes: points.reduce((sum, each) => sum + each.bytes, 0),
     warnings: [
       ...ahead.slice(0, 1).map((each) => ({

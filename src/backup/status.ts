@@ -122,6 +122,7 @@ function renderStanding(standing: Standing, screen: Screen): string {
         : `newest ${formatDuration(ageMs)} old, ${limit}`;
   const counts = [
     ...(count === 0 ? [] : [`${count} ${count === 1 ? "backup" : "backups"}, ${formatBytes(bytes)}`]),
+    ...(standing.parts === 0 ? [] : [`${standing.parts} more of a part`]),
     ...(standing.held === 0 ? [] : [`${standing.held} held`]),
     ...(standing.broken === 0 ? [] : [color.red(`${standing.broken} broken`)]),
   ];

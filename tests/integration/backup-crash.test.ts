@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
@@ -171,7 +172,7 @@ describe("backup.create", () => {
     const input = create.input.parse({});
     const before = await create.observe(context, input);
     const attempt = create.apply(context, input, before, new RecordingReport());
-    await delay(300);
+    await expect.poll(() => existsSync(directory), { timeout: 30_000 }).toBe(true);
     context.requestStop();
 
     await expect(attempt).rejects.toMatchObject({ code: "E_INTERRUPTED", exitCode: 130 });

@@ -97,6 +97,26 @@ describe("backup.status", () => {
     expect(failure?.message).toContain("main has none in offsite");
   });
 
+  it("takes no backup of a part for the newest one, and says which are of a part", async () => {
+    const { store, context } = await setting({ local: {} });
+    const whole = await storeBackup(store("local"), { at: ago(30 * hour) });
+    const part = await storeBackup(store("local"), { at: ago(hour), whole: false });
+
+    const { output } = await statusOf(context);
+
+    expect(output).toMatchObject({
+      databases: [{ overdue: true, newest: { id: whole }, count: 1, parts: 1 }],
+    });
+    const age = await checks.find((each) => each.kind === "backup-age")?.measure(context, {});
+    expect(age).toMatchObject({ evidence: { backup: whole } });
+    const { output: latest } = await perform(show, context, {});
+    expect(latest).toMatchObject({ id: whole, part: false });
+    const listed = await perform(list, context, {});
+    expect(list.render?.(listed.output as never)).toMatch(new RegExp(`${part}.*part`));
+    await rm(join(context.environment.directory, "local", whole), { recursive: true });
+    expect((await perform(show, context, {})).output).toMatchObject({ id: part, part: true });
+  });
+
   it("shows the other stores where one cannot be read, and is no go", async () => {
     const { directory, store, context } = await setting({ local: {}, offsite: {} });
     await storeBackup(store("local"), { at: ago(hour) });

@@ -9,6 +9,8 @@ export interface StoredBackup {
   readonly environment?: string;
   readonly database?: string;
   readonly bytes?: number;
+  /** Default: true. */
+  readonly whole?: boolean;
   /** Milliseconds. */
   readonly took?: number;
 }
@@ -17,7 +19,7 @@ let count = 0;
 
 /** Puts into the store what a backup leaves there, with content of no meaning; gives back its id. */
 export async function storeBackup(store: ObjectStore, backup: StoredBackup): Promise<string> {
-  const { environment = "test", database = "main", bytes = 10, took = 1000 } = backup;
+  const { environment = "test", database = "main", bytes = 10, took = 1000, whole = true } = backup;
   const startedAt = new Date(backup.at);
   count += 1;
   const suffix = count
@@ -51,7 +53,7 @@ export async function storeBackup(store: ObjectStore, backup: StoredBackup): Pro
     encryption: { method: "age", recipients: ["age1example"] },
     dumpProgram: "15.4",
     dumpBytes: bytes * 4,
-    whole: true,
+    whole,
     tables: 1,
     rows: bytes,
     objects: [

@@ -27,6 +27,7 @@ function backup(startedAt: string | Date, change: Partial<RetainableBackup> = {}
     database: "main",
     startedAt: at,
     status: "complete",
+    isPart: false,
     neededBy: [],
     ...change,
   };
@@ -47,6 +48,22 @@ const policy = (rules: Omit<RetentionPolicy, "time-zone">, timeZone = "UTC"): Re
 });
 
 describe("a retention policy", () => {
+  it("lets no backup of a part push out one of the whole database", () => {
+    const parts = nightly(4).map((each) => ({ ...each, id: `part-${each.id}`, isPart: true }));
+    const before = nightly(3, "2026-11-10T02:00:00Z");
+
+    const kept = decideRetention([...parts, ...before], policy({ last: 2 }), scope)
+      .filter((each) => each.action === "keep")
+      .map(({ id, reasons }) => [id.slice(0, 15), reasons[0]]);
+
+    expect(kept).toEqual([
+      ["part-2026-11-21", "newest one of a part"],
+      ["part-2026-11-20", "last"],
+      ["2026-11-10T02:0", "newest whole one"],
+      ["2026-11-09T02:0", "last"],
+    ]);
+  });
+
   it("keeps the newest by count", () => {
     const decisions = decideRetention(nightly(5), policy({ last: 2 }), scope);
 
@@ -224,6 +241,7 @@ describe("whatever the policy and the backups are", () => {
       .integer({ min: 0, max: 900 * 24 })
       .map((hoursAgo) => new Date(now.getTime() - hoursAgo * hour)),
     status: fc.constantFrom("complete" as const, "complete" as const, "broken" as const),
+    isPart: fc.boolean(),
     neededBy: fc.oneof({ weight: 4, arbitrary: fc.constant([]) }, fc.constant(["legal hold"])),
   });
   const anyBackups = fc

@@ -21,6 +21,7 @@ function backup(age: number, change: Partial<BackupOverview> = {}): BackupOvervi
     ageMs: age * hour,
     durationMs: 100_000,
     bytes: 1_000_000,
+    part: false,
     hold: null,
     drill: null,
     ...change,
@@ -53,6 +54,18 @@ describe("how backups stand", () => {
       newest: { id: "b30" },
       warnings: [{ kind: "future", text: expect.stringContaining("3h 00m ahead") }],
     });
+  });
+
+  it("takes a backup of a part for one of the whole database only where there is no other", () => {
+    const part = backup(1, { part: true, bytes: 10 });
+
+    expect(standingOf(place, [part, backup(30)], limits)).toMatchObject({
+      overdue: true,
+      newest: { id: "b30" },
+      count: 1,
+      parts: 1,
+    });
+    expect(standingOf(place, [part], limits)).toMatchObject({ overdue: false, count: 1, parts: 0 });
   });
 
   it("warns where the newest one is smaller than half of the median of the five before", () => {
