@@ -11,6 +11,10 @@ export interface ArchiveEntry {
   readonly tag: string;
   /** The role that owns it; empty where nobody does. */
   readonly owner: string;
+  /** The SQL that makes it; empty where its rows or bytes are all there is. */
+  readonly definition: string;
+  /** The dump ids of what it needs; not every one of them is in the archive. */
+  readonly dependencies: readonly number[];
 }
 
 const sections = ["none", "pre-data", "data", "post-data"] as const;
@@ -103,18 +107,20 @@ export class ArchiveReader {
     const tag = (yield* this.text()) ?? "";
     const description = (yield* this.text()) ?? "";
     const section = sections[(yield* this.int()) - 1] ?? "none";
-    for (let field = 0; field < 3; field += 1) yield* this.text();
+    const definition = (yield* this.text()) ?? "";
+    for (let field = 0; field < 2; field += 1) yield* this.text();
     const schema = (yield* this.text()) ?? "";
     yield* this.text();
     yield* this.text();
     if (version >= 116) yield* this.int();
     const owner = (yield* this.text()) ?? "";
     yield* this.text();
-    while ((yield* this.text()) !== undefined) {
-      // A dependency.
+    const dependencies: number[] = [];
+    for (let each = yield* this.text(); each !== undefined; each = yield* this.text()) {
+      dependencies.push(Number(each));
     }
     yield* this.bytes(1 + offsetSize);
-    this.contents.push({ dumpId, section, description, schema, tag, owner });
+    this.contents.push({ dumpId, section, description, schema, tag, owner, definition, dependencies });
   }
 
   private *blocks(chunkIsRow: boolean): Generator<undefined, void, undefined> {

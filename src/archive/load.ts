@@ -8,6 +8,7 @@ import { corrupt } from "./catalog.ts";
 import { type ArchiveEntry, ArchiveReader } from "./custom-format.ts";
 import type { ManifestObject } from "./manifest.ts";
 import { mainObject, type ReadableBackup, readPlain } from "./read-object.ts";
+import { printedSchema, withMappedRoles } from "./roles.ts";
 
 export interface LoadOptions {
   /** The empty database to fill. */
@@ -18,13 +19,29 @@ export interface LoadOptions {
   readonly jobs: number;
   /** Further options of pg_restore: `--no-owner`. */
   readonly options: readonly string[];
+  /** Default: the pg_restore of the oldest version that reads the backup. */
+  readonly program?: Program;
+  /** Default: everything. */
+  readonly part?: BackupPart;
+  /** Roles of the backup that are called otherwise on this server. Default: none. */
+  readonly roles?: ReadonlyMap<string, string>;
   readonly signal: AbortSignal;
   readonly progress: LoadProgress;
 }
 
+/** Some of a backup. */
+export interface BackupPart {
+  /** Dump ids of the main archive's entries. */
+  readonly entries: ReadonlySet<number>;
+  /** Names of the objects whose rows are wanted; the main object is among them where it has some. */
+  readonly objects: ReadonlySet<string>;
+  readonly rows: number;
+}
+
 /** Told what is going on. */
 export interface LoadProgress {
-  phase(name: "schema" | "rows" | "indexes", total: number | undefined): void;
+  /** @param rows how many are in `total` bytes, in the phase of that name */
+  phase(name: "schema" | "rows" | "indexes", total: number | undefined, rows?: number): void;
   /** Bytes of rows, or finished entries of the indexes. */
   add(amount: number): void;
 }
@@ -35,27 +52,15 @@ export interface LoadProgress {
  * every stored byte was as the manifest says.
  */
 export async function loadBackup(backup: ReadableBackup, options: LoadOptions): Promise<void> {
-  const program = await findProgram("pg_restore", Number.parseInt(backup.manifest.dumpProgram, 10));
-  const work = new LoadWork(backup, program, options);
-  const tables = backup.manifest.objects.filter((each) => each.content === "table");
-  const main = mainObject(backup.manifest);
-  if (tables.length === 0 && options.jobs === 1) {
-    options.progress.phase("rows", main.plainBytes);
-    await work.load(main, []);
-    return;
+  const program =
+    options.program ?? (await findProgram("pg_restore", Number.parseInt(backup.manifest.dumpProgram, 10)));
+  // Lists of numbers: nothing of the backup's content.
+  const folder = await mkdtemp(join(tmpdir(), "ops-restore-"));
+  try {
+    await new LoadWork(backup, program, options, folder).run();
+  } finally {
+    await rm(folder, { recursive: true, force: true });
   }
-  options.progress.phase("schema", undefined);
-  await work.loadHead(["--section=pre-data"]);
-  options.progress.phase(
-    "rows",
-    tables.reduce((sum, each) => sum + each.plainBytes, main.plainBytes),
-  );
-  // The largest archive first: what is left at the end is small.
-  const bySize = [main, ...tables].sort((a, b) => b.plainBytes - a.plainBytes);
-  await inParallel(bySize, options.jobs, options.signal, (each, signal) =>
-    work.load(each, ["--section=data"], signal),
-  );
-  await work.loadPostData();
 }
 
 /** The table of contents of a backup's main archive. Reads no further than that. */
@@ -73,15 +78,43 @@ class LoadWork {
   private readonly backup: ReadableBackup;
   private readonly program: Program;
   private readonly options: LoadOptions;
+  private readonly folder: string;
+  private readonly mapping: ReadonlyMap<string, string>;
 
-  constructor(backup: ReadableBackup, program: Program, options: LoadOptions) {
+  constructor(backup: ReadableBackup, program: Program, options: LoadOptions, folder: string) {
     this.backup = backup;
     this.program = program;
     this.options = options;
+    this.folder = folder;
+    this.mapping = options.roles ?? new Map();
+  }
+
+  async run(): Promise<void> {
+    const { jobs, part, progress, signal } = this.options;
+    const { manifest } = this.backup;
+    const wanted = (each: ManifestObject) => part === undefined || part.objects.has(each.name);
+    const tables = manifest.objects.filter((each) => each.content === "table" && wanted(each));
+    const main = mainObject(manifest);
+    if (tables.length === 0 && jobs === 1 && part === undefined && this.mapping.size === 0) {
+      progress.phase("rows", main.plainBytes, manifest.rows);
+      await this.load(main, []);
+      return;
+    }
+    progress.phase("schema", undefined);
+    const list = part === undefined ? [] : [await this.useList("part", [...part.entries])];
+    await this.loadSchema(["--section=pre-data", ...list]);
+    // The largest archive first: what is left at the end is small.
+    const archives = [...(wanted(main) ? [main] : []), ...tables].sort((a, b) => b.plainBytes - a.plainBytes);
+    const bytes = archives.reduce((sum, each) => sum + each.plainBytes, 0);
+    progress.phase("rows", bytes, part?.rows ?? manifest.rows);
+    await inParallel(archives, jobs, signal, (each, stop) =>
+      this.load(each, ["--section=data", ...(each === main ? list : [])], stop),
+    );
+    await this.loadPostData();
   }
 
   /** A whole archive, read to its end. */
-  async load(
+  private async load(
     object: ManifestObject,
     sections: readonly string[],
     signal = this.options.signal,
@@ -97,7 +130,8 @@ class LoadWork {
   }
 
   /** What needs no rows: of the main archive only its table of contents is read. */
-  async loadHead(options: readonly string[], signal = this.options.signal): Promise<void> {
+  private async loadSchema(options: readonly string[], signal = this.options.signal): Promise<void> {
+    if (this.mapping.size > 0) return this.loadMapped(options, signal);
     const loading = this.start(options, signal);
     try {
       const plain = readPlain(this.backup, mainObject(this.backup.manifest));
@@ -107,35 +141,54 @@ class LoadWork {
     }
   }
 
+  /** pg_restore knows no other names for roles: it prints, the names are replaced, psql runs it. */
+  private async loadMapped(options: readonly string[], signal: AbortSignal): Promise<void> {
+    const all = [...this.options.options, ...options];
+    const printed = await printedSchema(this.backup, this.program, all, signal);
+    const sql = Buffer.from(await withMappedRoles(printed, this.mapping));
+    const args = ["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"];
+    const psql = await findProgram("psql", this.program.major);
+    const environment = { ...this.options.environment, PGDATABASE: this.options.database };
+    const running = new RunningProgram(psql, args, environment, signal);
+    try {
+      await Promise.all([drained(running.output()), running.feed(inPieces(sql), signal)]);
+    } finally {
+      await running.stop();
+    }
+  }
+
   /**
    * Indexes and key constraints, several at a time: each is one statement with one table's lock, so they wait for
    * each other at worst. Then the rest (foreign keys, triggers, materialized views, …) in the archive's order.
    */
-  async loadPostData(): Promise<void> {
-    const { jobs, progress, signal } = this.options;
-    const entries = (await readEntries(this.backup)).filter((each) => each.section === "post-data");
+  private async loadPostData(): Promise<void> {
+    const { jobs, part, progress, signal } = this.options;
+    const entries = (await readEntries(this.backup)).filter(
+      (each) => each.section === "post-data" && (part === undefined || part.entries.has(each.dumpId)),
+    );
     progress.phase("indexes", entries.length);
     const parallel =
       jobs === 1 ? [] : entries.filter((each) => ["INDEX", "CONSTRAINT"].includes(each.description));
     const rest = entries.filter((each) => !parallel.includes(each));
-    const folder = await mkdtemp(join(tmpdir(), "ops-restore-"));
-    try {
-      const batches = batchesOf(parallel, jobs).map((batch, index) => ({
-        batch,
-        file: join(folder, `${index}`),
-      }));
-      const loadBatch = async (batch: readonly ArchiveEntry[], file: string, each: AbortSignal) => {
-        if (batch.length === 0) return;
-        // Numbers only: nothing of the backup's content.
-        await writeFile(file, batch.map((each) => `${each.dumpId};\n`).join(""), { mode: 0o600 });
-        await this.loadHead(["--section=post-data", `--use-list=${file}`], each);
-        progress.add(batch.length);
-      };
-      await inParallel(batches, jobs, signal, ({ batch, file }, each) => loadBatch(batch, file, each));
-      await loadBatch(rest, join(folder, "rest"), signal);
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
+    const loadBatch = async (name: string, batch: readonly ArchiveEntry[], stop: AbortSignal) => {
+      if (batch.length === 0) return;
+      const list = await this.useList(
+        name,
+        batch.map((each) => each.dumpId),
+      );
+      await this.loadSchema(["--section=post-data", list], stop);
+      progress.add(batch.length);
+    };
+    const batches = batchesOf(parallel, jobs).map((batch, index) => ({ batch, name: `${index}` }));
+    await inParallel(batches, jobs, signal, ({ batch, name }, stop) => loadBatch(name, batch, stop));
+    await loadBatch("rest", rest, signal);
+  }
+
+  /** In the order of the numbers, which is the archive's. */
+  private async useList(name: string, dumpIds: readonly number[]): Promise<string> {
+    const file = join(this.folder, name);
+    await writeFile(file, dumpIds.map((each) => `${each};\n`).join(""), { mode: 0o600 });
+    return `--use-list=${file}`;
   }
 
   private start(options: readonly string[], signal: AbortSignal): RunningProgram {
@@ -166,6 +219,11 @@ async function* counted(
     onBytes(chunk.length);
     yield chunk;
   }
+}
+
+/** So small that the pipe takes one at a time. */
+async function* inPieces(text: Buffer): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < text.length; at += 65_536) yield text.subarray(at, at + 65_536);
 }
 
 async function drained(output: AsyncIterable<Buffer>): Promise<void> {

@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import type pg from "pg";
 import { readContents } from "../archive/contents.ts";
-import { ArchiveReader } from "../archive/custom-format.ts";
 import { type DrillRecord, writeDrillRecord } from "../archive/drill-record.ts";
 import { loadBackup } from "../archive/load.ts";
 import { createDatabase } from "../archive/new-database.ts";
@@ -12,12 +11,12 @@ import type { DatabaseTarget } from "../config/environment.ts";
 import { Secret } from "../config/secret.ts";
 import { causeText, OpsError } from "../core/errors.ts";
 import { connectionEnvironment, withConnection } from "../postgres/connection.ts";
-import { findProgram, RunningProgram } from "../postgres/programs.ts";
 import { withThrowAwayCluster } from "../postgres/throw-away-cluster.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
 import { ReportedLoad } from "./load-progress.ts";
 import { differences } from "./read-through.ts";
+import { dumpedAgain, held, shortened } from "./restored-rows.ts";
 
 export interface DrillOptions {
   readonly jobs: number;
@@ -143,27 +142,6 @@ async function restoreAndCompare(
   });
 }
 
-/** The rows of every table, as pg_dump reads them out of the restored database. */
-async function dumpedAgain(server: DatabaseTarget, database: string, signal: AbortSignal) {
-  const { major } = await withConnection(server, { signal }, async (client) => {
-    const { rows } = await client.query<{ major: number }>(
-      "SELECT current_setting('server_version_num')::int / 10000 AS major",
-    );
-    return rows[0] ?? { major: 0 };
-  });
-  const program = await findProgram("pg_dump", major);
-  const environment = { ...(await connectionEnvironment(server)), PGDATABASE: database };
-  const args = ["--format=custom", "--compress=0", "--data-only", "--no-password"];
-  const dump = new RunningProgram(program, args, environment, signal);
-  const archive = new ArchiveReader();
-  try {
-    for await (const chunk of dump.output()) archive.write(chunk);
-  } finally {
-    await dump.stop();
-  }
-  return archive.finish();
-}
-
 async function factsOf(
   client: pg.Client,
 ): Promise<{ serverVersion: string | null; databaseBytes: number | null }> {
@@ -175,22 +153,4 @@ async function factsOf(
     serverVersion: found?.version.split(" ")[0] ?? null,
     databaseBytes: found === undefined ? null : Number(found.bytes),
   };
-}
-
-/** A check that fails to run does not hold. */
-async function held(client: pg.Client, checks: readonly string[]): Promise<DrillRecord["checks"]> {
-  const results: DrillRecord["checks"] = [];
-  for (const sql of checks) {
-    const passed = await client
-      .query({ text: sql, rowMode: "array" })
-      .then(({ rows }) => (rows as unknown[][])[0]?.[0] === true)
-      .catch(() => false);
-    results.push({ sql, passed });
-  }
-  return results;
-}
-
-function shortened(reasons: readonly string[]): string {
-  const shown = reasons.slice(0, 5).join("; ");
-  return reasons.length > 5 ? `${shown}; and ${reasons.length - 5} more` : shown;
 }

@@ -1,64 +1,41 @@
 import { randomBytes } from "node:crypto";
 import { z } from "zod";
-import { findBackup } from "../archive/catalog.ts";
-import { explainedLoadError, loadBackup } from "../archive/load.ts";
-import { createDatabase } from "../archive/new-database.ts";
+import { refuseOlderServer, restoreProgram } from "../archive/restore-version.ts";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { formatDuration } from "../core/duration.ts";
-import { causeText } from "../core/errors.ts";
-import { name, size } from "../core/schema.ts";
+import { causeText, UsageError } from "../core/errors.ts";
 import { formatBytes } from "../core/size.ts";
-import { openerFor } from "../crypto/encryption.ts";
-import { connectionEnvironment, withConnection } from "../postgres/connection.ts";
-import { findProgram } from "../postgres/programs.ts";
+import { withConnection } from "../postgres/connection.ts";
 import { interruptible } from "../run/interruptible.ts";
 import { defineOperation } from "../run/operation.ts";
-import { openStore } from "../storage/open-store.ts";
-import { ReportedLoad } from "./load-progress.ts";
-import {
-  databaseComment,
-  databaseExists,
-  dropDatabase,
-  onServer,
-  renameDatabase,
-  resetSettings,
-  setComment,
-  setForLoading,
-} from "./restored-database.ts";
+import { refuseContradictions, restoreInput } from "./restore-input.ts";
+import { publish, type RestorePlace, type RestoreState, stateOf, takeBack } from "./restore-publish.ts";
+import { rolesToMake } from "./restore-roles.ts";
+import { fillScratch } from "./restore-scratch.ts";
+import { openSource, rolesNamed, scopeOf } from "./restore-source.ts";
+import { databaseExists, dropDatabase, findDatabase, onServer } from "./restored-database.ts";
+import { timedName } from "./swap.ts";
 
 /**
- * Guarantee: a database of the wanted name exists only once it is whole. The restore happens in a scratch database
- * whose random name is persisted before it is made, so that whatever has that name is ours to drop, at any moment of
- * a crash; it gets its final name, in one step, after pg_restore ended well and every stored byte was verified.
+ * Guarantee: a database of the wanted name is whole at every moment, the old one or the restored one. The restore
+ * happens in a scratch database whose random name is persisted before it is made, so that whatever has that name is
+ * ours to drop, at any moment of a crash; it gets its final name, in one transaction, after pg_restore ended well, every
+ * stored byte was verified and the checks passed.
  */
 export const restore = defineOperation({
   name: "backup.restore",
-  summary: "Restore a backup into a new database",
+  summary: "Restore a backup into a new database, or in the place of one that is there",
   example: "backup restore latest --into main_restored",
   effect: "change",
-  input: z.strictObject({
-    backup: z.string().default("latest").describe("The backup's id, or latest: the newest of the database"),
-    into: z
-      .string()
-      .min(1)
-      .refine((text) => Buffer.byteLength(text) <= 63 && !text.includes("\0"), "must be at most 63 bytes")
-      .describe("Name of the new database; it must not exist"),
-    store: name("The store it is in").optional(),
-    database: name(
-      "A database on the server to restore to; also the one that latest is looked up for",
-    ).optional(),
-    owners: z
-      .enum(["keep", "skip"])
-      .default("keep")
-      .describe("keep: the roles that own objects must exist on the server; skip: everything is the user's"),
-    jobs: z.int().min(1).max(64).default(1).describe("How many pg_restore processes at once"),
-    "work-memory": size("Memory for each index that is built").prefault("512MiB"),
-  }),
+  confirmed: ["swap", "drop-old"],
+  input: restoreInput,
   positional: ["backup"],
   output: z.object({
     id: z.string().describe("The backup"),
-    into: z.string().describe("The new database"),
+    into: z.string().describe("The restored database"),
     server: z.string().describe("The database target on whose server it is"),
+    keptAs: z.string().nullable().describe("What the database that was replaced is called now"),
+    endedSessions: z.number().describe("How many sessions of that one had to be ended"),
     dumpBytes: z.number(),
     tables: z.number(),
     durationMs: z.number().describe("Of the attempt that finished it"),
@@ -66,119 +43,123 @@ export const restore = defineOperation({
   targets: (input, environment) => [`database:${environment.database(input.database).name}/${input.into}`],
 
   async observe(context, input) {
-    const target = context.environment.store(input.store);
-    const database = context.environment.database(input.database);
-    const owner = { environment: context.environment.name, database: database.name };
-    const { manifest } = await findBackup(
-      openStore(target),
-      target.trustedSigners,
-      input.backup,
-      () => owner,
-    );
-    await openerFor(target);
-    await findProgram("pg_restore", Number.parseInt(manifest.dumpProgram, 10));
-    await onServer(database, context.signal, async (client) => {
-      if ((await databaseComment(client, input.into)) !== undefined) throw databaseExists(input.into);
+    refuseContradictions(input);
+    const { backup, database } = await openSource(context, input, input.backup);
+    const { manifest } = backup;
+    return onServer(database, context.signal, async (client) => {
+      const found = await findDatabase(client, input.into);
+      if (found !== undefined && !input.swap) throw databaseExists(input.into);
+      if (found === undefined && input.swap) {
+        throw new UsageError("E_DATABASE_MISSING", `The server has no database "${input.into}" to replace`, {
+          hint: "leave out --swap to make a new one",
+        });
+      }
+      const { rows } = await client.query<{ version: string }>(
+        "SELECT split_part(current_setting('server_version'), ' ', 1) AS version",
+      );
+      const serverVersion = rows[0]?.version ?? "";
+      if (input["older-server"] === "refuse") refuseOlderServer(manifest, serverVersion);
+      const program = await restoreProgram(manifest, serverVersion);
+      const scope = await scopeOf(backup, input);
+      const named = await rolesNamed(backup, scope, input, program, context.signal);
+      const now = context.clock.now();
+      return {
+        id: manifest.id,
+        scratch: `ops_restore_${randomBytes(8).toString("hex")}`,
+        server: database.name,
+        serverVersion,
+        roles: await rolesToMake(client, named, input),
+        old:
+          found === undefined
+            ? null
+            : {
+                oid: found.oid,
+                keptAs: timedName(input.into, "before", now),
+                undoneAs: timedName(input.into, "undone", now),
+              },
+        whole: manifest.whole,
+        needed: (scope.selected?.needed ?? []).map((each) => `${each.schema}.${each.name}`),
+        leftOut: [...(scope.selected?.leftOut ?? [])],
+        relations: (scope.selected?.relations ?? []).map((each) => `${each.schema}.${each.name}`),
+      };
     });
-    return {
-      id: manifest.id,
-      scratch: `ops_restore_${randomBytes(8).toString("hex")}`,
-      server: database.name,
-    };
   },
 
-  plan: (before, input) => [
-    {
-      target: `database:${before.server}/${input.into}`,
-      action: "create",
-      summary: `restore backup ${before.id} into the new database "${input.into}" on the server of ${before.server}`,
-    },
+  plan(before, input) {
+    const target = `database:${before.server}/${input.into}`;
+    const what = before.relations.length === 0 ? `backup ${before.id}` : `a part of backup ${before.id}`;
+    const roles = before.roles.map((role) => ({
+      target: `database:${before.server}`,
+      action: "create" as const,
+      summary: `make the role "${role}", without login and password`,
+    }));
+    const where = `on the server of ${before.server}`;
+    if (before.old === null) {
+      const summary = `restore ${what} into the new database "${input.into}" ${where}`;
+      return [...roles, { target, action: "create" as const, summary }];
+    }
+    const summary = `put ${what}, restored and checked, in the place of the database "${input.into}" ${where}; its sessions are ended`;
+    const drop = { target, action: "delete" as const, summary: `drop the database that "${input.into}" was` };
+    return [...roles, { target, action: "update" as const, summary }, ...(input["drop-old"] ? [drop] : [])];
+  },
+
+  notes: (before, input) => [
+    ...(before.relations.length === 0 ? [] : [`restored with rows: ${before.relations.join(", ")}`]),
+    ...(before.needed.length === 0 ? [] : [`needed by those, without rows: ${before.needed.join(", ")}`]),
+    ...(before.leftOut.length === 0
+      ? []
+      : [`left out, because the other table is not restored: ${before.leftOut.join(", ")}`]),
+    ...(before.whole ? [] : ["the backup holds only a part of the database that was dumped"]),
+    ...(before.old === null || input["drop-old"] ? [] : [`the old one is kept as "${before.old.keptAs}"`]),
   ],
 
   async apply(context, input, before, report) {
     const begin = context.clock.elapsed();
-    const { id, scratch } = before;
-    const target = context.environment.store(input.store);
-    const database = context.environment.database(input.database);
-    const store = openStore(target);
-    const owner = { environment: context.environment.name, database: database.name };
-    const { manifest } = await findBackup(store, target.trustedSigners, id, () => owner);
-    const result = async () => ({
-      id,
+    const source = await openSource(context, input, before.id);
+    const { database } = source;
+    const place: RestorePlace = { database, into: input.into, before };
+    const mark = `backup ${before.id} (run ${context.runId ?? "none"}, ${before.scratch})`;
+    const state: RestoreState = await stateOf(place, context.signal);
+    if (state === "begun") {
+      const options = { ...before, mark };
+      try {
+        await interruptible(context, (signal) => fillScratch(source, input, options, report, signal));
+      } catch (error) {
+        try {
+          const timeout = AbortSignal.timeout(30_000);
+          await onServer(database, timeout, (client) => dropDatabase(client, before.scratch));
+        } catch (left) {
+          // Why the restore failed matters more; a resumed or rolled back run drops it.
+          report.log(`the half-restored database "${before.scratch}" is still there: ${causeText(left)}`);
+        }
+        throw error;
+      }
+    }
+    const ended = await interruptible(context, (signal) => publish(place, input, state, report, signal));
+    return {
+      id: before.id,
       into: input.into,
       server: database.name,
-      dumpBytes: manifest.dumpBytes,
+      keptAs: before.old === null || input["drop-old"] ? null : before.old.keptAs,
+      endedSessions: ended,
+      dumpBytes: source.backup.manifest.dumpBytes,
       tables: await countTables(database, input.into, context.signal),
       durationMs: Math.round(context.clock.elapsed() - begin),
-    });
-    const isDone = await onServer(database, context.signal, async (client) => {
-      const comment = await databaseComment(client, input.into);
-      if (comment?.includes(scratch) === true) return true;
-      if (comment !== undefined) throw databaseExists(input.into);
-      return false;
-    });
-    if (isDone) return result();
-
-    const opener = await openerFor(target);
-    const environment = await connectionEnvironment(database);
-    const mark = `backup ${id} (run ${context.runId ?? "none"}, ${scratch})`;
-    try {
-      await interruptible(context, async (signal) => {
-        await onServer(database, signal, async (client) => {
-          await dropDatabase(client, scratch);
-          await createDatabase(client, scratch, manifest.source);
-          await setComment(client, scratch, `ops: restoring ${mark}`);
-          await setForLoading(client, scratch, input["work-memory"]);
-        });
-        await loadBackup(
-          { store, manifest, opener },
-          {
-            database: scratch,
-            environment,
-            jobs: input.jobs,
-            options: input.owners === "skip" ? ["--no-owner", "--no-privileges"] : [],
-            signal,
-            progress: new ReportedLoad(report, `restoring ${id} into ${input.into}`),
-          },
-        );
-        await onServer(database, signal, async (client) => {
-          await resetSettings(client, scratch);
-          await setComment(client, scratch, `ops: restored from ${mark}`);
-          await renameDatabase(client, scratch, input.into);
-        });
-      });
-    } catch (error) {
-      try {
-        await onServer(database, AbortSignal.timeout(30_000), (client) => dropDatabase(client, scratch));
-      } catch (left) {
-        // Why the restore failed matters more; a resumed or rolled back run drops it.
-        report.log(`the half-restored database "${scratch}" is still there: ${causeText(left)}`);
-      }
-      throw explainedLoadError(error);
-    }
-    return result();
+    };
   },
 
-  async undo(context, input, before) {
+  async undo(context, input, before, report) {
     const database = context.environment.database(input.database);
-    return onServer(database, context.signal, async (client) => {
-      await dropDatabase(client, before.scratch);
-      const comment = await databaseComment(client, input.into);
-      if (comment === undefined) return { undone: true };
-      if (comment?.includes(before.scratch) !== true) {
-        return {
-          undone: false,
-          note: `the database "${input.into}" is not the one that this run made; it stays`,
-        };
-      }
-      await dropDatabase(client, input.into);
-      return { undone: true, note: `the database "${input.into}" is dropped` };
-    });
+    return takeBack({ database, into: input.into, before }, input, report, context.signal);
   },
 
   render: (done) =>
     `Backup ${done.id} is restored into the database "${done.into}" on the server of ${done.server}: ` +
-    `${done.tables} tables, ${formatBytes(done.dumpBytes)}, in ${formatDuration(done.durationMs)}`,
+    `${done.tables} tables, ${formatBytes(done.dumpBytes)}, in ${formatDuration(done.durationMs)}` +
+    (done.keptAs === null
+      ? ""
+      : `\nThe database that was there is kept as "${done.keptAs}"` +
+        `${done.endedSessions === 0 ? "" : `; ${done.endedSessions} sessions of it were ended`}`),
 });
 
 async function countTables(database: DatabaseTarget, restored: string, signal: AbortSignal): Promise<number> {

@@ -1,33 +1,65 @@
 import pg from "pg";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { OpsError, UsageError } from "../core/errors.ts";
-import { withConnection } from "../postgres/connection.ts";
+import { connectionEnvironment, withConnection } from "../postgres/connection.ts";
 
 /**
  * Works on a connection to the server's `postgres` database, or to the target's own one where there is none: the
  * database to restore may be the one that was lost.
+ *
+ * @param avoid databases that must have no connection of ours, because they are to be renamed
  */
 export async function onServer<T>(
   target: DatabaseTarget,
   signal: AbortSignal,
   work: (client: pg.Client) => Promise<T>,
+  avoid: readonly string[] = [],
 ): Promise<T> {
-  try {
-    return await withConnection(target, { signal, database: "postgres" }, work);
-  } catch (error) {
-    const missing = error instanceof OpsError && error.code === "E_DATABASE_UNREACHABLE";
-    if (!missing) throw error;
-    return withConnection(target, { signal }, work);
+  const own = await ownDatabase(target);
+  const candidates = [...new Set(["postgres", own, "template1"])].filter((each) => !avoid.includes(each));
+  let failure: unknown;
+  for (const database of candidates) {
+    try {
+      return await withConnection(target, { signal, database }, work);
+    } catch (error) {
+      failure ??= error;
+      if (!(error instanceof OpsError) || error.code !== "E_DATABASE_UNREACHABLE") throw error;
+    }
   }
+  throw failure;
 }
 
-/** The comment on a database, null where it has none, undefined where there is no such database. */
-export async function databaseComment(client: pg.Client, name: string): Promise<string | null | undefined> {
-  const { rows } = await client.query<{ comment: string | null }>(
-    "SELECT shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = $1",
+/** The database that the target's URL names. */
+async function ownDatabase(target: DatabaseTarget): Promise<string> {
+  const { PGDATABASE, PGUSER } = await connectionEnvironment(target);
+  return PGDATABASE ?? PGUSER ?? "postgres";
+}
+
+export interface FoundDatabase {
+  /** Stays the same whatever it is called. */
+  readonly oid: number;
+  readonly comment: string | null;
+}
+
+export async function findDatabase(client: pg.Client, name: string): Promise<FoundDatabase | undefined> {
+  const { rows } = await client.query<FoundDatabase>(
+    "SELECT oid::int8::float8 AS oid, shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = $1",
     [name],
   );
-  return rows[0]?.comment;
+  return rows[0];
+}
+
+/** Whether the restore with this scratch name made it and found it whole: nobody but us writes that comment. */
+export function isWhole(found: FoundDatabase | undefined, scratch: string): boolean {
+  return found?.comment?.includes(`${wholeMark} `) === true && found.comment.includes(scratch);
+}
+
+export const wholeMark = "ops: restored from";
+
+/** The comment of a restored database: the source's own, and below it where it comes from. */
+export function restoredComment(own: string | null, mark: string): string {
+  const before = own?.replace(new RegExp(`\\n*^${wholeMark} backup .*$`, "m"), "") ?? "";
+  return [before, `${wholeMark} ${mark}`].filter((each) => each !== "").join("\n");
 }
 
 export async function dropDatabase(client: pg.Client, name: string): Promise<void> {
@@ -48,8 +80,24 @@ export async function setForLoading(client: pg.Client, name: string, workMemory:
   await client.query(`${alter} synchronous_commit = off`);
 }
 
-export async function resetSettings(client: pg.Client, name: string): Promise<void> {
-  await client.query(`ALTER DATABASE ${pg.escapeIdentifier(name)} RESET ALL`);
+/** In one transaction: the settings for loading go, the source's own come, and the comment says that it is whole. */
+export async function finishDatabase(
+  client: pg.Client,
+  name: string,
+  statements: readonly string[],
+  comment: string,
+): Promise<void> {
+  await client.query("BEGIN");
+  try {
+    await client.query(`ALTER DATABASE ${pg.escapeIdentifier(name)} RESET ALL`);
+    for (const statement of statements) await client.query(statement);
+    await setComment(client, name, comment);
+    await client.query("COMMIT");
+  } catch (error) {
+    // A connection that broke has rolled back by itself; the first error is the one to tell.
+    await client.query("ROLLBACK").catch(() => undefined);
+    throw error;
+  }
 }
 
 /** Waits for the last connections to leave (PostgreSQL renames no database that is in use). */
@@ -70,6 +118,6 @@ export async function renameDatabase(client: pg.Client, from: string, to: string
 
 export function databaseExists(name: string): UsageError {
   return new UsageError("E_DATABASE_EXISTS", `The server already has a database "${name}"`, {
-    hint: "choose another name for --into; a restore never writes into a database that is there",
+    hint: "choose another name for --into, or put the restored one in its place with: --swap",
   });
 }

@@ -6,7 +6,7 @@ import { SqliteJournal } from "../run/sqlite-journal.ts";
 import { type RunOutcome, startRun } from "../runbook/engine.ts";
 import type { ExecutionEnvironment } from "../runbook/execution.ts";
 import { type Plan, planRunbook, usedVariables } from "../runbook/plan.ts";
-import { type Runbook, steps } from "../runbook/runbook.ts";
+import { type Runbook, type Step, steps } from "../runbook/runbook.ts";
 import { eventListener, lineListener } from "./render/line-listener.ts";
 import { renderPlan } from "./render/plan.ts";
 import { renderOutcome } from "./render/run.ts";
@@ -50,7 +50,7 @@ export async function planAndRun(session: Session, runbook: Runbook, choices: Ru
   const journal = SqliteJournal.open(session.config.stateDirectory, session.context.clock);
   try {
     await warnOfUnfinished(session, journal, plan.targets);
-    const destroys = steps(runbook).some((step) => step.operation.effect === "destroy");
+    const destroys = steps(runbook).some(mustBeConfirmed);
     if (terminal.interactive && options.yes !== true)
       terminal.note(`${renderPlan(plan, terminal.noteColor)}\n`);
     await confirm(
@@ -70,6 +70,12 @@ export async function planAndRun(session: Session, runbook: Runbook, choices: Ru
 
 export function showPlan({ terminal, options }: Session, plan: Plan): void {
   terminal.out(options.json === true ? JSON.stringify(plan, null, 2) : renderPlan(plan, terminal.color));
+}
+
+/** An expression may come out as true: it counts. */
+function mustBeConfirmed({ operation, with: input }: Step): boolean {
+  if (operation.effect === "destroy") return true;
+  return (operation.confirmed ?? []).some((key) => input[key] !== undefined && input[key] !== false);
 }
 
 /** Runs with the listener that fits where the output goes, then prints the result. */

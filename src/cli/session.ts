@@ -122,7 +122,7 @@ export async function confirm(session: Session, question: string, destroys: bool
   if (session.options.yes === true) return;
   if (!session.terminal.interactive) {
     if (!destroys) return;
-    throw new UsageError("E_CONFIRM", "This destroys data, and there is nobody here to ask", {
+    throw new UsageError("E_CONFIRM", "This destroys or replaces data, and there is nobody here to ask", {
       hint: "add --yes if that is meant",
     });
   }

@@ -66,6 +66,11 @@ export interface OperationDefinition<I extends z.ZodObject, B extends Json, O ex
   readonly journaled?: false;
   /** Keys in kebab-case: they are the flags of the command and the keys of `with:`. Each field has a `describe`. */
   readonly input: I;
+  /**
+   * Inputs with which a change must be agreed to as a destroying one is (a person's yes, or --yes), although it can be
+   * taken back: `swap`.
+   */
+  readonly confirmed?: readonly (keyof z.input<I> & string)[];
   /** Input keys that the command takes as arguments, in order: `ops flag set NAME`. */
   readonly positional?: readonly (keyof z.input<I> & string)[];
   readonly output: O;

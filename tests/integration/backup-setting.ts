@@ -30,8 +30,8 @@ export class BackupSetting {
     this.recipient = recipient;
   }
 
-  static async start(): Promise<BackupSetting> {
-    const cluster = await startTestCluster();
+  static async start(settings: Readonly<Record<string, string>> = {}): Promise<BackupSetting> {
+    const cluster = await startTestCluster(settings);
     const folder = await mkdtemp(join(tmpdir(), "ops-bk-"));
     const identity = await generateX25519Identity();
     return new BackupSetting(cluster, folder, identity, await identityToRecipient(identity));
@@ -77,9 +77,14 @@ export class BackupSetting {
     return rows.map((row) => row.datname);
   }
 
+  /** One table with its rows, as `dump` does it. */
+  dumpOf(database: string, table: string): string {
+    return this.dump(database, [`--table=${table}`]);
+  }
+
   /** The whole content as SQL, without the random token of newer pg_dump versions. */
-  dump(database: string): string {
-    const args = ["-h", "127.0.0.1", "-p", String(this.cluster.port), "-U", "postgres"];
+  dump(database: string, options: readonly string[] = []): string {
+    const args = ["-h", "127.0.0.1", "-p", String(this.cluster.port), "-U", "postgres", ...options];
     const sql = execFileSync("pg_dump", args, {
       encoding: "utf8",
       maxBuffer: 100_000_000,

@@ -1,0 +1,52 @@
+import type pg from "pg";
+import { type ArchivedTable, ArchiveReader } from "../archive/custom-format.ts";
+import type { DatabaseTarget } from "../config/environment.ts";
+import { connectionEnvironment, withConnection } from "../postgres/connection.ts";
+import { findProgram, RunningProgram } from "../postgres/programs.ts";
+
+/** The rows of every table, as pg_dump reads them out of the restored database. */
+export async function dumpedAgain(
+  server: DatabaseTarget,
+  database: string,
+  signal: AbortSignal,
+): Promise<readonly ArchivedTable[]> {
+  const { major } = await withConnection(server, { signal, database }, async (client) => {
+    const { rows } = await client.query<{ major: number }>(
+      "SELECT current_setting('server_version_num')::int / 10000 AS major",
+    );
+    return rows[0] ?? { major: 0 };
+  });
+  const program = await findProgram("pg_dump", major);
+  const environment = { ...(await connectionEnvironment(server)), PGDATABASE: database };
+  const args = ["--format=custom", "--compress=0", "--data-only", "--no-password"];
+  const dump = new RunningProgram(program, args, environment, signal);
+  const archive = new ArchiveReader();
+  try {
+    for await (const chunk of dump.output()) archive.write(chunk);
+  } finally {
+    await dump.stop();
+  }
+  return archive.finish();
+}
+
+/** A check that fails to run does not hold. */
+export async function held(
+  client: pg.Client,
+  checks: readonly string[],
+): Promise<{ sql: string; passed: boolean }[]> {
+  const results: { sql: string; passed: boolean }[] = [];
+  for (const sql of checks) {
+    const passed = await client
+      .query({ text: sql, rowMode: "array" })
+      .then(({ rows }) => (rows as unknown[][])[0]?.[0] === true)
+      .catch(() => false);
+    results.push({ sql, passed });
+  }
+  return results;
+}
+
+/** The first few reasons, and how many more there are. */
+export function shortened(reasons: readonly string[]): string {
+  const shown = reasons.slice(0, 5).join("; ");
+  return reasons.length > 5 ? `${shown}; and ${reasons.length - 5} more` : shown;
+}
