@@ -188,15 +188,16 @@ test("neither the lock on the runner nor its connection holds a concurrent index
 
 test("the connection that holds the lock is lost: the migration under way is rolled back, the next one not begun", async () => {
   await using project = await Project.create(cluster, {
-    "1_a.up.sql": "CREATE TABLE a (id int);\nSELECT pg_sleep(2);",
+    "1_a.up.sql": "-- ops: lock_timeout=1m\nCREATE TABLE a (id int);\nLOCK TABLE side.gate;",
     "2_b.up.sql": "CREATE TABLE b (id int);",
   });
+  await project.query("CREATE SCHEMA side; CREATE TABLE side.gate ()");
+  const holder = await project.connect("holder");
+  await holder.query("BEGIN; LOCK TABLE side.gate");
   const running = perform(up, project.context("run-1"), {}).catch((each) => each);
-  await until(
-    async () => (await project.query("SELECT FROM pg_locks WHERE locktype = 'advisory'")).length > 0,
-  );
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await until(async () => (await project.query("SELECT FROM pg_locks WHERE NOT granted")).length > 0);
   await project.query("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'");
+  await holder.query("ROLLBACK");
   expect(errorRecord(await running)).toMatchObject({ code: "E_MIGRATION_LOCK_LOST" });
   expect(await project.state()).toEqual({ applied: [], tables: [] });
 });
