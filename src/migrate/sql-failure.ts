@@ -1,6 +1,7 @@
 import pg from "pg";
 import { formatDiagnostic } from "../core/diagnostic.ts";
 import { OpsError } from "../core/errors.ts";
+import { opsRightsHint } from "../postgres/ops-schema.ts";
 import { isAppliedElsewhere } from "./history-table.ts";
 import { explainPsqlInput, rowsBehindCopy } from "./psql-input.ts";
 import type { SqlMessage } from "./sql-message.ts";
@@ -38,7 +39,10 @@ export async function sqlFailure(
       { cause: error, hint: "run it again: it takes what is applied for applied and goes on with the rest" },
     );
   }
-  const where = explain(message, error, await placeOf(message, error, completed));
+  const place = await placeOf(message, error, completed);
+  const where = explain(message, error, place);
+  // Without a place it may be the record that failed, and not the file.
+  const rights = place === undefined ? opsRightsHint(error) : undefined;
   const details = {
     file: file.name,
     sqlstate: error.code,
@@ -58,7 +62,7 @@ export async function sqlFailure(
     "E_MIGRATION_FAILED",
     `${where}\n${message.aftermath ?? "The file failed and all of it was rolled back"}`,
     {
-      hint: message.hint ?? `mend ${file.name} and run it again`,
+      hint: message.hint ?? rights ?? `mend ${file.name} and run it again`,
       details,
       retryable: false,
     },

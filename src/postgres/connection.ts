@@ -2,6 +2,7 @@ import pg from "pg";
 import { parseIntoClientConfig } from "pg-connection-string";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { OpsError, UsageError } from "../core/errors.ts";
+import { opsRightsHint } from "./ops-schema.ts";
 
 export interface ConnectOptions {
   /** Aborting it cancels the running statement on the server and ends the connection. */
@@ -130,7 +131,11 @@ export function databaseError(target: DatabaseTarget, error: unknown): unknown {
         details,
       });
     }
-    return new OpsError("E_SQL", `Database ${target.name} refused a statement: ${detail}`, { details });
+    const hint = opsRightsHint(error);
+    return new OpsError("E_SQL", `Database ${target.name} refused a statement: ${detail}`, {
+      details,
+      ...(hint !== undefined && { hint }),
+    });
   }
   if (
     error instanceof Error &&

@@ -1,4 +1,4 @@
-import type pg from "pg";
+import pg from "pg";
 
 /**
  * Advisory locks of `ops` in a database are (`opsLockSpace`, number): the space is "ops" in ASCII. 1 is held while
@@ -38,4 +38,17 @@ export async function ensureOpsTable(
     await client.query("ROLLBACK").catch(() => undefined);
     throw error;
   }
+}
+
+/**
+ * The way out where a role may not do what our own tables need; undefined for every other error. The server does not say
+ * to which schema a table belongs, so it is for errors of SQL of ours.
+ */
+export function opsRightsHint(error: unknown): string | undefined {
+  if (!(error instanceof pg.DatabaseError) || error.code !== "42501") return undefined;
+  if (/ for database /.test(error.message)) {
+    return "as a superuser: CREATE SCHEMA ops AUTHORIZATION ROLE; or let it make one: GRANT CREATE ON DATABASE … TO ROLE";
+  }
+  if (!/ for (?:schema ops|table migration\w*)$/.test(error.message)) return undefined;
+  return "as the owner of schema ops: GRANT USAGE, CREATE ON SCHEMA ops TO ROLE; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ops TO ROLE";
 }

@@ -133,6 +133,41 @@ describe("before anything runs", () => {
     await project.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
   });
 
+  test("a role that may not make or write the history is told what to grant, and that is enough", async () => {
+    await using project = await Project.create(cluster, {
+      "1_plain.up.sql": "SELECT 1;",
+      "2_by_statement.up.sql": "-- ops: transaction=none\nSELECT 1;",
+    });
+    const role = `writer_${project.databaseName}`;
+    await project.query(`CREATE ROLE ${role}`);
+    const url = new URL(project.url);
+    url.searchParams.set("options", `-c role=${role}`);
+    const context = project.context("run-1", url.href);
+    const follow = async ({ hint = "" }: { hint?: string }) => {
+      const [, sql = ""] = /^as [^:]*: ([^…]*?)(?:; or let .*)?$/.exec(hint) ?? [];
+      await project.query(sql.replaceAll("ROLE", role));
+    };
+
+    const noSchema = await failure(perform(up, context, {}));
+    expect(noSchema).toMatchObject({ code: "E_SQL", message: expect.stringContaining("for database") });
+    await follow(noSchema);
+    await perform(up, context, { to: "1" });
+
+    await project.query(`REVOKE INSERT ON ops.migration_progress FROM ${role}`);
+    const noPlace = await failure(perform(up, context, {}));
+    expect(noPlace).toMatchObject({ code: "E_SQL", message: expect.stringContaining("migration_progress") });
+    await follow(noPlace);
+    await project.query(`REVOKE INSERT ON ops.migration_log FROM ${role}`);
+    await project.remove("2_by_statement.up.sql");
+    await project.write({ "3_plain.up.sql": "SELECT 1;" });
+    const noRecord = await failure(perform(up, context, {}));
+    expect(noRecord).toMatchObject({ message: expect.stringContaining("migration_log") });
+    await follow(noRecord);
+
+    expect((await perform(up, context, {})).output).toMatchObject({ current: "3" });
+    await project.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  });
+
   test("an unknown version comes with the nearest one", async () => {
     await using project = await Project.create(cluster, shop);
     expect(await failure(perform(up, project.context(), { to: "0004" }))).toMatchObject({
