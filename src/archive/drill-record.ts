@@ -37,6 +37,11 @@ export async function writeDrillRecord(store: ObjectStore, record: DrillRecord):
   await store.putIfAbsent(name, Buffer.from(`${JSON.stringify(drillSchema.parse(record), null, 2)}\n`));
 }
 
+/** The backup whose drill an object of this name records; undefined for any other object. */
+export function drilledBackup(object: string): string | undefined {
+  return /^drills\/(.+)-\d{8}T\d{6}Z-[0-9a-f]{4}\.json$/.exec(object)?.[1];
+}
+
 /** The newest drill of the database's backups. What is no drill record is passed over. */
 export async function newestDrill(
   store: ObjectStore,

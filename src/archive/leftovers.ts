@@ -1,6 +1,7 @@
 import { OpsError } from "../core/errors.ts";
 import type { ObjectStore, StoredObject, UnfinishedWrite } from "../storage/object-store.ts";
 import { databaseOfId, isBackupId, manifestObject, timeOfId } from "./backup-id.ts";
+import { drilledBackup, drillPrefix } from "./drill-record.ts";
 import { holdObject, readMark } from "./hold.ts";
 
 /** What is stored under a backup's id and is of no use: there is no manifest, or it is a write that never ended. */
@@ -31,8 +32,11 @@ export interface LeftoverLimits {
  */
 export async function findLeftovers(store: ObjectStore, limits: LeftoverLimits): Promise<Leftover[]> {
   // In this order: a write that ends in between is then seen twice, not never.
-  const unfinished = byId(await collect(store.unfinished("")));
-  const objects = byId(await collect(store.list("")));
+  const unfinished = byId(
+    await collect(store.unfinished("")),
+    (name) => drilledBackup(name) ?? folderOf(name),
+  );
+  const objects = byId(await collect(store.list("")), folderOf);
   const found: Leftover[] = [];
   for (const id of [...new Set([...objects.keys(), ...unfinished.keys()])].sort()) {
     const whole = objects.get(id) ?? [];
@@ -79,7 +83,9 @@ export async function clearLeftover(store: ObjectStore, leftover: Leftover): Pro
     const manifests = await collect(store.list(manifestObject(id)));
     if (manifests.some((each) => each.name === manifestObject(id))) return "it has become a backup meanwhile";
   }
-  for (const each of await collect(store.unfinished(`${id}/`))) await each.remove();
+  for (const prefix of [`${id}/`, `${drillPrefix}${id}-`]) {
+    for (const each of await collect(store.unfinished(prefix))) await each.remove();
+  }
   try {
     if (leftover.objects.length > 0) await removeObjects(store, id);
     return undefined;
@@ -119,10 +125,15 @@ export async function withdrawMark(store: ObjectStore, id: string): Promise<void
   }
 }
 
-function byId<T extends { readonly name: string }>(all: readonly T[]): Map<string, T[]> {
+const folderOf = (name: string) => name.split("/")[0] ?? "";
+
+function byId<T extends { readonly name: string }>(
+  all: readonly T[],
+  idOf: (name: string) => string,
+): Map<string, T[]> {
   const groups = new Map<string, T[]>();
   for (const each of all) {
-    const id = each.name.split("/")[0] ?? "";
+    const id = idOf(each.name);
     if (isBackupId(id)) groups.set(id, [...(groups.get(id) ?? []), each]);
   }
   return groups;

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
@@ -197,6 +197,20 @@ describe("what backup.prune takes for left over", () => {
 
     expect(await files(place)).toEqual([`${id}/dump.zst.age`, `${id}/manifest.json`]);
     expect(await listed(store)).toEqual([id]);
+  });
+
+  it("is also the half of a drill's record", async () => {
+    const { store, place, context } = await emptyStore();
+    const id = await storeBackup(store, { at: ago(2 * day) });
+    await mkdir(join(place, "drills"));
+    const record = `drills/${id}-20261121T030000Z-0a1b.json`;
+    await writeFile(join(place, record), "{}");
+    await writeFile(join(place, `${record.replace("0a1b", "2c3d")}~1f2e3d4c.partial`), "half");
+
+    const { output } = await perform(prune, context, { "leftovers-after": "0s" });
+
+    expect(output).toMatchObject({ leftovers: [{ id, objects: 0, unfinished: 1 }] });
+    expect(await files(place)).toEqual([`${id}/dump.zst.age`, `${id}/manifest.json`, record]);
   });
 
   it("is not what a living run of this machine works with, however long it takes", async () => {
