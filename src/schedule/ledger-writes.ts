@@ -1,6 +1,6 @@
 import type { Json } from "../core/errors.ts";
 import type { ProcessIdentity } from "../process/live-process.ts";
-import type { Ledger, Start, StartState } from "./ledger.ts";
+import { clockTolerance, type Ledger, type Start, type StartState } from "./ledger.ts";
 
 /** How long what has ended is kept, in milliseconds. */
 const kept = 90 * 86_400_000;
@@ -28,7 +28,10 @@ export function recordTick(ledger: Ledger, now: number): void {
     .run(ledger.environment, now);
 }
 
-/** A schedule that is new, or whose times have changed, owes nothing of the past. */
+/**
+ * A schedule that is new, or whose times have changed, owes nothing of the past; nor does one that was seen first while
+ * this machine's clock was ahead.
+ */
 export function register(ledger: Ledger, name: string, definition: string, now: number): void {
   ledger.database
     .prepare(
@@ -37,6 +40,12 @@ export function register(ledger: Ledger, name: string, definition: string, now: 
        WHERE definition <> excluded.definition`,
     )
     .run(ledger.environment, name, definition, now, now - firstReach);
+  ledger.database
+    .prepare(
+      `UPDATE schedule SET registered_at = min(registered_at, ?1), counts_from = ?2, silent_since = min(silent_since, ?1)
+       WHERE environment = ?3 AND name = ?4 AND (registered_at > ?5 OR counts_from > ?5)`,
+    )
+    .run(now, now - firstReach, ledger.environment, name, now + clockTolerance);
 }
 
 /** Makes a time this process's own. Undefined where another process has it; `skipped` where one before still runs. */
@@ -48,7 +57,7 @@ export function claim(
   supervisor: ProcessIdentity,
 ): Start | "skipped" | undefined {
   return ledger.transaction(() => {
-    const newest = ledger.newest(name);
+    const newest = ledger.newest(name, now);
     if (newest !== undefined && newest.dueAt >= dueAt) return undefined;
     if (ledger.running(name) !== undefined) {
       insert(ledger, name, dueAt, "skipped", now, null);
@@ -62,7 +71,7 @@ export function claim(
 /** A time that came too late for its run. */
 export function recordMissed(ledger: Ledger, name: string, dueAt: number, now: number): boolean {
   return ledger.transaction(() => {
-    const newest = ledger.newest(name);
+    const newest = ledger.newest(name, now);
     if (newest !== undefined && newest.dueAt >= dueAt) return false;
     insert(ledger, name, dueAt, "missed", now, null);
     return true;
@@ -79,7 +88,8 @@ function insert(
 ): void {
   ledger.database
     .prepare(
-      `INSERT INTO start (environment, name, due_at, state, attempt, started_at, ended_at, supervisor)
+      // A start of that time which is left of a clock that was ahead makes room.
+      `INSERT OR REPLACE INTO start (environment, name, due_at, state, attempt, started_at, ended_at, supervisor)
        VALUES (?, ?, ?, ?, 1, ?, ?, ?)`,
     )
     .run(
@@ -202,8 +212,8 @@ function addNotices(ledger: Ledger, name: string, notices: readonly NewNotice[],
 export function claimNotice(ledger: Ledger, id: number, now: number, until: number): boolean {
   const { changes } = ledger.transaction(() =>
     ledger.database
-      .prepare("UPDATE notice SET not_before = ? WHERE id = ? AND not_before <= ?")
-      .run(until, id, now),
+      .prepare("UPDATE notice SET not_before = ? WHERE id = ? AND (not_before <= ? OR created_at > ?)")
+      .run(until, id, now, now + clockTolerance),
   );
   return changes === 1;
 }

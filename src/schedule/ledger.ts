@@ -140,18 +140,21 @@ export class Ledger {
         };
   }
 
-  /** The newest time that was dealt with, whatever became of it. */
-  newest(name: string): Start | undefined {
-    return this.start("ORDER BY due_at DESC LIMIT 1", name);
+  /** The newest time that was dealt with, whatever became of it. `now` in milliseconds, as in those that follow. */
+  newest(name: string, now: number): Start | undefined {
+    return this.start(`AND ${notAhead(now)} ORDER BY due_at DESC LIMIT 1`, name);
   }
 
-  lastSuccess(name: string): Start | undefined {
-    return this.start("AND state = 'done' ORDER BY due_at DESC LIMIT 1", name);
+  lastSuccess(name: string, now: number): Start | undefined {
+    return this.start(`AND state = 'done' AND ${notAhead(now)} ORDER BY due_at DESC LIMIT 1`, name);
   }
 
   /** The newest one that ran or was to run. */
-  lastRun(name: string): Start | undefined {
-    return this.start("AND state IN ('running', 'done', 'failed') ORDER BY due_at DESC LIMIT 1", name);
+  lastRun(name: string, now: number): Start | undefined {
+    return this.start(
+      `AND state IN ('running', 'done', 'failed') AND ${notAhead(now)} ORDER BY due_at DESC LIMIT 1`,
+      name,
+    );
   }
 
   running(name: string): Start | undefined {
@@ -195,6 +198,15 @@ export class Ledger {
   private get(query: string, ...values: string[]): Row | undefined {
     return guarded(this.file, () => this.database.prepare(query).get(this.environment, ...values));
   }
+}
+
+/** Clocks are set right by seconds; what is further ahead was written while this machine's clock was wrong. */
+export const clockTolerance = 5 * 60_000;
+
+/** Neither due nor ended in the future: such a start would stand for every one until then. */
+function notAhead(now: number): string {
+  const limit = Math.round(now) + clockTolerance;
+  return `due_at <= ${limit} AND coalesce(ended_at, due_at) <= ${limit}`;
 }
 
 type Row = Record<string, SQLOutputValue>;

@@ -109,7 +109,7 @@ export const list = defineOperation({
 function rowOf(schedule: Schedule, ledger: Ledger | undefined, now: Date): Row {
   const { settings, cron, overdueAfter } = schedule;
   const age = ledger === undefined ? undefined : ageOf(ledger, schedule, now.getTime());
-  const last = ledger?.lastRun(schedule.name);
+  const last = ledger?.lastRun(schedule.name, now.getTime());
   const next = nextStart(timingOf(schedule), now);
   return {
     name: schedule.name,

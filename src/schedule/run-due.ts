@@ -133,7 +133,7 @@ async function attend(context: OperationContext, ledger: Ledger, schedule: Sched
     }
   }
   const now = context.clock.now();
-  const decision = decide(timingOf(schedule), handled(ledger, schedule), now);
+  const decision = decide(timingOf(schedule), handled(ledger, schedule, now.getTime()), now);
   if (decision.kind === "wait") return { schedule, begin: undefined, booked };
   const { dueAt } = decision;
   if (decision.kind === "missed") {
@@ -154,16 +154,16 @@ function peek(context: OperationContext, schedule: Schedule, now: Date): Decisio
   const ledger = Ledger.openToRead(context.stateDirectory, context.environment.name);
   try {
     if (ledger.registered(schedule.name) === undefined) return { kind: "wait" };
-    return decide(timingOf(schedule), handled(ledger, schedule), now);
+    return decide(timingOf(schedule), handled(ledger, schedule, now.getTime()), now);
   } finally {
     ledger.close();
   }
 }
 
 /** The newest time that nothing is owed for. */
-function handled(ledger: Ledger, schedule: Schedule): number {
+function handled(ledger: Ledger, schedule: Schedule, now: number): number {
   const from = ledger.registered(schedule.name)?.countsFrom ?? 0;
-  return Math.max(from, ledger.newest(schedule.name)?.dueAt ?? 0);
+  return Math.max(from, ledger.newest(schedule.name, now)?.dueAt ?? 0);
 }
 
 /** What makes its times; another one begins anew. */

@@ -15,7 +15,7 @@ export interface Age {
 export function ageOf(ledger: Ledger, schedule: Schedule, now: number): Age | undefined {
   const registered = ledger.registered(schedule.name);
   if (registered === undefined) return undefined;
-  const lastSuccess = ledger.lastSuccess(schedule.name)?.endedAt ?? null;
+  const lastSuccess = ledger.lastSuccess(schedule.name, now)?.endedAt ?? null;
   const ms = now - (lastSuccess ?? registered.registeredAt);
   return { ms, lastSuccess, overdue: ms > schedule.overdueAfter };
 }

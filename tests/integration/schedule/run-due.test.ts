@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { Site, shell, toFile, until } from "./site.ts";
+import { past, Site, shell, toFile, until } from "./site.ts";
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -78,6 +78,34 @@ describe("what is due", () => {
     ]);
     expect(site.read("out")).toBe("caught\n");
     expect(await site.runDue()).toMatchObject({ stdout: "" });
+  });
+
+  it("runs on after the clock was a year ahead for a while, and silence is noticed", async () => {
+    const schedules = {
+      hello: shell("echo ran >> out"),
+      later: shell("true", { cron: past(1), "overdue-after": "2h" }),
+    };
+    site.configure({ schedules });
+    await site.runDue();
+    site.ledger((database) =>
+      database.exec(
+        `INSERT INTO start (environment, name, due_at, state, attempt, started_at, ended_at)
+         SELECT environment, name, ${Date.now()}, 'done', 1, ${Date.now()}, ${Date.now()} FROM schedule WHERE name = 'later'`,
+      ),
+    );
+    site.timePasses(-365 * 24 * hour);
+
+    const { stdout } = await site.runDue("--json");
+
+    expect(JSON.parse(stdout).ended).toMatchObject([{ schedule: "hello", outcome: "done" }]);
+    expect(site.read("out")).toBe("ran\nran\n");
+    site.ledger((database) =>
+      database.exec(`UPDATE schedule SET registered_at = registered_at - ${3 * hour}`),
+    );
+    expect((await site.list()).schedules).toMatchObject([
+      { name: "hello", overdue: false },
+      { name: "later", overdue: true, last: null },
+    ]);
   });
 
   it("owes nothing of before it was written, nor of before its times were changed", async () => {
