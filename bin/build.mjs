@@ -26,7 +26,12 @@ const dist = join(root, "dist");
 const stamp = join(dist, ".ops-setup");
 
 /** Programs of their own: the command, its reference page, and what the sandbox starts. */
-const entryPoints = ["src/cli/main.ts", "src/cli/reference.ts", "src/sandbox/sample-app.ts"];
+const entryPoints = [
+  "src/cli/main.ts",
+  "src/cli/wal.ts",
+  "src/cli/reference.ts",
+  "src/sandbox/sample-app.ts",
+];
 
 /** Left to node_modules: a WebAssembly file and a program that are found beside their package. */
 const external = ["libpg-query", "squawk-cli", "pg-native"];

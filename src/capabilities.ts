@@ -30,6 +30,11 @@ export const capabilities: readonly CapabilityEntry[] = [
     checks: () => import("./backup/checks.ts"),
   },
   {
+    name: "wal",
+    summary: "The write-ahead log of a cluster in the archive: push, fetch, status",
+    operations: () => import("./wal/operations.ts"),
+  },
+  {
     name: "schedule",
     summary: "What runs by itself: list, install into cron or systemd",
     operations: () => import("./schedule/operations.ts"),

@@ -25,6 +25,17 @@ export interface DatabaseTarget {
   readonly migrationsFormat?: DatabaseSettings["migrations-format"];
   readonly migrationsPolicy?: DatabaseSettings["migrations-policy"];
   readonly migrationsPlaceholders?: DatabaseSettings["migrations-placeholders"];
+  /** Undefined: the database's cluster is not archived. */
+  readonly pitr?: PitrTarget | undefined;
+}
+
+/** Where the base backups and the WAL of a database's cluster live. */
+export interface PitrTarget {
+  readonly engine: "ops";
+  /** At least one; WAL is archived once it is in all of them. */
+  readonly stores: readonly StoreTarget[];
+  /** zstd level of archived WAL, 1 to 19. */
+  readonly compression: number;
 }
 
 /** A weighted traffic split. */
@@ -87,6 +98,7 @@ export class Environment {
       migrationsFormat: settings["migrations-format"],
       migrationsPolicy: settings["migrations-policy"],
       migrationsPlaceholders: settings["migrations-placeholders"],
+      pitr: this.pitr(settings.pitr),
     };
   }
 
@@ -155,6 +167,12 @@ export class Environment {
       return [`routes.${name}`, `${socket} ${backend} ${Object.entries(versions).flat().join(" ")}`] as const;
     });
     return Object.fromEntries([...(await Promise.all(databases)), ...stores, ...routes]);
+  }
+
+  private pitr(settings: DatabaseSettings["pitr"]): PitrTarget | undefined {
+    if (settings === undefined) return undefined;
+    const { engine, store, stores, compression } = settings;
+    return { engine, compression, stores: (stores ?? [store]).map((each) => this.store(each)) };
   }
 
   private find<K extends TargetKind>(

@@ -8,6 +8,7 @@ import { type SchemaMistake, schemaMistakes } from "../core/schema-mistake.ts";
 import { suggestion } from "../core/suggestion.ts";
 import { type Path, schemaDiagnostics, YamlSource } from "../core/yaml-source.ts";
 import { Environment } from "./environment.ts";
+import { pitrMistakes } from "./pitr-schema.ts";
 import { scheduleMistakes } from "./schedule-mistakes.ts";
 import {
   configSchema,
@@ -119,9 +120,9 @@ export async function loadConfig(options: ConfigOptions): Promise<Config> {
     const result = environmentSchema.safeParse(joined, { reportInput: true });
     if (result.success) settings.set(name, result.data);
     const mistakes = result.success
-      ? scheduleMistakes(result.data)
+      ? [...(await scheduleMistakes(result.data)), ...pitrMistakes(result.data)]
       : schemaMistakes(environmentSchema, result.error);
-    problems.push(...(await mistakes).map((each) => environmentDiagnostic(loaded, name, each)));
+    problems.push(...mistakes.map((each) => environmentDiagnostic(loaded, name, each)));
   }
   if (problems.length > 0) throw new DiagnosticsError("E_CONFIG", problems);
   return new Config({

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { name, threshold } from "../core/schema.ts";
+import { pitrSchema } from "./pitr-schema.ts";
 import { notificationSchema, scheduleSchema } from "./schedule-schema.ts";
 import { isReference } from "./secret.ts";
 import { secret } from "./secret-field.ts";
@@ -30,6 +31,7 @@ export const databaseSchema = z.strictObject({
     .record(z.string(), z.string())
     .optional()
     .describe("Values of the placeholders in Flyway's files, by name"),
+  pitr: pitrSchema.optional().describe("Point-in-time recovery of the cluster that the database is in"),
 });
 
 export { s3Schema, storeSchema } from "./store-schema.ts";

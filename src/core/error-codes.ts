@@ -169,6 +169,10 @@ export const errorCodes: readonly string[] = [
   "E_VARIABLE",
   "E_VERSION",
   "E_VERSION_DOWN",
+  "E_WAL_ARCHIVE",
+  "E_WAL_DIFFERENT",
+  "E_WAL_FOREIGN",
   "E_WAL_LSN",
+  "E_WAL_SEGMENT",
   "E_WEIGHT_NOT_SET",
 ];

@@ -16,11 +16,12 @@ const parallel = Math.min(4, Math.max(2, availableParallelism()));
 const compressBlock = promisify(zstdCompress);
 const decompressFrame = promisify(zstdDecompress);
 
-export async function* compress(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+/** @param level 1 to 19 */
+export async function* compress(source: AsyncIterable<Uint8Array>, level = 3): AsyncGenerator<Buffer> {
   const options = {
     // Room for a whole frame of ordinary data: each chunk costs a hop to the thread pool.
     chunkSize: blockSize / 2,
-    params: { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_checksumFlag]: 1 },
+    params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1 },
   };
   yield* inOrder(blocks(source), (block) => compressBlock(block, options));
 }

@@ -1,0 +1,33 @@
+import { basename, dirname, join } from "node:path";
+
+/**
+ * The folder in pg_wal where push and fetch keep their place. PostgreSQL leaves it alone there, base backups leave it
+ * out, and a file can be renamed from it to where the server wants it. Nothing but Node's own modules is imported
+ * here: `ops wal push` is called for every segment.
+ */
+export interface Spool {
+  /** Holds `NAME` for each file that is archived although the server did not ask for it yet. */
+  readonly done: string;
+  /** Who archives ahead of the server. */
+  readonly pushLock: string;
+  /** Holds files that the server will ask for, whole; `NAME.fetching` while one comes. */
+  readonly fetched: string;
+  /** Who fetches ahead of the server. */
+  readonly fetchLock: string;
+}
+
+/**
+ * @param path of a file in pg_wal, as the server gives it (`%p`)
+ * @returns undefined for a file anywhere else: nothing is kept beside it
+ */
+export function spoolOf(path: string): Spool | undefined {
+  const folder = dirname(path);
+  if (basename(folder) !== "pg_wal") return undefined;
+  const spool = join(folder, "ops-spool");
+  return {
+    done: join(spool, "done"),
+    pushLock: join(spool, "push.lock"),
+    fetched: join(spool, "fetched"),
+    fetchLock: join(spool, "fetch.lock"),
+  };
+}
