@@ -48,7 +48,10 @@ export function otherDirection(row: StatementProgress): OpsError {
     "E_MIGRATION_HALF_DONE",
     `${title(row)} is ${half} by half: ${row.done} of ${row.total} statements are done`,
     {
-      hint: `finish it (ops migrate ${row.direction}), or settle it with: ops migrate repair --accept ${row.version}`,
+      hint:
+        row.started === null
+          ? `finish it: ops migrate ${row.direction}; where it cannot be finished, change what is left of its file`
+          : `finish it (ops migrate ${row.direction}), or settle it with: ops migrate repair --accept ${row.version}`,
       retryable: false,
     },
   );

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { UsageError } from "../core/errors.ts";
 import { defineOperation } from "../run/operation.ts";
-import { versionOf } from "./assessment.ts";
+import { type Assessment, versionOf } from "./assessment.ts";
+import { otherDirection } from "./half-done-file.ts";
 import { ensureHistoryTable, type HistoryRow } from "./history-table.ts";
 import { database, lockFields, refuseUnknownVersion } from "./input.ts";
 import { title } from "./migration-file.ts";
@@ -71,6 +72,7 @@ export const repair = defineOperation({
       }
       refuseUnknownVersion(each, known);
     }
+    refuseWhatGoesOn(assessment, halfDone, input);
     for (const each of input.retry) {
       if (!halfDone.some((one) => includesVersion([each], one.version))) {
         throw new UsageError("E_INPUT", `${each} is not half done, so there is nothing to run again`, {
@@ -136,3 +138,21 @@ export const repair = defineOperation({
             : []),
         ].join("\n"),
 });
+
+/** Of a file that failed and was not killed no statement is in doubt: to settle it would change nothing. */
+function refuseWhatGoesOn(
+  { standings }: Assessment,
+  halfDone: readonly StatementProgress[],
+  { accept, retry }: { readonly accept: readonly string[]; readonly retry: readonly string[] },
+): void {
+  for (const place of halfDone.filter((each) => each.started === null)) {
+    if (!includesVersion([...accept, ...retry], place.version)) continue;
+    const standing = standings.find((each) => includesVersion([versionOf(each)], place.version));
+    // An edited file is what is settled then, and a half-done one without its file is forgotten.
+    if (standing === undefined || standing.state === "edited" || standing.state === "missing") continue;
+    if (place.direction === "down" && standing.migration.down === undefined) continue;
+    throw new UsageError("E_INPUT", `${otherDirection(place).message}, and none is in doubt`, {
+      hint: `mend what is left of its file, and run: ops migrate ${place.direction}`,
+    });
+  }
+}

@@ -39,6 +39,21 @@ describe("a file that is half done", () => {
     expect(await project.query("SELECT FROM ops.migration_progress")).toEqual([]);
   });
 
+  test("has nothing to settle where no statement is in doubt, and says how it goes on", async () => {
+    await using project = await halfDone();
+    for (const named of [{ accept: ["2"] }, { retry: ["2"] }]) {
+      expect(await failure(perform(operation("migrate.repair"), project.context(), named))).toMatchObject({
+        code: "E_INPUT",
+        message: "2_half is applied by half: 1 of 2 statements are done, and none is in doubt",
+        hint: "mend what is left of its file, and run: ops migrate up",
+      });
+    }
+    await project.write({ "1_a.down.sql": "SELECT 1;" });
+    expect(await failure(perform(operation("migrate.down"), project.context(), {}))).toMatchObject({
+      hint: "finish it: ops migrate up; where it cannot be finished, change what is left of its file",
+    });
+  });
+
   test.each(["renumbered", "removed"])(
     "stops what comes next where it was %s, until it is settled",
     async (fate) => {
