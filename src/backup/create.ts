@@ -20,7 +20,7 @@ import { openStore } from "../storage/open-store.ts";
 import { type DumpSettings, dumpDatabase } from "./dump.ts";
 import { hookFields, runHook } from "./hooks.ts";
 import { isWhole, selectionFields, selectionOf } from "./selection.ts";
-import { removeBackup, sameEncryption, storeFields, storesOf, whereIs } from "./stores.ts";
+import { assertStored, removeBackup, sameEncryption, storeFields, storesOf, whereIs } from "./stores.ts";
 
 const input = z.strictObject({
   database: name("The database to back up").optional(),
@@ -101,6 +101,7 @@ export const create = defineOperation({
     const stores = targets.map((each) => ({ name: each.name, store: openStore(each) }));
     const found = await whereIs(stores, id);
     const [first] = found.complete;
+    const facts = { id, database: before.database };
     if (first !== undefined) {
       // An attempt that was killed, or failed in one of the stores: the others get a copy, not a second dump.
       const failures = new Map(found.failures);
@@ -112,30 +113,33 @@ export const create = defineOperation({
           failures.set(name, error);
         }
       }
+      // The attempt that was killed may not have come to it.
+      await runHook(context, "after", input.after, { ...facts, status: "complete" }, report);
       return result(first.sealed.manifest, targets, failures, input.require);
     }
     const [unknown] = found.failures.values();
     // A backup in one place is better than none: a store that cannot be asked does not stop the others.
     if (unknown !== undefined && found.missing.length === 0) throw unknown;
 
-    const facts = { id, database: before.database };
     await runHook(context, "before", input.before, { ...facts, status: "begin" }, report);
-    let status: "complete" | "failed" = "failed";
-    try {
-      const out = new FanOut(found.missing);
-      const manifest = await interruptible(context, async (signal) => {
-        const made = await dumped(context, input, before, targets, out, report, signal);
-        await out.each(async ({ name, store }) => {
-          const signed = await signedManifest(made, context.environment.store(name));
-          await store.putIfAbsent(manifestObject(id), signed);
-        });
-        return made;
+    const out = new FanOut(found.missing);
+    const manifest = await interruptible(context, async (signal) => {
+      const made = await dumped(context, input, before, targets, out, report, signal);
+      await out.each(async ({ name, store }) => {
+        await assertStored(store, made);
+        const signed = await signedManifest(made, context.environment.store(name));
+        await store.putIfAbsent(manifestObject(id), signed);
       });
-      status = "complete";
-      return result(manifest, targets, new Map([...found.failures, ...out.failures]), input.require);
-    } finally {
-      await runHook(context, "after", input.after, { ...facts, status }, report);
-    }
+      return made;
+    }).catch(async (error: unknown) => {
+      await runHook(context, "after", input.after, { ...facts, status: "failed" }, report).catch(
+        // What the backup failed with is what has to be known.
+        (failure: unknown) => report.log(causeText(failure) ?? "the hook after failed"),
+      );
+      throw error;
+    });
+    await runHook(context, "after", input.after, { ...facts, status: "complete" }, report);
+    return result(manifest, targets, new Map([...found.failures, ...out.failures]), input.require);
   },
 
   async undo(context, input, before) {

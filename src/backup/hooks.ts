@@ -23,7 +23,10 @@ export interface HookFacts {
   readonly status: "begin" | "complete" | "failed";
 }
 
-/** Throws `E_HOOK` where the program fails. */
+/** How long the hook after a backup that was stopped at once may take, in milliseconds. */
+const stoppedTime = 60_000;
+
+/** Throws `E_HOOK` where the program fails. The hook after a backup runs also where the run was stopped. */
 export async function runHook(
   context: OperationContext,
   which: "before" | "after",
@@ -36,7 +39,7 @@ export async function runHook(
   report.progress({ message: `running the hook ${which}` });
   const { exitCode } = await runProgram(file, args, {
     cwd: context.environment.directory,
-    signal: context.signal,
+    signal: which === "after" && context.signal.aborted ? AbortSignal.timeout(stoppedTime) : context.signal,
     env: {
       OPS_BACKUP_ID: facts.id,
       OPS_BACKUP_DATABASE: facts.database,

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { manifestObject } from "../archive/backup-id.ts";
 import { corrupt } from "../archive/catalog.ts";
 import type { NamedStore } from "../archive/fan-out.ts";
-import { decodeManifest, type SealedManifest } from "../archive/manifest.ts";
+import { decodeManifest, type Manifest, type SealedManifest } from "../archive/manifest.ts";
 import type { Environment, StoreTarget } from "../config/environment.ts";
 import { UsageError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
@@ -92,6 +92,17 @@ export async function whereIs(stores: readonly NamedStore[], id: string): Promis
     }
   }
   return { complete, missing, failures };
+}
+
+/**
+ * To be asked before the manifest is written: a prune elsewhere may have taken a backup that was a day in the making for a
+ * leftover. Throws `E_BACKUP_CORRUPT`.
+ */
+export async function assertStored(store: ObjectStore, { id, objects }: Manifest): Promise<void> {
+  const there = new Map<string, number>();
+  for await (const object of store.list(`${id}/`)) there.set(object.name, object.bytes);
+  const lost = objects.find((each) => there.get(each.name) !== each.bytes);
+  if (lost !== undefined) throw corrupt(id, lost.name, "was removed before the backup was complete");
 }
 
 /** Everything of a backup that never got its manifest; of one with a manifest, the manifest first. */

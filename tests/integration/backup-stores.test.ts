@@ -1,8 +1,11 @@
+import { existsSync } from "node:fs";
 import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checks } from "../../src/backup/checks.ts";
+import { assertStored, findManifest } from "../../src/backup/stores.ts";
 import { newSigningKey } from "../../src/crypto/signature.ts";
+import { FileStore } from "../../src/storage/file-store.ts";
 import { perform, RecordingReport, testContext } from "../support/context.ts";
 import { BackupSetting, filesIn, operation } from "./backup-setting.ts";
 
@@ -204,6 +207,55 @@ describe("hooks", () => {
     ).rejects.toMatchObject({ code: "E_HOOK" });
     expect(await readFile(log, "utf8")).toBe("main begin\nmain complete\n");
     expect(await listed(settings, "local")).toHaveLength(1);
+  });
+});
+
+describe("the hook after", () => {
+  const big = "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 300000) i";
+
+  it("does not hide what the dump failed with", async () => {
+    const { settings } = await twoStores();
+    const input = { store: "local", tables: ["nosuch"], after: ["false"] };
+
+    await expect(perform(create, testContext(settings), input)).rejects.toMatchObject({
+      code: "E_PROGRAM_FAILED",
+    });
+  });
+
+  it("runs where the run is stopped at once, and again where a killed one is resumed", async () => {
+    const { settings, directory } = await twoStores(big);
+    const log = `${directory}.log`;
+    const after = ["sh", "-c", `echo "$OPS_BACKUP_STATUS" >> ${log}`];
+    const stopped = new AbortController();
+    const input = create.input.parse({ store: "local", after });
+    const before = await create.observe(testContext(settings), input);
+    const apply = (signal?: AbortSignal) =>
+      create.apply(testContext(settings, signal && { signal }), input, before, new RecordingReport());
+
+    const attempt = apply(stopped.signal);
+    await expect.poll(() => existsSync(directory), { timeout: 30_000 }).toBe(true);
+    stopped.abort(new Error("stopped"));
+    await expect(attempt).rejects.toThrow("stopped");
+    expect(await readFile(log, "utf8")).toBe("failed\n");
+
+    await apply();
+    await apply();
+    expect(await readFile(log, "utf8")).toBe("failed\ncomplete\ncomplete\n");
+  });
+});
+
+describe("before its manifest is written a backup", () => {
+  it("must still be there: a prune elsewhere may have cleared it", async () => {
+    const { settings, directory } = await twoStores();
+    const { id } = (await perform(create, testContext(settings), { store: "local" })).output as Created;
+    const store = new FileStore(directory);
+    const sealed = await findManifest(store, id);
+    if (sealed === undefined) throw new Error("there is no manifest");
+
+    await assertStored(store, sealed.manifest);
+    await store.delete(`${id}/dump.zst.age`);
+
+    await expect(assertStored(store, sealed.manifest)).rejects.toMatchObject({ code: "E_BACKUP_CORRUPT" });
   });
 });
 
