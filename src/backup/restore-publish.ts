@@ -1,3 +1,4 @@
+import type pg from "pg";
 import type { DatabaseTarget } from "../config/environment.ts";
 import type { Report, UndoResult } from "../run/operation.ts";
 import type { RestoreInput } from "./restore-input.ts";
@@ -5,6 +6,7 @@ import { dropMarkedRoles } from "./restore-roles.ts";
 import {
   databaseExists,
   dropDatabase,
+  endOrphans,
   findDatabase,
   isWhole,
   onServer,
@@ -35,6 +37,7 @@ export async function stateOf(
   signal: AbortSignal,
 ): Promise<RestoreState> {
   return onServer(database, signal, async (client) => {
+    await endOrphans(client, before.scratch);
     const found = await findDatabase(client, into);
     if (isWhole(found, before.scratch)) return "published";
     if (before.old === null && found !== undefined) throw databaseExists(into);
@@ -54,14 +57,15 @@ export async function publish(
   const { old, scratch } = before;
   let ended = 0;
   if (state !== "published" && old === null) {
-    await onServer(database, signal, (client) => renameDatabase(client, scratch, into));
+    const rename = (client: pg.Client) => renameDatabase(client, scratch, into);
+    await onServer(database, signal, rename, { avoid: [scratch, into], sessionName: scratch });
   } else if (state !== "published" && old !== null) {
     report.progress({ message: `ending the sessions of "${into}" and renaming it` });
     const renames = [
       { from: into, to: old.keptAs, oid: old.oid },
       { from: scratch, to: into },
     ];
-    ended = await rename(database, renames, input, report, signal);
+    ended = await rename(database, scratch, renames, input, report, signal);
   }
   if (old !== null && input["drop-old"]) {
     await onServer(database, signal, async (client) => {
@@ -79,6 +83,7 @@ export async function takeBack(
   signal: AbortSignal,
 ): Promise<UndoResult> {
   const { database, before } = place;
+  await onServer(database, signal, (client) => endOrphans(client, before.scratch));
   const result = await (before.old === null
     ? dropNew(place, signal)
     : renameBack(place, before.old, input, report, signal));
@@ -126,7 +131,7 @@ async function renameBack(
     { from: into, to: old.undoneAs, oid: seen.current?.oid },
     { from: old.keptAs, to: into, oid: old.oid },
   ];
-  await rename(database, renames, input, report, signal);
+  await rename(database, before.scratch, renames, input, report, signal);
   return {
     undone: true,
     note: `the old database "${into}" is back; the restored one, with what was written since, is kept as "${old.undoneAs}"`,
@@ -135,12 +140,17 @@ async function renameBack(
 
 async function rename(
   database: DatabaseTarget,
+  sessionName: string,
   renames: Parameters<typeof renameTogether>[1],
   input: RestoreInput,
   report: Report,
   signal: AbortSignal,
 ): Promise<number> {
-  const ended = await renameTogether(database, renames, { timeout: input["swap-timeout"], signal });
+  const ended = await renameTogether(database, renames, {
+    timeout: input["swap-timeout"],
+    signal,
+    sessionName,
+  });
   for (const session of ended.slice(0, 20)) report.log(`ended: ${describeSession(session)}`);
   if (ended.length > 20) report.log(`and ${ended.length - 20} more sessions`);
   return ended.length;

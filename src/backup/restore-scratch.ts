@@ -1,15 +1,25 @@
+import type pg from "pg";
 import { databaseProperties } from "../archive/database-properties.ts";
 import { explainedLoadError, loadBackup } from "../archive/load.ts";
 import { createDatabase } from "../archive/new-database.ts";
 import { restoreProgram } from "../archive/restore-version.ts";
 import { OpsError } from "../core/errors.ts";
 import { connectionEnvironment, withConnection } from "../postgres/connection.ts";
+import { ByteProgress } from "../run/byte-progress.ts";
 import type { Report } from "../run/operation.ts";
 import { ReportedLoad } from "./load-progress.ts";
 import { differences } from "./read-through.ts";
 import { checkOf, ownershipOf, type RestoreInput } from "./restore-input.ts";
 import { makeMarkedRoles } from "./restore-roles.ts";
-import { ownerOptions, partOf, type RestoreSource, type Scope, scopeOf, tablesOf } from "./restore-source.ts";
+import {
+  ownerOptions,
+  partOf,
+  plainBytesOf,
+  type RestoreSource,
+  type Scope,
+  scopeOf,
+  tablesOf,
+} from "./restore-source.ts";
 import {
   dropDatabase,
   finishDatabase,
@@ -17,6 +27,7 @@ import {
   restoredComment,
   setComment,
   setForLoading,
+  tryStatements,
 } from "./restored-database.ts";
 import { dumpedAgain, held, shortened } from "./restored-rows.ts";
 
@@ -43,13 +54,20 @@ export async function fillScratch(
   const scope = await scopeOf(backup, input);
   const part = await partOf(backup, scope);
   const ownership = ownershipOf(input);
-  await onServer(database, signal, async (client) => {
+  const properties =
+    scope.selected === undefined
+      ? await databaseProperties(scope.entries, scratch, ownership)
+      : { statements: [], comment: null };
+  const making = async (client: pg.Client) => {
     await dropDatabase(client, scratch);
     await makeMarkedRoles(client, options.roles, mark);
     await createDatabase(client, scratch, manifest.source);
     await setComment(client, scratch, `ops: restoring ${mark}`);
+    // What this user may not set is known now, not after hours of loading.
+    await tryStatements(client, properties.statements);
     await setForLoading(client, scratch, input["work-memory"]);
-  });
+  };
+  await onServer(database, signal, making, { sessionName: scratch });
   await loadBackup(backup, {
     database: scratch,
     environment: await connectionEnvironment(database),
@@ -64,12 +82,12 @@ export async function fillScratch(
     throw explainedLoadError(error);
   });
   await checkScratch({ backup, database }, scope, input, scratch, report, signal);
-  const properties =
-    scope.selected === undefined
-      ? await databaseProperties(scope.entries, scratch, ownership)
-      : { statements: [], comment: null };
-  await onServer(database, signal, (client) =>
-    finishDatabase(client, scratch, properties.statements, restoredComment(properties.comment, mark)),
+  const comment = restoredComment(properties.comment, mark);
+  await onServer(
+    database,
+    signal,
+    (client) => finishDatabase(client, scratch, properties.statements, comment),
+    { sessionName: scratch },
   );
 }
 
@@ -84,8 +102,11 @@ async function checkScratch(
 ): Promise<void> {
   const reasons: string[] = [];
   if (checkOf(input) === "rows") {
-    report.progress({ message: `comparing the rows of ${input.into} with the backup` });
-    reasons.push(...differences(await tablesOf(backup, scope), await dumpedAgain(database, scratch, signal)));
+    const message = `comparing the rows of ${input.into} with the backup`;
+    report.progress({ message });
+    const shown = new ByteProgress(report, message, await plainBytesOf(backup, scope));
+    const found = await dumpedAgain(database, scratch, signal, (bytes) => shown.add(bytes));
+    reasons.push(...differences(await tablesOf(backup, scope), found));
   }
   if (input.checks.length > 0) {
     const found = await withConnection(database, { signal, database: scratch }, (client) =>

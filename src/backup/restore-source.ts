@@ -67,6 +67,15 @@ export async function partOf(backup: ReadableBackup, scope: Scope): Promise<Back
   };
 }
 
+/** What pg_dump wrote into the archives that are read, in bytes. */
+export async function plainBytesOf(backup: ReadableBackup, scope: Scope): Promise<number> {
+  const part = await partOf(backup, scope);
+  return backup.manifest.objects
+    .filter((each) => each.content === "main" || each.content === "table")
+    .filter((each) => part === undefined || part.objects.has(each.name))
+    .reduce((sum, each) => sum + each.plainBytes, 0);
+}
+
 /** Options of pg_restore for owners and grants. */
 export function ownerOptions(input: RestoreInput): readonly string[] {
   return input.owners === "skip" ? ["--no-owner", "--no-privileges"] : [];

@@ -12,7 +12,7 @@ import { refuseContradictions, restoreInput } from "./restore-input.ts";
 import { publish, type RestorePlace, type RestoreState, stateOf, takeBack } from "./restore-publish.ts";
 import { rolesToMake } from "./restore-roles.ts";
 import { fillScratch } from "./restore-scratch.ts";
-import { openSource, rolesNamed, scopeOf } from "./restore-source.ts";
+import { openSource, plainBytesOf, rolesNamed, scopeOf } from "./restore-source.ts";
 import { databaseExists, dropDatabase, findDatabase, onServer } from "./restored-database.ts";
 import { timedName } from "./swap.ts";
 
@@ -36,7 +36,7 @@ export const restore = defineOperation({
     server: z.string().describe("The database target on whose server it is"),
     keptAs: z.string().nullable().describe("What the database that was replaced is called now"),
     endedSessions: z.number().describe("How many sessions of that one had to be ended"),
-    dumpBytes: z.number(),
+    dumpBytes: z.number().describe("Of the archives that were read, before compression"),
     tables: z.number(),
     durationMs: z.number().describe("Of the attempt that finished it"),
   }),
@@ -78,6 +78,7 @@ export const restore = defineOperation({
                 undoneAs: timedName(input.into, "undone", now),
               },
         whole: manifest.whole,
+        dumpBytes: await plainBytesOf(backup, scope),
         needed: (scope.selected?.needed ?? []).map((each) => `${each.schema}.${each.name}`),
         leftOut: [...(scope.selected?.leftOut ?? [])],
         relations: (scope.selected?.relations ?? []).map((each) => `${each.schema}.${each.name}`),
@@ -110,7 +111,9 @@ export const restore = defineOperation({
       ? []
       : [`left out, because the other table is not restored: ${before.leftOut.join(", ")}`]),
     ...(before.whole ? [] : ["the backup holds only a part of the database that was dumped"]),
-    ...(before.old === null || input["drop-old"] ? [] : [`the old one is kept as "${before.old.keptAs}"`]),
+    ...(before.old === null || input["drop-old"]
+      ? []
+      : [`the old one is kept as "${before.old.keptAs.replace(/\d{8}T\d{6}Z$/, "<time>")}"`]),
   ],
 
   async apply(context, input, before, report) {
@@ -142,7 +145,7 @@ export const restore = defineOperation({
       server: database.name,
       keptAs: before.old === null || input["drop-old"] ? null : before.old.keptAs,
       endedSessions: ended,
-      dumpBytes: source.backup.manifest.dumpBytes,
+      dumpBytes: before.dumpBytes,
       tables: await countTables(database, input.into, context.signal),
       durationMs: Math.round(context.clock.elapsed() - begin),
     };

@@ -3,24 +3,29 @@ import type { DatabaseTarget } from "../config/environment.ts";
 import { OpsError, UsageError } from "../core/errors.ts";
 import { connectionEnvironment, withConnection } from "../postgres/connection.ts";
 
+export interface ServerOptions {
+  /** Databases that must have no connection of ours, because they are to be renamed. */
+  readonly avoid?: readonly string[];
+  /** How the session is called, where `endOrphans` is to find it after a crash. */
+  readonly sessionName?: string;
+}
+
 /**
  * Works on a connection to the server's `postgres` database, or to the target's own one where there is none: the
  * database to restore may be the one that was lost.
- *
- * @param avoid databases that must have no connection of ours, because they are to be renamed
  */
 export async function onServer<T>(
   target: DatabaseTarget,
   signal: AbortSignal,
   work: (client: pg.Client) => Promise<T>,
-  avoid: readonly string[] = [],
+  { avoid = [], sessionName }: ServerOptions = {},
 ): Promise<T> {
   const own = await ownDatabase(target);
   const candidates = [...new Set(["postgres", own, "template1"])].filter((each) => !avoid.includes(each));
   let failure: unknown;
   for (const database of candidates) {
     try {
-      return await withConnection(target, { signal, database }, work);
+      return await withConnection(target, { signal, database, applicationName: sessionName }, work);
     } catch (error) {
       failure ??= error;
       if (!(error instanceof OpsError) || error.code !== "E_DATABASE_UNREACHABLE") throw error;
@@ -62,6 +67,31 @@ export function restoredComment(own: string | null, mark: string): string {
   return [before, `${wholeMark} ${mark}`].filter((each) => each !== "").join("\n");
 }
 
+/**
+ * Ends the sessions of that name, and waits until they are gone. The server goes on with a statement whose client was
+ * killed: a CREATE DATABASE would otherwise be done after whoever cleans up has looked.
+ */
+export async function endOrphans(client: pg.Client, sessionName: string): Promise<void> {
+  const deadline = performance.now() + 60_000;
+  for (;;) {
+    const { rows } = await client.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND pid <> pg_backend_pid()",
+      [sessionName],
+    );
+    if (rows.length === 0) return;
+    if (performance.now() > deadline) {
+      throw new OpsError(
+        "E_DATABASE_IN_USE",
+        `A session of an earlier attempt (${sessionName}) does not end`,
+        {
+          hint: "look at it in pg_stat_activity, then go on with: ops runs resume",
+        },
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
 export async function dropDatabase(client: pg.Client, name: string): Promise<void> {
   await client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`);
 }
@@ -78,6 +108,17 @@ export async function setForLoading(client: pg.Client, name: string, workMemory:
   const alter = `ALTER DATABASE ${pg.escapeIdentifier(name)} SET`;
   await client.query(`${alter} maintenance_work_mem = '${Math.max(1024, Math.floor(workMemory / 1024))}kB'`);
   await client.query(`${alter} synchronous_commit = off`);
+}
+
+/** Throws what these statements would throw, and takes them back. */
+export async function tryStatements(client: pg.Client, statements: readonly string[]): Promise<void> {
+  await client.query("BEGIN");
+  try {
+    for (const statement of statements) await client.query(statement);
+  } finally {
+    // A connection that broke has rolled back by itself; the first error is the one to tell.
+    await client.query("ROLLBACK").catch(() => undefined);
+  }
 }
 
 /** In one transaction: the settings for loading go, the source's own come, and the comment says that it is whole. */

@@ -9,6 +9,7 @@ export async function dumpedAgain(
   server: DatabaseTarget,
   database: string,
   signal: AbortSignal,
+  onBytes: (bytes: number) => void = () => undefined,
 ): Promise<readonly ArchivedTable[]> {
   const { major } = await withConnection(server, { signal, database }, async (client) => {
     const { rows } = await client.query<{ major: number }>(
@@ -22,7 +23,10 @@ export async function dumpedAgain(
   const dump = new RunningProgram(program, args, environment, signal);
   const archive = new ArchiveReader();
   try {
-    for await (const chunk of dump.output()) archive.write(chunk);
+    for await (const chunk of dump.output()) {
+      archive.write(chunk);
+      onBytes(chunk.length);
+    }
   } finally {
     await dump.stop();
   }

@@ -22,6 +22,7 @@ export interface SwapOptions {
   /** Milliseconds after which it is given up. */
   readonly timeout: number;
   readonly signal: AbortSignal;
+  readonly sessionName: string;
 }
 
 /** Milliseconds between two looks at who is connected. */
@@ -37,9 +38,9 @@ const interval = 50;
 export async function renameTogether(
   target: DatabaseTarget,
   renames: readonly Rename[],
-  { timeout, signal }: SwapOptions,
+  { timeout, signal, sessionName }: SwapOptions,
 ): Promise<EndedSession[]> {
-  const names = renames.flatMap((each) => [each.from, each.to]);
+  const avoid = renames.flatMap((each) => [each.from, each.to]);
   const deadline = performance.now() + timeout;
   const ended = new Map<number, EndedSession>();
   const swap = (client: pg.Client) =>
@@ -54,9 +55,9 @@ export async function renameTogether(
           signal.throwIfAborted();
         }
       },
-      names,
+      { avoid, sessionName },
     );
-  return onServer(target, signal, swap, names);
+  return onServer(target, signal, swap, { avoid, sessionName });
 }
 
 /** True, or why a database could not be renamed now. */
@@ -83,6 +84,10 @@ async function attempt(
   const error: unknown = result.reason;
   // object_in_use, lock_not_available.
   if (error instanceof pg.DatabaseError && (error.code === "55006" || error.code === "55P03")) return error;
+  // invalid_catalog_name, duplicate_database: another swap was first.
+  if (error instanceof pg.DatabaseError && (error.code === "3D000" || error.code === "42P04")) {
+    throw databaseChanged(renames[0]?.from ?? "", error);
+  }
   throw error;
 }
 
@@ -164,11 +169,11 @@ async function inUse(
   });
 }
 
-export function databaseChanged(name: string): OpsError {
+export function databaseChanged(name: string, cause?: unknown): OpsError {
   return new OpsError(
     "E_DATABASE_CHANGED",
     `The database "${name}" is not the one that was there when the run began`,
-    { hint: "look who else restores or renames it, then begin anew", retryable: false },
+    { cause, hint: "look who else restores or renames it, then begin anew", retryable: false },
   );
 }
 

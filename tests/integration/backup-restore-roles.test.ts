@@ -129,6 +129,30 @@ describe("backup.restore and roles", () => {
   });
 });
 
+describe("backup.restore by a user who is no superuser", () => {
+  it("swaps what belongs to it, and says at once what it may not set", async () => {
+    await setting.query("postgres", "CREATE ROLE tenant LOGIN CREATEDB");
+    await setting.query("postgres", "CREATE DATABASE tenancy OWNER tenant");
+    const { settings } = await setting.prepare("CREATE TABLE t AS SELECT 1 AS x", "template_of_tenancy");
+    await perform(create, testContext(settings), {});
+    const url = settings.databases.main.url.replace("postgres@", "tenant@");
+    const tenant = { ...settings, databases: { main: { url } } };
+    const input = { into: "tenancy", swap: true, owners: "skip" };
+
+    const done = await perform(restore, testContext(tenant), input);
+    expect(await setting.query("tenancy", "SELECT x FROM t")).toEqual([{ x: 1 }]);
+    expect(await done.undo()).toMatchObject({ undone: true });
+
+    await setting.query("postgres", "ALTER DATABASE template_of_tenancy SET log_statement = 'all'");
+    await perform(create, testContext(settings), {});
+    await expect(perform(restore, testContext(tenant), input)).rejects.toMatchObject({
+      code: "E_SQL",
+      message: expect.stringContaining('permission denied to set parameter "log_statement"'),
+    });
+    expect((await setting.databases()).filter((each) => each.startsWith("ops_restore_"))).toEqual([]);
+  });
+});
+
 describe("backup.restore to another version", () => {
   it("refuses a server that is older than the dump, before anything happens, unless told otherwise", async () => {
     const { settings, directory } = await setting.prepare("CREATE TABLE t AS SELECT 1 AS x", "newer");
