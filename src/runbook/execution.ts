@@ -215,10 +215,15 @@ export class Execution {
     );
   }
 
-  /** What was shown is what runs, unless an earlier step of this run changed the same targets on the way. */
+  /**
+   * What was shown is what runs, unless an earlier step of this run changed the same targets on the way. Less than was
+   * shown is fine: somebody else has done a part of it since.
+   */
   private refuseOtherPlan(step: Step, changes: readonly Change[]): void {
     const planned = this.state.request.plannedChanges[step.id];
-    if (planned === undefined || canonicalJson(json(planned)) === canonicalJson(json(changes))) return;
+    if (planned === undefined) return;
+    const shown = new Set(planned.map((each) => canonicalJson(json(each))));
+    if (changes.every((each) => shown.has(canonicalJson(json(each))))) return;
     const touched = new Set(
       [...this.state.steps.values()]
         .filter((each) => each.applied)

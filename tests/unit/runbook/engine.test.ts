@@ -344,6 +344,13 @@ describe("a run that must not go on", () => {
     expect(world.done).toEqual([]);
   });
 
+  it("is not stopped where somebody has done a part of what was planned since", async () => {
+    const { state, exitCode } = await start(runbookOf(set("a")), () => world.values.set("a", "new"));
+
+    expect([state.status, exitCode]).toEqual(["done", 0]);
+    expect(world.values.get("a")).toBe("new");
+  });
+
   it("is not stopped by a change that an earlier step of its own made", async () => {
     const twice = "  - { id: again, uses: value.set, with: { key: a, to: newer } }\n";
 
