@@ -135,6 +135,7 @@ export const errorCodes: readonly string[] = [
   "E_SHELL_FAILED",
   "E_SHELL_TIMEOUT",
   "E_SHELL_UNDO_FAILED",
+  "E_SIGNATURE",
   "E_SIGNING_KEY",
   "E_SIZE",
   "E_SNAPSHOT_FILE",
