@@ -9,8 +9,14 @@ export function reporters(name: string) {
     : { reporters: ["default", "json"], outputFile: { json: join(folder, `${name}.json`) } };
 }
 
+/** For the processes of their own that tests start from the sources and kill: compiling took most of their start. */
+export const compileCache = {
+  env: { NODE_COMPILE_CACHE: join(import.meta.dirname, "node_modules", ".cache", "tests") },
+};
+
 export default defineConfig({
   test: {
+    ...compileCache,
     include: ["tests/{unit,integration,e2e}/**/*.test.ts"],
     testTimeout: 60_000,
     hookTimeout: 120_000,

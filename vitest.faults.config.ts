@@ -1,9 +1,10 @@
 import { defineConfig } from "vitest/config";
-import { reporters } from "./vitest.config.ts";
+import { compileCache, reporters } from "./vitest.config.ts";
 
 /** Long fault series: crash matrices, fuzzing. `npm run test:faults`. */
 export default defineConfig({
   test: {
+    ...compileCache,
     include: ["tests/**/*.faults.ts"],
     testTimeout: 1_800_000,
     hookTimeout: 120_000,

@@ -1,5 +1,9 @@
+import { flushCompileCache } from "node:module";
 import { perform, testContext } from "../../support/context.ts";
 import { operation } from "./project.ts";
+
+// Now, because who is killed keeps nothing.
+flushCompileCache();
 
 /** `migrate.test` in a process of its own that a test can kill: `node rehearsal-runner.ts FOLDER`. */
 const [directory = ""] = process.argv.slice(2);
