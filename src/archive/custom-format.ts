@@ -17,6 +17,7 @@ export interface ArchiveEntry {
   readonly dependencies: readonly number[];
 }
 
+const nothing = new Uint8Array(0);
 const sections = ["none", "pre-data", "data", "post-data"] as const;
 
 /** A table's rows in an archive. */
@@ -40,8 +41,13 @@ export class ArchiveReader {
   private earlierRows = 0;
   private readonly found: ArchivedTable[] = [];
   private readonly contents: ArchiveEntry[] = [];
-  private data: Uint8Array = new Uint8Array(0);
+  /** What is being read, and the place in it. */
+  private data: Uint8Array = nothing;
   private at = 0;
+  /** Fewer bytes than are needed to go on. */
+  private pending: Uint8Array[] = [];
+  private pendingBytes = 0;
+  private needed = 0;
   private ended = false;
   private intSize = 4;
   private started = false;
@@ -57,11 +63,23 @@ export class ArchiveReader {
     return this.contentsAreRead ? this.contents : undefined;
   }
 
-  /** The next bytes of the archive. */
+  /** The next bytes of the archive. They are not looked at again after the call. */
   write(chunk: Uint8Array): void {
-    this.data = this.at < this.data.length ? Buffer.concat([this.data.subarray(this.at), chunk]) : chunk;
-    this.at = 0;
+    let from = 0;
+    // What lies across two chunks is put together by itself: joining the chunks would copy the whole archive.
+    while (this.pendingBytes > 0) {
+      const part = Buffer.from(chunk.subarray(from, from + this.needed - this.pendingBytes));
+      from += part.length;
+      this.pending.push(part);
+      this.pendingBytes += part.length;
+      if (this.pendingBytes < this.needed) return;
+      this.data = Buffer.concat(this.pending);
+      this.run();
+      this.keepRest();
+    }
+    this.data = chunk.subarray(from);
     this.run();
+    this.keepRest();
   }
 
   /** The end of the archive. Throws `E_ARCHIVE_FORMAT` where it is not the end of one. */
@@ -71,6 +89,14 @@ export class ArchiveReader {
     return this.found;
   }
 
+  private keepRest(): void {
+    const rest = Buffer.from(this.data.subarray(this.at));
+    this.pending = rest.length > 0 ? [rest] : [];
+    this.pendingBytes = rest.length;
+    this.data = nothing;
+    this.at = 0;
+  }
+
   private run(): void {
     if (!this.started || this.at < this.data.length || this.ended) {
       this.started = true;
@@ -78,7 +104,7 @@ export class ArchiveReader {
     }
   }
 
-  /** Suspends where more bytes are needed; the bytes not yet read stay in `data` from `at` on. */
+  /** Suspends where more bytes are needed; then the bytes not yet read are fewer than `needed`. */
   private *read(): Generator<undefined, void, undefined> {
     const header = yield* this.bytes(11);
     const version = header.readUInt8(5) * 100 + header.readUInt8(6);
@@ -173,18 +199,19 @@ export class ArchiveReader {
 
   /** Newer ones fill buffers: a chunk holds rows and parts of rows. */
   private *lineChunks(checksum: RowChecksum): Generator<undefined, void, undefined> {
-    let rest: Buffer = Buffer.alloc(0);
+    let row: Buffer[] = [];
     for (let length = yield* this.int(); length > 0; length = yield* this.int()) {
       const chunk = yield* this.bytes(length);
-      const data = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
       let start = 0;
-      for (let end = data.indexOf(10); end !== -1; end = data.indexOf(10, start)) {
-        checksum.add(data, start, end + 1);
+      for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
+        if (row.length === 0) checksum.add(chunk, start, end + 1);
+        else addParts(checksum, [...row, chunk.subarray(0, end + 1)]);
+        row = [];
         start = end + 1;
       }
-      rest = data.subarray(start);
+      if (start < chunk.length) row.push(Buffer.from(chunk.subarray(start)));
     }
-    if (rest.length > 0) checksum.add(rest, 0, rest.length);
+    if (row.length > 0) addParts(checksum, row);
   }
 
   private *largeObjects(): Generator<undefined, void, undefined> {
@@ -213,12 +240,18 @@ export class ArchiveReader {
   private *bytes(count: number): Generator<undefined, Buffer, undefined> {
     while (this.data.length - this.at < count) {
       if (this.ended) throw unknownFormat("it ends too early");
+      this.needed = count;
       yield;
     }
     const taken = this.data.subarray(this.at, this.at + count);
     this.at += count;
     return Buffer.from(taken.buffer, taken.byteOffset, taken.byteLength);
   }
+}
+
+function addParts(checksum: RowChecksum, parts: readonly Buffer[]): void {
+  const row = Buffer.concat(parts);
+  checksum.add(row, 0, row.length);
 }
 
 function unknownFormat(why: string): OpsError {

@@ -106,7 +106,7 @@ class DumpWork {
     const archive = new ArchiveReader();
     const dump = await this.start([...options, "--schema-only", `--snapshot=${snapshot}`], signal);
     try {
-      for await (const chunk of dump.output()) archive.write(chunk);
+      for await (const chunk of dump.lentOutput()) archive.write(chunk);
       archive.finish();
     } finally {
       await dump.stop();
@@ -149,7 +149,7 @@ class DumpWork {
       ? this.startGlobals(signal)
       : this.start(this.dumpOptions(stream, snapshot), signal));
     try {
-      const object = await this.store(name, stream.content, running.output(), archive, signal);
+      const object = await this.store(name, stream.content, running.lentOutput(), archive, signal);
       this.tables.push(...(archive?.finish() ?? []).map((each) => ({ ...each, object: name })));
       return object;
     } finally {

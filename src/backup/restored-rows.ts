@@ -23,7 +23,7 @@ export async function dumpedAgain(
   const dump = new RunningProgram(program, args, environment, signal);
   const archive = new ArchiveReader();
   try {
-    for await (const chunk of dump.output()) {
+    for await (const chunk of dump.lentOutput()) {
       archive.write(chunk);
       onBytes(chunk.length);
     }

@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { PassThrough } from "node:stream";
 import { OpsError } from "../core/errors.ts";
 import { redact } from "../core/redaction.ts";
 import { OutputTail } from "../process/output-tail.ts";
 import { childEnvironment, runProgram } from "../process/run-program.ts";
+import { largeBuffers } from "./large-buffers.ts";
 import { isExecutable, programFolders } from "./program-folders.ts";
+import { ProgramOutput } from "./program-output.ts";
 
 /** PostgreSQL's client programs. */
 export type ProgramName =
@@ -22,16 +23,19 @@ export interface Program {
   /** `15.18` */
   readonly version: string;
   readonly major: number;
+  /** What starts it with larger buffers for its standard input and output, before the path. Default: nothing. */
+  readonly launcher?: readonly string[];
 }
 
 /** Every version of the program on this machine, oldest first. */
 export async function findPrograms(name: ProgramName): Promise<Program[]> {
   const found: Program[] = [];
+  const launcher = await largeBuffers();
   for (const folder of await programFolders()) {
     const path = join(folder, name);
     if (!(await isExecutable(path))) continue;
     const program = await knownProgram(path);
-    if (program !== undefined) found.push(program);
+    if (program !== undefined) found.push({ ...program, launcher });
   }
   return found.sort((a, b) => a.major - b.major);
 }
@@ -87,7 +91,7 @@ export async function findProgram(name: ProgramName, atLeast: number): Promise<P
 export class RunningProgram {
   private readonly name: string;
   private readonly child: ChildProcess;
-  private readonly written = new PassThrough();
+  private readonly written: ProgramOutput;
   private readonly errors = new OutputTail(8000);
   private readonly ended: Promise<number | NodeJS.Signals>;
   private readonly inputClosed: Promise<unknown>;
@@ -103,23 +107,21 @@ export class RunningProgram {
     signal: AbortSignal,
   ) {
     this.name = program.path.split("/").at(-1) ?? program.path;
-    this.child = spawn(program.path, args, {
+    const [file = program.path, ...rest] = [...(program.launcher ?? []), program.path, ...args];
+    const child = spawn(file, rest, {
       env: childEnvironment(environment),
       stdio: ["pipe", "pipe", "pipe"],
       // Out of reach of the terminal's Ctrl-C: ops itself decides when it ends.
       detached: true,
     });
-    // Read from the first moment: Node throws away what nobody reads of a program that has ended.
-    this.child.stdout?.pipe(this.written);
-    this.child.stderr?.on("data", (chunk: Buffer) => this.errors.write(chunk));
+    this.child = child;
+    this.written = new ProgramOutput(child.stdout);
+    child.stderr.on("data", (chunk: Buffer) => this.errors.write(chunk));
     // A program that ends before it has read everything: its exit code says whether that was right.
     this.child.stdin?.on("error", () => undefined);
     this.inputClosed = new Promise((resolve) => this.child.stdin?.once("close", resolve));
     this.ended = new Promise((resolve, reject) => {
-      this.child.once("error", (error) => {
-        this.written.end();
-        reject(error);
-      });
+      this.child.once("error", reject);
       this.child.once("close", (code, killedBy) => resolve(code ?? killedBy ?? "SIGKILL"));
     });
     this.ended.catch(() => undefined);
@@ -131,7 +133,13 @@ export class RunningProgram {
 
   /** What the program writes. Ends only after the program ended well; throws `E_PROGRAM_FAILED` otherwise. */
   async *output(): AsyncGenerator<Buffer> {
-    yield* this.written as AsyncIterable<Buffer>;
+    yield* this.written.read();
+    await this.success();
+  }
+
+  /** As `output`, but each chunk is there only until the next one is asked for. For what is large. */
+  async *lentOutput(): AsyncGenerator<Buffer> {
+    yield* this.written.lend();
     await this.success();
   }
 
@@ -181,7 +189,6 @@ export class RunningProgram {
     this.terminate();
     // Nobody reads or writes any more; a full pipe must not keep the program.
     this.child.stdout?.destroy();
-    this.written.destroy();
     this.child.stdin?.destroy();
     await this.ended.catch(() => undefined);
   }
