@@ -2,35 +2,40 @@ import { CommanderError } from "commander";
 import { ExitCode, errorRecord } from "../core/errors.ts";
 import { buildProgram } from "./program.ts";
 import { renderError } from "./render/error.ts";
+import { isRestoreCommand, restoreExitCode } from "./restore-exit-code.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 
 /** The whole command: from the arguments to the exit code. */
 async function main(argv: readonly string[]): Promise<void> {
   const terminal = processTerminal();
-  let exitCode: ExitCode = ExitCode.done;
+  let exitCode: number = ExitCode.done;
+  let code: string | undefined;
   try {
     const program = await buildProgram(argv, terminal, (code) => {
       exitCode = code;
     });
     await program.parseAsync(["node", "ops", ...argv]);
   } catch (error) {
-    exitCode = report(error, argv, terminal);
+    ({ exitCode, code } = report(error, argv, terminal));
   }
+  if (isRestoreCommand(argv)) exitCode = restoreExitCode(exitCode, code);
   await flushed();
   // Whatever is still open (a pool, a keep-alive socket) must not hold the shell.
   process.exit(exitCode);
 }
 
-function report(error: unknown, argv: readonly string[], terminal: Terminal): ExitCode {
+type Reported = { readonly exitCode: ExitCode; readonly code?: string };
+
+function report(error: unknown, argv: readonly string[], terminal: Terminal): Reported {
   // Commander has written its own message; help and version are no failures.
   const usage = error instanceof CommanderError;
-  if (usage && error.exitCode === 0) return ExitCode.done;
+  if (usage && error.exitCode === 0) return { exitCode: ExitCode.done };
   const record = usage
     ? { code: "E_USAGE", message: plainMessage(error), exitCode: ExitCode.usage }
     : errorRecord(error);
   if (argv.includes("--json")) terminal.out(JSON.stringify({ error: record }, null, 2));
   if (!usage) terminal.note(renderError(error, terminal.noteColor, argv.includes("--debug")));
-  return record.exitCode;
+  return { exitCode: record.exitCode, code: record.code };
 }
 
 /** Without commander's own `error: ` and the suggestion on the second line. */

@@ -171,9 +171,12 @@ export const errorCodes: readonly string[] = [
   "E_VERSION",
   "E_VERSION_DOWN",
   "E_WAL_ARCHIVE",
+  "E_WAL_CORRUPT",
   "E_WAL_DIFFERENT",
   "E_WAL_FOREIGN",
+  "E_WAL_GAP",
   "E_WAL_LSN",
+  "E_WAL_MISSING",
   "E_WAL_SEGMENT",
   "E_WEIGHT_NOT_SET",
 ];

@@ -75,6 +75,6 @@ export function fileIdentity(path: string): string {
   return [dev, ino, size, mtimeNs].join(" ");
 }
 
-function identifiedConfiguration(path: string): string {
+export function identifiedConfiguration(path: string): string {
   return `${path} ${fileIdentity(path)}`;
 }

@@ -5,12 +5,15 @@ import { join } from "node:path";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import pg from "pg";
 import { type Cluster, startCluster } from "../../../src/postgres/cluster.ts";
+import { findProgram } from "../../../src/postgres/programs.ts";
 import { serverUser } from "../../../src/postgres/unprivileged.ts";
-import { childEnvironment } from "../../../src/process/run-program.ts";
+import { childEnvironment, runProgram } from "../../../src/process/run-program.ts";
 import { type OpsResult, projectRoot } from "../../support/ops.ts";
 
 const launcher = join(projectRoot, "bin/ops");
 export const archiveCommand = `${process.execPath} ${launcher} wal push %p --database main`;
+
+export const fetchCommand = `${process.execPath} ${launcher} wal fetch %f %p --database main`;
 
 /** A server that archives with the built command to a store in a folder, all in one temp folder of their own. */
 export class WalSetting {
@@ -88,14 +91,8 @@ export class WalSetting {
     return join(this.folder, ...parts);
   }
 
-  async query<T extends pg.QueryResultRow>(sql: string): Promise<T[]> {
-    const client = new pg.Client(this.cluster.url());
-    await client.connect();
-    try {
-      return (await client.query<T>(sql)).rows;
-    } finally {
-      await client.end();
-    }
+  query<T extends pg.QueryResultRow>(sql: string): Promise<T[]> {
+    return queried<T>(this.cluster, sql);
   }
 
   /** Fills so many segments with something, and returns the names of those that are finished by it. */
@@ -107,6 +104,24 @@ export class WalSetting {
       if (row !== undefined) names.push(row.name);
     }
     return names;
+  }
+
+  /** A base backup by the stock program, without any WAL in it. */
+  async baseBackup(name: string): Promise<void> {
+    const { path } = await findProgram("pg_basebackup", 15);
+    const args = ["-D", this.path(name), "-X", "none", "-c", "fast", "--no-sync", "-d", this.cluster.url()];
+    const { exitCode, stderr } = await runProgram(path, args);
+    if (exitCode !== 0) throw new Error(stderr);
+  }
+
+  async rowsOf(cluster: Cluster, table: string): Promise<number> {
+    const [row] = await queried<{ count: number }>(cluster, `SELECT count(*)::int AS count FROM ${table}`);
+    return row?.count ?? 0;
+  }
+
+  async isRecovering(cluster: Cluster): Promise<boolean> {
+    const [row] = await queried<{ yes: boolean }>(cluster, "SELECT pg_is_in_recovery() AS yes");
+    return row?.yes === true;
   }
 
   /** Runs the built command as the server would: its user, its folder. */
@@ -187,5 +202,15 @@ export async function until(condition: () => Promise<boolean>, what: string): Pr
   while (!(await condition())) {
     if (performance.now() > deadline) throw new Error(`waited too long for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+async function queried<T extends pg.QueryResultRow>(cluster: Cluster, sql: string): Promise<T[]> {
+  const client = new pg.Client(cluster.url());
+  await client.connect();
+  try {
+    return (await client.query<T>(sql)).rows;
+  } finally {
+    await client.end();
   }
 }

@@ -1,0 +1,111 @@
+import { existsSync } from "node:fs";
+import { open, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { z } from "zod";
+import { OpsError, UsageError } from "../core/errors.ts";
+import { name } from "../core/schema.ts";
+import { defineOperation } from "../run/operation.ts";
+import { readCluster } from "../wal-archive/cluster.ts";
+import { isFollowed, type ReadableStore, readArchivedFile } from "../wal-archive/read-file.ts";
+import { parseWalFile } from "../wal-archive/segment.ts";
+import { pitrOf, readableStores } from "./archive.ts";
+import { fetchAhead } from "./fetched.ts";
+
+/** Segments are archived several at a time: one may come a little later than the one behind it. Milliseconds. */
+const gapPatience = 5_000;
+
+export const fetchFields = {
+  file: z.string().min(1, "must not be empty").describe("The name, as PostgreSQL gives it: %f"),
+  path: z.string().min(1, "must not be empty").describe("Where it goes, as PostgreSQL gives it: %p"),
+  database: name("The database whose cluster was archived").optional(),
+};
+
+export const fetch = defineOperation({
+  name: "wal.fetch",
+  summary: "Give a recovering server a file of the archive; PostgreSQL's restore_command",
+  example: "wal fetch 00000001000000000000002A pg_wal/RECOVERYXLOG --database main",
+  effect: "change",
+  // The server calls it for every segment, and writes its own log of what it restores.
+  journaled: false,
+  input: z.strictObject(fetchFields),
+  positional: ["file", "path"],
+  output: z.object({ file: z.string(), bytes: z.number() }),
+  observe: async () => null,
+  plan: (_before, { file, path }) => [{ target: path, action: "create", summary: `fetch ${file}` }],
+
+  async apply(context, { file, path, database }) {
+    requireWalFile(file);
+    const target = context.environment.database(database);
+    const stores = await readableStores(pitrOf(target));
+    const read = () => readArchivedFile(stores, target.name, file, context.signal);
+    const content = await read().catch(async (error) => {
+      if (!isMissing(error) || !(await isGap(stores, target.name, file, path))) throw error;
+      await delay(gapPatience, undefined, { signal: context.signal });
+      return read().catch((again) => {
+        throw isMissing(again) ? gap(target.name, file) : again;
+      });
+    });
+    await writeWhole(path, content);
+    fetchAhead(file, path, process.argv.slice(2));
+    return { file, bytes: content.length };
+  },
+
+  render: () => "",
+});
+
+/** Throws `E_WAL_SEGMENT`. */
+export function requireWalFile(file: string): void {
+  if (parseWalFile(file) !== undefined) return;
+  throw new UsageError("E_WAL_SEGMENT", `"${file}" is no name of a file that PostgreSQL archives`, {
+    hint: "give the command what PostgreSQL gives it: restore_command = 'ops wal fetch %f %p'",
+  });
+}
+
+/** Appears under its name only when it is on the disk: a crash never leaves half of it there. */
+export async function writeWhole(
+  path: string,
+  content: Buffer,
+  unfinished = `${path}.fetching`,
+): Promise<void> {
+  const file = await open(unfinished, "w", 0o600);
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } catch (error) {
+    await rm(unfinished, { force: true });
+    throw error;
+  } finally {
+    await file.close();
+  }
+  await rename(unfinished, path);
+}
+
+/**
+ * A recovery ends at the first file that is missing, and a server that is not told that there is more behind it would
+ * go on from there as if nothing were lost. A standby only waits, and asks again.
+ */
+async function isGap(
+  stores: readonly ReadableStore[],
+  database: string,
+  file: string,
+  path: string,
+): Promise<boolean> {
+  if (parseWalFile(file)?.kind !== "segment") return false;
+  if (existsSync(join(dirname(path), "..", "standby.signal"))) return false;
+  const [first] = stores;
+  const cluster = first === undefined ? undefined : await readCluster(first.store, database);
+  return cluster !== undefined && (await isFollowed(stores, database, file, cluster.segmentBytes));
+}
+
+function gap(database: string, file: string): OpsError {
+  return new OpsError("E_WAL_GAP", `The archive of ${database} has no ${file}, but segments behind it`, {
+    hint: "restore to a moment before it, or from a base backup behind it (see: ops wal status)",
+    details: { file },
+    retryable: false,
+  });
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof OpsError && error.code === "E_WAL_MISSING";
+}
