@@ -33,6 +33,7 @@ export const capabilities: readonly CapabilityEntry[] = [
     name: "wal",
     summary: "The write-ahead log of a cluster in the archive: push, fetch, status",
     operations: () => import("./wal/operations.ts"),
+    checks: () => import("./wal/checks.ts"),
   },
   {
     name: "schedule",

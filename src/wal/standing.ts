@@ -1,0 +1,82 @@
+import { z } from "zod";
+import { formatDuration } from "../core/duration.ts";
+import { formatBytes } from "../core/size.ts";
+import { formatLsn, parseLsn } from "../wal-archive/lsn.ts";
+import { restorableWindows, type TimelineReport } from "../wal-archive/window.ts";
+import type { ArchivingServer } from "./server.ts";
+
+export const storeStandingSchema = z.object({
+  store: z.string(),
+  error: z.string().nullable().describe("Why it cannot be read, or whose archive it is instead"),
+  bytes: z.number().describe("Stored, of all archived WAL"),
+  lagBytes: z.number().nullable().describe("Written by the server and not yet here; null: nothing is"),
+  timelines: z.array(
+    z.object({
+      timeline: z.number(),
+      segments: z.number(),
+      archivedUntil: z.string().nullable().describe("The position behind the last segment"),
+      gaps: z.array(z.object({ first: z.string(), last: z.string(), count: z.number() })),
+    }),
+  ),
+});
+
+export type StoreStanding = z.output<typeof storeStandingSchema>;
+
+/** Warn when less of the file system of pg_wal is free: the server stops where nothing is. */
+const leastFree = 0.2;
+/** Times max_wal_size that pg_wal may have before something keeps segments there. */
+const mostWal = 2;
+
+/** What a store has, against what the server has written. Pure. */
+export function storeStanding(
+  store: string,
+  server: ArchivingServer,
+  archived: { readonly segments: ReadonlyMap<number, ReadonlySet<bigint>>; readonly bytes: number },
+): StoreStanding {
+  const { segments, bytes } = archived;
+  const { segmentBytes, timeline, position } = server;
+  const reports = restorableWindows({ segmentBytes, segments, histories: new Map(), bases: [] });
+  const until = reports.find((each) => each.timeline === timeline)?.archivedUntil;
+  const lag = until === undefined ? null : Number(parseLsn(position) - until);
+  return {
+    store,
+    error: null,
+    bytes,
+    lagBytes: lag === null ? null : Math.max(0, lag),
+    timelines: reports.map((each) => timelineStanding(each, segments.get(each.timeline)?.size ?? 0)),
+  };
+}
+
+function timelineStanding({ timeline, archivedUntil, gaps }: TimelineReport, segments: number) {
+  return {
+    timeline,
+    segments,
+    archivedUntil: archivedUntil === undefined ? null : formatLsn(archivedUntil),
+    gaps: gaps.map(({ first, last, count }) => ({ first, last, count })),
+  };
+}
+
+/** What is worth a look before it is dangerous. Pure. */
+export function warningsOf(server: ArchivingServer, stores: readonly StoreStanding[]): string[] {
+  const { archives, failing, waiting, waitingMs, walBytes, maxWalBytes, disk } = server;
+  const free = disk === null || disk.totalBytes === 0 ? 1 : disk.freeBytes / disk.totalBytes;
+  const gaps = stores.flatMap(({ store, timelines }) =>
+    timelines.flatMap((each) =>
+      each.gaps.map((gap) => `${store} lacks ${gap.count === 1 ? gap.first : `${gap.first} to ${gap.last}`}`),
+    ),
+  );
+  return [
+    ...(archives ? [] : ["the server archives nothing: archive_mode is off"]),
+    ...(failing === null ? [] : [`the last attempt failed, at ${failing}: the server's log says why`]),
+    ...(waiting === 0 ? [] : [`${waiting} files wait, the oldest for ${formatDuration(waitingMs)}`]),
+    ...(walBytes <= maxWalBytes * mostWal
+      ? []
+      : [`pg_wal has ${formatBytes(walBytes)}, and max_wal_size is ${formatBytes(maxWalBytes)}`]),
+    ...(free >= leastFree || disk === null
+      ? []
+      : [
+          `pg_wal's file system has ${formatBytes(disk.freeBytes)} free (${Math.floor(free * 100)}%): the server stops when it is full`,
+        ]),
+    ...gaps,
+  ];
+}

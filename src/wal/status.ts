@@ -1,0 +1,131 @@
+import { z } from "zod";
+import type { StoreTarget } from "../config/environment.ts";
+import { formatDuration } from "../core/duration.ts";
+import { ExitCode, errorRecord, OpsError } from "../core/errors.ts";
+import { name } from "../core/schema.ts";
+import { formatBytes } from "../core/size.ts";
+import type { OperationContext } from "../run/context.ts";
+import { defineOperation } from "../run/operation.ts";
+import { plainScreen } from "../run/screen.ts";
+import { openStore } from "../storage/open-store.ts";
+import { readCluster } from "../wal-archive/cluster.ts";
+import { listWal } from "../wal-archive/contents.ts";
+import { pitrOf } from "./archive.ts";
+import { type ArchivingServer, readServer } from "./server.ts";
+import { type StoreStanding, storeStanding, storeStandingSchema, warningsOf } from "./standing.ts";
+
+const output = z.object({
+  database: z.string(),
+  timeline: z.number(),
+  position: z.string().describe("Where the server writes its log"),
+  archives: z.boolean().describe("Whether archive_mode is on"),
+  failing: z.string().nullable().describe("The file at which the last attempt failed, if it did"),
+  waiting: z.number().describe("Finished files that are not archived yet"),
+  waitingMs: z.number().describe("How long the oldest of them waits"),
+  walBytes: z.number().describe("Size of pg_wal"),
+  freeBytes: z.number().nullable().describe("Free on its file system; null on another machine"),
+  stores: z.array(storeStandingSchema),
+  warnings: z.array(z.string()),
+});
+
+export type WalStatus = z.output<typeof output>;
+
+/** Reads the server and every store of its archive. A store that cannot be read hides nothing of the others. */
+export async function readStatus(context: OperationContext, database?: string): Promise<WalStatus> {
+  const target = context.environment.database(database);
+  const pitr = pitrOf(target);
+  const server = await readServer(target, context.signal);
+  const stores = await Promise.all(
+    pitr.stores.map((store) => readStore(context, store, target.name, server)),
+  );
+  const { timeline, position, archives, failing, waiting, waitingMs, walBytes, disk } = server;
+  return {
+    database: target.name,
+    timeline,
+    position,
+    archives,
+    failing,
+    waiting,
+    waitingMs,
+    walBytes,
+    freeBytes: disk?.freeBytes ?? null,
+    stores,
+    warnings: warningsOf(server, stores),
+  };
+}
+
+export const status = defineOperation({
+  name: "wal.status",
+  summary: "Show how the archive of a cluster's log stands; exit code 3 where it does not keep up",
+  example: "wal status --database main",
+  effect: "read",
+  input: z.strictObject({ database: name("The database whose cluster is archived").optional() }),
+  output,
+  observe: async () => null,
+  plan: () => [],
+  apply: (context, { database }) => readStatus(context, database),
+
+  failure({ database, archives, failing, stores }) {
+    const unread = stores.filter((each) => each.error !== null).map((each) => each.store);
+    const why = [
+      ...(archives ? [] : ["archive_mode is off"]),
+      ...(failing === null ? [] : [`the server fails to archive ${failing}`]),
+      ...unread.map((each) => `store ${each} has no archive of it that can be read`),
+    ];
+    if (why.length === 0) return undefined;
+    return new OpsError("E_WAL_STATUS", `The log of ${database} is not archived: ${why.join("; ")}`, {
+      hint: "the server's log has what the archive_command said (docs/wal.md)",
+      exitCode: ExitCode.noGo,
+    });
+  },
+
+  render(result, { color } = plainScreen) {
+    const free = result.freeBytes === null ? "" : `, ${formatBytes(result.freeBytes)} free beside it`;
+    const waiting =
+      result.waiting === 0
+        ? "nothing waits to be archived"
+        : `${result.waiting} files wait, the oldest for ${formatDuration(result.waitingMs)}`;
+    return [
+      `${color.bold(result.database)}: timeline ${result.timeline}, at ${result.position}; ${waiting}`,
+      `  pg_wal ${formatBytes(result.walBytes)}${free}`,
+      ...result.stores.flatMap((each) => renderStore(each)),
+      ...result.warnings.map((each) => `${color.yellow("!")} ${each}`),
+    ].join("\n");
+  },
+});
+
+function renderStore({ store, error, bytes, lagBytes, timelines }: StoreStanding): string[] {
+  if (error !== null) return [`  store ${store}: ${error}`];
+  const lag = lagBytes === null ? "nothing of this timeline" : `${formatBytes(lagBytes)} behind`;
+  return [
+    `  store ${store}: ${lag}, ${formatBytes(bytes)} stored`,
+    ...timelines.map(
+      (each) =>
+        `    timeline ${each.timeline}: ${each.segments} segments, to ${each.archivedUntil ?? "nowhere"}`,
+    ),
+  ];
+}
+
+async function readStore(
+  context: OperationContext,
+  target: StoreTarget,
+  database: string,
+  server: ArchivingServer,
+): Promise<StoreStanding> {
+  const { name: store } = target;
+  const unread = (error: string) => ({ store, error, bytes: 0, lagBytes: null, timelines: [] });
+  try {
+    const opened = openStore(target);
+    const cluster = await readCluster(opened, database);
+    if (cluster === undefined) return unread("nothing was archived yet");
+    if (cluster.systemIdentifier !== server.systemIdentifier)
+      return unread(
+        `the archive is of the cluster ${cluster.systemIdentifier}, not ${server.systemIdentifier}`,
+      );
+    return storeStanding(store, server, await listWal(opened, database, cluster.segmentBytes));
+  } catch (error) {
+    if (context.signal.aborted || !(error instanceof OpsError)) throw error;
+    const { message, cause } = errorRecord(error);
+    return unread(cause === undefined ? message : `${message}: ${cause}`);
+  }
+}

@@ -1,0 +1,79 @@
+import { rename, rm } from "node:fs/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { loadConfig } from "../../../src/config/load.ts";
+import { parseThreshold } from "../../../src/core/threshold.ts";
+import { checks } from "../../../src/wal/checks.ts";
+import { testContext } from "../../support/context.ts";
+import { until, WalSetting } from "./setting.ts";
+
+describe("wal status", () => {
+  let setting: WalSetting;
+  let segments: string[];
+
+  beforeAll(async () => {
+    setting = await WalSetting.start();
+    segments = await setting.fillSegments(4);
+    await setting.untilArchived(segments.at(-1) ?? "");
+  });
+  afterAll(() => setting.stop());
+
+  const status = async () => {
+    const { exitCode, stdout } = await setting.asServer(["wal", "status", "--json"]);
+    return { exitCode, ...JSON.parse(stdout) };
+  };
+  const object = (file: string) => setting.path("store/pitr/main/wal", file.slice(0, 8), `${file}.zst.age`);
+
+  async function judged(limit: string) {
+    const [lag] = checks;
+    if (lag === undefined) throw new Error("there is no check");
+    const config = await loadConfig({ file: setting.config, cwd: setting.folder, variables: {} });
+    const context = { ...testContext({}), environment: config.environment() };
+    const fail = parseThreshold(limit);
+    return lag.judge(await lag.measure(context, {}), {}, { fail });
+  }
+
+  it("says how far the archive is behind, and how much room is left", async () => {
+    const found = await status();
+
+    expect(found).toMatchObject({ exitCode: 0, archives: true, failing: null, waiting: 0, warnings: [] });
+    expect(found.stores).toEqual([
+      expect.objectContaining({ store: "store", error: null, lagBytes: expect.any(Number) }),
+    ]);
+    expect(found.stores[0].lagBytes).toBeLessThan(2 ** 24);
+    expect(found.stores[0].timelines[0].gaps).toEqual([]);
+    expect(found.freeBytes).toBeGreaterThan(0);
+    await expect(judged("> 5m")).resolves.toMatchObject({ status: "pass" });
+    await expect(judged("> 100MiB")).resolves.toMatchObject({ status: "pass" });
+  });
+
+  it("names every gap", async () => {
+    const missing = segments[1] ?? "";
+    await rename(object(missing), setting.path("taken"));
+    const found = await status();
+    await rename(setting.path("taken"), object(missing));
+
+    expect(found.stores[0].timelines[0].gaps).toEqual([{ first: missing, last: missing, count: 1 }]);
+    expect(found.warnings).toEqual([`store lacks ${missing}`]);
+  });
+
+  it("fails while the server cannot archive, and says what waits", async () => {
+    await rename(setting.path("store"), setting.path("away"));
+    await rename(setting.config, setting.path("config-away"));
+    await setting.fillSegments(2);
+    await until(async () => {
+      const [row] = await setting.query<{ failed: number }>(
+        "SELECT failed_count::int AS failed FROM pg_stat_archiver",
+      );
+      return (row?.failed ?? 0) > 0;
+    }, "the archiver to fail");
+    await rename(setting.path("config-away"), setting.config);
+    const found = await status();
+
+    expect(found.exitCode).toBe(3);
+    expect(found.waiting).toBeGreaterThan(0);
+    expect(found.stores[0].error).toContain("nothing was archived yet");
+    await expect(judged("> 5m")).resolves.toMatchObject({ status: "fail" });
+    await rm(setting.path("store"), { recursive: true, force: true });
+    await rename(setting.path("away"), setting.path("store"));
+  });
+});
