@@ -36,6 +36,13 @@ export const capabilities: readonly CapabilityEntry[] = [
     checks: () => import("./wal/checks.ts"),
   },
   {
+    name: "pitr",
+    summary: "Point-in-time recovery: base backups, restores to a moment",
+    operations: () => import("./pitr/operations.ts"),
+    groups: { base: "Base backups: copies of a whole cluster as it runs" },
+    checks: () => import("./pitr/checks.ts"),
+  },
+  {
     name: "schedule",
     summary: "What runs by itself: list, install into cron or systemd",
     operations: () => import("./schedule/operations.ts"),

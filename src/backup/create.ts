@@ -4,6 +4,7 @@ import { storedBytes } from "../archive/catalog.ts";
 import { copyObjects } from "../archive/copy.ts";
 import { FanOut } from "../archive/fan-out.ts";
 import { encodeManifest, type Manifest, signManifest } from "../archive/manifest.ts";
+import { sameEncryption } from "../archive/same-encryption.ts";
 import { type ObservedSource, observeSource } from "../archive/source.ts";
 import type { StoreTarget } from "../config/environment.ts";
 import { formatDuration } from "../core/duration.ts";
@@ -20,7 +21,7 @@ import { openStore } from "../storage/open-store.ts";
 import { type DumpSettings, dumpDatabase } from "./dump.ts";
 import { hookFields, runHook } from "./hooks.ts";
 import { isWhole, selectionFields, selectionOf } from "./selection.ts";
-import { assertStored, removeBackup, sameEncryption, storeFields, storesOf, whereIs } from "./stores.ts";
+import { assertStored, removeBackup, storeFields, storesOf, whereIs } from "./stores.ts";
 
 const input = z.strictObject({
   database: name("The database to back up").optional(),

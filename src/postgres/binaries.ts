@@ -1,15 +1,26 @@
 import { join } from "node:path";
 import { OpsError } from "../core/errors.ts";
+import { runProgram } from "../process/run-program.ts";
 import { isExecutable, programFolders } from "./program-folders.ts";
 
 /**
- * The folder of PostgreSQL's server programs (`initdb`, `pg_ctl`, `postgres`): the newest version that the machine
- * has. Debian keeps them off PATH, one folder for each major version; Homebrew does much the same.
+ * The folder of PostgreSQL's server programs (`initdb`, `pg_ctl`, `postgres`): of this major version, or the newest that
+ * the machine has. Debian keeps them off PATH, one folder for each major version; Homebrew does much the same.
  * Throws `E_POSTGRES_MISSING`.
  */
-export async function serverBinaries(): Promise<string> {
+export async function serverBinaries(major?: number): Promise<string> {
   for (const folder of await programFolders()) {
-    if (await isExecutable(join(folder, "initdb"))) return folder;
+    if (!(await isExecutable(join(folder, "initdb")))) continue;
+    if (major === undefined || (await majorOf(folder)) === major) return folder;
+  }
+  if (major !== undefined) {
+    throw new OpsError("E_POSTGRES_MISSING", `The server programs of PostgreSQL ${major} are not installed`, {
+      hint:
+        process.platform === "darwin"
+          ? `run: brew install postgresql@${major}`
+          : `run: apt-get install postgresql-${major}`,
+      retryable: false,
+    });
   }
   throw new OpsError(
     "E_POSTGRES_MISSING",
@@ -20,4 +31,9 @@ export async function serverBinaries(): Promise<string> {
       retryable: false,
     },
   );
+}
+
+async function majorOf(folder: string): Promise<number> {
+  const { stdout } = await runProgram(join(folder, "postgres"), ["--version"]);
+  return Number(/\(PostgreSQL\) (\d+)/.exec(stdout)?.[1]);
 }

@@ -18,6 +18,10 @@ export interface ClusterOptions {
    * the folder is initialised; it is on no disk but as PostgreSQL's own verifier.
    */
   readonly password?: string | undefined;
+  /** Of the server programs. Default: the newest that the machine has. */
+  readonly major?: number | undefined;
+  /** Seconds until it must accept connections, or queries as a standby. Default: 60. */
+  readonly startTimeout?: number | undefined;
   /** Reaches every program that is started on the way, and the server. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -53,7 +57,7 @@ const baseSettings = {
 /** Ready for connections when it resolves. Data checksums are on. Throws `E_POSTGRES_MISSING`, `E_CLUSTER_START`. */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const directory = resolve(options.directory);
-  const binaries = await serverBinaries();
+  const binaries = await serverBinaries(options.major);
   await mkdir(dirname(directory), { recursive: true });
   const user = await serverUser(directory);
   const run = serverProgram(binaries, user, options);
@@ -184,7 +188,7 @@ async function start(
       log,
       "-w",
       "-t",
-      "60",
+      String(options.startTimeout ?? 60),
       "-s",
       "-o",
       flags.join(" "),

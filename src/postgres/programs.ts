@@ -16,7 +16,9 @@ export type ProgramName =
   | "pg_restore"
   | "psql"
   | "pg_basebackup"
-  | "pg_receivewal";
+  | "pg_receivewal"
+  | "pg_verifybackup"
+  | "pg_controldata";
 
 export interface Program {
   readonly path: string;

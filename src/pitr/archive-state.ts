@@ -1,0 +1,59 @@
+import type { StoreTarget } from "../config/environment.ts";
+import { OpsError } from "../core/errors.ts";
+import { openerFor } from "../crypto/encryption.ts";
+import { readObject } from "../storage/object-store.ts";
+import { openStore } from "../storage/open-store.ts";
+import { decompress } from "../storage/zstd.ts";
+import { readBaseCatalog, wholeBases } from "../wal-archive/base-catalog.ts";
+import type { BaseManifest } from "../wal-archive/base-manifest.ts";
+import { archivedName, walPrefix } from "../wal-archive/layout.ts";
+import { parseWalFile } from "../wal-archive/segment.ts";
+import { parseHistory, type TimelineHistory } from "../wal-archive/timeline-history.ts";
+
+/** What of a cluster is in a store. */
+export interface ArchiveState {
+  /** The whole ones, newest first. */
+  readonly bases: readonly BaseManifest[];
+  /** Ids of base backups that are not what was written. */
+  readonly broken: readonly string[];
+  /** Names of whole segments. */
+  readonly segments: ReadonlySet<string>;
+  /** Of every timeline that came from another one. */
+  readonly histories: ReadonlyMap<number, TimelineHistory>;
+}
+
+/** Histories are encrypted: an identity is needed where there are any. Throws `E_IDENTITY`, `E_WAL_ARCHIVE`. */
+export async function readArchive(target: StoreTarget, database: string): Promise<ArchiveState> {
+  const store = openStore(target);
+  const entries = await readBaseCatalog(store, database, target.trustedSigners);
+  const segments = new Set<string>();
+  const histories = new Map<number, TimelineHistory>();
+  for await (const object of store.list(walPrefix(database))) {
+    const file = archivedName(database, object.name)?.file;
+    const kind = file === undefined ? undefined : parseWalFile(file);
+    if (file !== undefined && kind?.kind === "segment") segments.add(file);
+    if (kind?.kind !== "history") continue;
+    const stored = await readObject(store, object.name);
+    const parts: Uint8Array[] = [];
+    const opener = await openerFor(target);
+    for await (const part of decompress(opener.decrypt(rowOf(stored)))) parts.push(part);
+    const history = parseHistory(Buffer.concat(parts).toString());
+    if (history === undefined) {
+      throw new OpsError("E_WAL_ARCHIVE", `${object.name} in ${store.location} is no history of a timeline`, {
+        hint: "restore this object from another store of the archive",
+        retryable: false,
+      });
+    }
+    histories.set(kind.timeline, history);
+  }
+  return {
+    bases: wholeBases(entries),
+    broken: entries.flatMap((each) => (each.status === "broken" ? [each.id] : [])),
+    segments,
+    histories,
+  };
+}
+
+async function* rowOf(content: Buffer): AsyncGenerator<Buffer> {
+  yield content;
+}

@@ -1,0 +1,278 @@
+import { z } from "zod";
+import { newBackupId } from "../archive/backup-id.ts";
+import { FanOut } from "../archive/fan-out.ts";
+import { sameEncryption } from "../archive/same-encryption.ts";
+import type { StoreTarget } from "../config/environment.ts";
+import { formatDuration } from "../core/duration.ts";
+import { causeText, OpsError } from "../core/errors.ts";
+import { duration, name } from "../core/schema.ts";
+import { formatBytes } from "../core/size.ts";
+import { sealerFor } from "../crypto/encryption.ts";
+import type { OperationContext } from "../run/context.ts";
+import { interruptible } from "../run/interruptible.ts";
+import { defineOperation, type Report } from "../run/operation.ts";
+import { openStore } from "../storage/open-store.ts";
+import { removeBase } from "../wal-archive/base-catalog.ts";
+import { type BaseManifest, encodeBaseManifest } from "../wal-archive/base-manifest.ts";
+import { claimArchive } from "../wal-archive/cluster.ts";
+import { baseManifestObject } from "../wal-archive/layout.ts";
+import { archiveStores, whereIsBase } from "./archive-stores.ts";
+import { copyBase } from "./base-copy.ts";
+import { archiverFailure, type ClusterFacts, observeAfterwards, observeCluster } from "./base-source.ts";
+import { streamBase } from "./base-stream.ts";
+import { missingSegments, walMissing } from "./missing-wal.ts";
+
+const input = z.strictObject({
+  database: name("A database of the cluster; its pitr settings say where to").optional(),
+  checkpoint: z
+    .enum(["fast", "spread"])
+    .default("fast")
+    .describe("fast: begin at once; spread: when the server has written everything at its own pace"),
+  "wal-timeout": duration("How long to wait until the WAL that belongs to it is archived").prefault("5m"),
+});
+
+const output = z.object({
+  id: z.string().describe("The base backup's id"),
+  database: z.string().describe("The database target"),
+  stores: z.array(z.string()).describe("The stores that have it"),
+  failedStores: z.array(z.object({ store: z.string(), reason: z.string() })),
+  missingWal: z
+    .array(z.object({ store: z.string(), segments: z.array(z.string()), reason: z.string() }))
+    .describe("WAL that it cannot be restored without and that is not archived yet"),
+  tablespaces: z.number(),
+  bytes: z.number().describe("Stored, in each store: compressed and encrypted"),
+  plainBytes: z.number().describe("What the server sent"),
+  startLsn: z.string(),
+  stopLsn: z.string().describe("The earliest position to restore to"),
+  restorableFrom: z.string().describe("The earliest moment to restore to with it, by the server's clock"),
+  durationMs: z.number(),
+});
+
+/**
+ * Guarantee: the manifest is written last, atomically, after the server has sent everything and every byte is durable.
+ * Before that there is no base backup, whatever was killed. Nothing of it is on a disk in the clear.
+ */
+export const createBase = defineOperation({
+  name: "pitr.base.create",
+  summary: "Copy a whole cluster as it runs, compressed and encrypted, into its archive",
+  example: "pitr base create --database main",
+  effect: "change",
+  input,
+  output,
+  targets: (input, environment) => [`pitr:${environment.database(input.database).name}`],
+
+  async observe(context, input) {
+    const database = context.environment.database(input.database);
+    const targets = archiveStores(database);
+    await sealerFor(sameEncryption(targets));
+    const cluster = await observeCluster(database, context.signal);
+    return {
+      id: newBackupId(context.clock.now(), database.name),
+      database: database.name,
+      stores: targets.map((each) => each.name),
+      cluster: { ...cluster },
+    };
+  },
+
+  plan: ({ database, stores, cluster }) =>
+    stores.map((store) => ({
+      target: `store:${store}`,
+      action: "create" as const,
+      summary: `copy the cluster of ${database} (PostgreSQL ${cluster.serverVersion}) to store ${store}`,
+    })),
+
+  notes: ({ database, cluster }) =>
+    cluster.archiveMode === "off"
+      ? [`archive_mode is off: unless ops wal receive runs, see: ops pitr setup --database ${database}`]
+      : [],
+
+  async apply(context, input, before, report) {
+    const { id } = before;
+    const database = context.environment.database(input.database);
+    const targets = archiveStores(database);
+    const found = await whereIsBase(targets, database.name, id);
+    const failures = new Map<string, unknown>();
+    const [first] = found.complete;
+    let manifest = first?.sealed.manifest;
+    if (first === undefined) {
+      const out = new FanOut(found.missing);
+      manifest = await interruptible(context, async (signal) => {
+        const made = await streamed(context, input, before, targets, out, report, signal);
+        await out.each(async ({ name, store }) => {
+          const key = await signingKey(targets, name);
+          await store.putIfAbsent(baseManifestObject(database.name, id), encodeBaseManifest(made, key));
+        });
+        return made;
+      });
+      for (const [store, error] of out.failures) failures.set(store, error);
+    } else {
+      // An attempt that was killed, or failed in one of the stores: the others get a copy.
+      for (const { name, store } of found.missing) {
+        const key = await signingKey(targets, name);
+        await interruptible(context, (signal) => copyBase(first.store, store, first.sealed, key, signal));
+      }
+    }
+    if (manifest === undefined) throw new Error("a base backup without a manifest");
+    const complete = targets.filter((each) => !failures.has(each.name));
+    const missingWal = await awaitWal(context, manifest, complete, input["wal-timeout"], report);
+    return result(manifest, complete, failures, missingWal);
+  },
+
+  async undo(context, input, before) {
+    const database = context.environment.database(input.database);
+    const { complete, missing } = await whereIsBase(archiveStores(database), database.name, before.id);
+    for (const { store } of missing) await removeBase(store, database.name, before.id);
+    if (complete.length > 0) {
+      return { undone: "kept", note: `base backup ${before.id} stays: it harms nothing and may be needed` };
+    }
+    return { undone: true, note: "what the unfinished base backup had written is removed" };
+  },
+
+  failure({ id, stores, failedStores, missingWal }) {
+    const [failed] = failedStores;
+    if (failed !== undefined) {
+      return new OpsError(
+        "E_STORE_FAILED",
+        `Base backup ${id} is in ${stores.join(", ")}, but not in ${failed.store}: ${failed.reason}`,
+        { hint: "once the store works again: ops runs resume" },
+      );
+    }
+    const [missing] = missingWal;
+    return missing && walMissing(id, missing.store, missing.segments, missing.reason);
+  },
+
+  render: (base) =>
+    [
+      `Base backup ${base.id} in ${base.stores.join(", ")}: ${formatBytes(base.bytes)} ` +
+        `(${formatBytes(base.plainBytes)} copied, ${base.tablespaces} tablespaces) in ${formatDuration(base.durationMs)}`,
+      `Restorable from ${base.restorableFrom} (${base.stopLsn}) on`,
+    ].join("\n"),
+});
+
+type Input = z.output<typeof input>;
+interface Before {
+  readonly id: string;
+  readonly cluster: ClusterFacts;
+}
+
+async function streamed(
+  context: OperationContext,
+  input: Input,
+  { id, cluster }: Before,
+  targets: readonly StoreTarget[],
+  out: FanOut,
+  report: Report,
+  signal: AbortSignal,
+): Promise<BaseManifest> {
+  const database = context.environment.database(input.database);
+  const { systemIdentifier, segmentBytes, serverMajor } = cluster;
+  const environment = context.environment.name;
+  await out.each(({ store }) =>
+    claimArchive(store, {
+      environment,
+      database: database.name,
+      systemIdentifier,
+      serverMajor,
+      segmentBytes,
+    }),
+  );
+  // What an attempt that was killed has left.
+  await out.each(({ store }) => removeBase(store, database.name, id));
+  const sealer = await sealerFor(sameEncryption(targets));
+  const startedAt = context.clock.now();
+  const { start, stop, objects, plainBytes } = await streamBase(
+    { id, database, checkpoint: input.checkpoint },
+    out,
+    sealer,
+    report,
+    signal,
+  );
+  const { now, nextTransaction } = await observeAfterwards(database, signal);
+  return {
+    format: "ops-base-backup",
+    version: 1,
+    id,
+    environment,
+    database: database.name,
+    systemIdentifier,
+    serverVersion: cluster.serverVersion,
+    segmentBytes,
+    timeline: start.timeline,
+    startLsn: start.lsn,
+    stopLsn: stop.lsn,
+    startedAt: startedAt.toISOString(),
+    stoppedAt: roundedUp(now).toISOString(),
+    nextTransaction,
+    finishedAt: context.clock.now().toISOString(),
+    run: context.runId ?? null,
+    actor: context.actor,
+    encryption: sealer.describe(),
+    plainBytes,
+    objects: [...objects],
+  };
+}
+
+/** The server counts microseconds. */
+function roundedUp(moment: Date): Date {
+  return new Date(moment.getTime() + 1);
+}
+
+async function signingKey(targets: readonly StoreTarget[], store: string): Promise<string | undefined> {
+  return targets.find((each) => each.name === store)?.signingKey?.reveal();
+}
+
+type MissingWal = z.output<typeof output>["missingWal"];
+
+/** Milliseconds between two looks into a store. */
+const pollInterval = 500;
+
+/** A base backup is of use only with the WAL that was written while it was made. */
+async function awaitWal(
+  context: OperationContext,
+  manifest: BaseManifest,
+  targets: readonly StoreTarget[],
+  timeout: number,
+  report: Report,
+): Promise<MissingWal> {
+  const deadline = context.clock.elapsed() + timeout;
+  for (;;) {
+    const missing: { store: string; segments: string[]; reason: string }[] = [];
+    for (const target of targets) {
+      const segments = await missingSegments(openStore(target), manifest.database, manifest);
+      if (segments.length > 0) missing.push({ store: target.name, segments, reason: "" });
+    }
+    const [first] = missing;
+    if (first === undefined) return [];
+    if (context.clock.elapsed() >= deadline) {
+      const failed = await archiverFailure(context.environment.database(manifest.database), context.signal);
+      const reason =
+        ` after ${formatDuration(timeout)}` +
+        (failed === undefined ? "" : `; the server's archive_command failed for ${failed}`);
+      return missing.map((each) => ({ ...each, reason }));
+    }
+    report.progress({ message: `waiting for WAL ${first.segments[0]} in store ${first.store}` });
+    await interruptible(context, (signal) => context.clock.sleep(pollInterval, signal));
+  }
+}
+
+function result(
+  manifest: BaseManifest,
+  targets: readonly StoreTarget[],
+  failures: ReadonlyMap<string, unknown>,
+  missingWal: MissingWal,
+): z.output<typeof output> {
+  return {
+    id: manifest.id,
+    database: manifest.database,
+    stores: targets.map((each) => each.name),
+    failedStores: [...failures].map(([store, error]) => ({ store, reason: causeText(error) ?? "it failed" })),
+    missingWal,
+    tablespaces: manifest.objects.filter((each) => each.content === "tablespace").length,
+    bytes: manifest.objects.reduce((sum, each) => sum + each.bytes, 0),
+    plainBytes: manifest.plainBytes,
+    startLsn: manifest.startLsn,
+    stopLsn: manifest.stopLsn,
+    restorableFrom: manifest.stoppedAt,
+    durationMs: Date.parse(manifest.finishedAt) - Date.parse(manifest.startedAt),
+  };
+}

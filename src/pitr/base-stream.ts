@@ -1,0 +1,86 @@
+import type { FanOut } from "../archive/fan-out.ts";
+import type { DatabaseTarget } from "../config/environment.ts";
+import { OpsError } from "../core/errors.ts";
+import type { Sealer } from "../crypto/sealer.ts";
+import { BaseBackup, type BaseBackupPart, type LogPosition } from "../postgres/base-backup.ts";
+import { ByteProgress } from "../run/byte-progress.ts";
+import type { Report } from "../run/operation.ts";
+import { compress } from "../storage/zstd.ts";
+import { type BaseObject, baseObjectNames } from "../wal-archive/base-manifest.ts";
+import { basePrefix } from "../wal-archive/layout.ts";
+
+export interface BaseSettings {
+  readonly id: string;
+  readonly database: DatabaseTarget;
+  readonly checkpoint: "fast" | "spread";
+}
+
+export interface Streamed {
+  readonly start: LogPosition;
+  readonly stop: LogPosition;
+  readonly objects: readonly BaseObject[];
+  readonly plainBytes: number;
+}
+
+/**
+ * From the server into the stores: compressed and encrypted as it comes, an object for each part. Memory is constant.
+ * Throws `E_BASE_BACKUP` where the server changed its timeline on the way.
+ */
+export async function streamBase(
+  settings: BaseSettings,
+  out: FanOut,
+  sealer: Sealer,
+  report: Report,
+  signal: AbortSignal,
+): Promise<Streamed> {
+  const { id, database, checkpoint } = settings;
+  report.progress({ message: `waiting for a checkpoint of ${database.name}` });
+  const backup = await BaseBackup.begin(database, { label: `ops ${id}`, checkpoint, signal });
+  try {
+    const progress = new ByteProgress(
+      report,
+      `copying the cluster of ${database.name}`,
+      backup.expectedBytes,
+    );
+    const names = baseObjectNames(sealer.suffix);
+    const objects: BaseObject[] = [];
+    for await (const part of backup.parts()) {
+      let plainBytes = 0;
+      async function* counted(): AsyncGenerator<Uint8Array> {
+        for await (const chunk of part.bytes) {
+          plainBytes += chunk.length;
+          progress.add(chunk.length);
+          yield chunk;
+        }
+      }
+      const name = `${basePrefix(database.name)}${id}/${nameOf(part, names)}`;
+      const written = await out.put(name, sealer.encrypt(compress(counted())), signal);
+      objects.push({
+        name,
+        content: part.content,
+        tablespace: part.tablespace ?? null,
+        ...written,
+        plainBytes,
+      });
+    }
+    const { start, stop } = backup;
+    if (start.timeline !== stop.timeline) {
+      throw new OpsError(
+        "E_BASE_BACKUP",
+        `The server of ${database.name} was promoted during its base backup`,
+        {
+          hint: "make another one: ops pitr base create",
+        },
+      );
+    }
+    return { start, stop, objects, plainBytes: objects.reduce((sum, each) => sum + each.plainBytes, 0) };
+  } finally {
+    await backup.close();
+  }
+}
+
+function nameOf({ content, tablespace }: BaseBackupPart, names: ReturnType<typeof baseObjectNames>): string {
+  return tablespace === undefined || content !== "tablespace"
+    ? names[content === "manifest" ? "manifest" : "base"]
+    : names.tablespace(tablespace.oid);
+}

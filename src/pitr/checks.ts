@@ -1,0 +1,51 @@
+import { z } from "zod";
+import { formatDuration } from "../core/duration.ts";
+import { name } from "../core/schema.ts";
+import { exceeds } from "../core/threshold.ts";
+import { type Check, defineCheck } from "../run/check.ts";
+import { readArchive } from "./archive-state.ts";
+import { archiveStore } from "./archive-stores.ts";
+import { newestTimeline } from "./line.ts";
+import { windowsOf } from "./window.ts";
+
+const pitrWindow = defineCheck({
+  kind: "pitr-window",
+  summary: "How far back a cluster can be restored to any moment, without a gap up to the end of its archive",
+  input: z.strictObject({
+    database: name("A database of the cluster").optional(),
+    store: name("The store; default: the first one of its pitr settings").optional(),
+  }),
+  limitUnits: ["duration"],
+
+  async measure(context, input) {
+    const database = context.environment.database(input.database);
+    const target = archiveStore(database, input.store);
+    const archive = await readArchive(target, database.name);
+    const { windows } = windowsOf(archive);
+    const newest = newestTimeline(archive);
+    const open = windows.find((each) => each.timeline === newest && each.missing === null);
+    const evidence = { store: target.name, windows };
+    if (open === undefined) {
+      const gap = windows.find((each) => each.missing !== null)?.missing;
+      const why =
+        gap == null ? "no base backup with its WAL" : `a gap at WAL ${gap} and no base backup behind it`;
+      return { value: null, shown: `${why} in store ${target.name}`, evidence };
+    }
+    const length = Math.max(0, context.clock.now().getTime() - Date.parse(open.from));
+    return { value: length, shown: formatDuration(length), evidence };
+  },
+
+  judge({ value, shown }, _input, limits) {
+    if (typeof value !== "number") return { status: "fail", reason: `there is ${shown}` };
+    const reason = `the window goes back ${shown}`;
+    if (limits.fail !== undefined && exceeds(value, limits.fail)) {
+      return { status: "fail", reason: `${reason}, limit ${limits.fail.text}` };
+    }
+    if (limits.warn !== undefined && exceeds(value, limits.warn)) {
+      return { status: "warn", reason: `${reason}, warns at ${limits.warn.text}` };
+    }
+    return { status: "pass", reason };
+  },
+});
+
+export const checks: readonly Check[] = [pitrWindow];

@@ -1,0 +1,25 @@
+import type { Environment } from "../config/environment.ts";
+import { launcher } from "../process/launcher.ts";
+
+/** This very command as the server's shell calls it, of any folder: `wal push %p`, `wal fetch %f %p`. */
+export function commandOfServer(
+  environment: Environment,
+  database: string,
+  words: readonly string[],
+): string {
+  const options = [
+    "--database",
+    database,
+    "--env",
+    environment.name,
+    ...(environment.file === undefined ? [] : ["--config", environment.file]),
+  ];
+  return [...launcher(), ...words, ...options].map(shellQuoted).join(" ");
+}
+
+/** PostgreSQL replaces `%p` and `%f`; other percent signs are doubled. */
+function shellQuoted(word: string): string {
+  if (word === "%p" || word === "%f") return `"${word}"`;
+  const text = word.replaceAll("%", "%%");
+  return /^[\w./:=@+,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}

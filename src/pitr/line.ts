@@ -1,0 +1,72 @@
+import type { BaseManifest } from "../wal-archive/base-manifest.ts";
+import { type Lsn, lsn, parseLsn } from "../wal-archive/lsn.ts";
+import { endOf, ofLsn, segmentName, startOf } from "../wal-archive/segment.ts";
+import type { TimelineHistory } from "../wal-archive/timeline-history.ts";
+import type { ArchiveState } from "./archive-state.ts";
+
+/** The timelines that lead to one, oldest first: each counts from where the one before it was left. */
+export interface Line {
+  readonly timeline: number;
+  readonly parts: readonly {
+    readonly timeline: number;
+    readonly from: Lsn;
+    readonly until: Lsn | undefined;
+  }[];
+}
+
+export function lineOf(timeline: number, history: TimelineHistory): Line {
+  const starts = [lsn(0n), ...history.map((each) => each.until)];
+  return {
+    timeline,
+    parts: [...history, { timeline, until: undefined }].map((each, index) => ({
+      ...each,
+      from: starts[index] ?? lsn(0n),
+    })),
+  };
+}
+
+/** The newest timeline that the archive knows of. */
+export function newestTimeline({ bases, segments, histories }: ArchiveState): number {
+  const known = [...histories.keys(), ...bases.map((each) => each.timeline)];
+  for (const name of segments) known.push(Number.parseInt(name.slice(0, 8), 16));
+  return Math.max(1, ...known);
+}
+
+/** Whether what a base backup begins with is on the way to the line's timeline. */
+export function leadsTo(base: BaseManifest, line: Line): boolean {
+  return isOn(line, base.timeline, parseLsn(base.stopLsn));
+}
+
+/** Whether the position of that timeline is on the line. */
+export function isOn(line: Line, timeline: number, position: Lsn): boolean {
+  return line.parts.some(
+    (each) => each.timeline === timeline && (each.until === undefined || position <= each.until),
+  );
+}
+
+export interface Reach {
+  /** Without a gap, WAL is there from the base backup's beginning up to here. */
+  readonly until: Lsn;
+  /** The first segment that is missing: behind it there may be more. */
+  readonly missing: string;
+}
+
+/** How far the archive leads from a base backup along the line. */
+export function reachOf(base: BaseManifest, line: Line, segments: ReadonlySet<string>): Reach {
+  const size = base.segmentBytes;
+  let { number } = ofLsn(base.timeline, parseLsn(base.startLsn), size);
+  for (;;) {
+    const here = { timeline: base.timeline, number };
+    // Where a timeline was left in the middle of a segment, the next one's segment has the whole.
+    const owners = line.parts.filter(
+      (each) =>
+        each.from < endOf(here, size) && (each.until === undefined || each.until > startOf(here, size)),
+    );
+    const owner = owners.at(-1)?.timeline ?? line.timeline;
+    const name = segmentName({ timeline: owner, number }, size);
+    if (!segments.has(name)) {
+      return { until: startOf(here, size), missing: name };
+    }
+    number += 1n;
+  }
+}

@@ -1,0 +1,93 @@
+import type { ServerUser } from "../postgres/unprivileged.ts";
+import type { RestoreFolder } from "./restore-folder.ts";
+import type { RestoreTarget } from "./restore-target.ts";
+
+export interface Recovery {
+  readonly target: RestoreTarget;
+  readonly timeline: number;
+  readonly action: "pause" | "promote";
+  readonly restoreCommand: string;
+}
+
+const begin = "# ops pitr restore: from here on";
+
+/**
+ * The settings of the recovery behind those that the backup has, of which the last one counts; again and again the
+ * same. `archive_mode` is off: a copy must not write into the archive of its original.
+ */
+export async function writeRecovery(
+  folder: RestoreFolder,
+  recovery: Recovery,
+  user: ServerUser,
+): Promise<void> {
+  const settings = (await folder.read("postgresql.auto.conf")) ?? "";
+  // What an earlier recovery of this cluster left: two targets are one too many.
+  const before = settings
+    .split("\n")
+    .filter(
+      (line) => !/^(restore_command|primary_conninfo|recovery_target\w*)\s*=|^# ops pitr restore/.test(line),
+    )
+    .join("\n");
+  const lines = Object.entries(recoverySettings(recovery)).map(
+    ([key, value]) => `${key} = ${quoted(value)}\n`,
+  );
+  await folder.write("postgresql.auto.conf", `${before.trimEnd()}\n${begin}\n${lines.join("")}`, user);
+  // Debian and others keep these outside of the data folder, where no base backup looks.
+  for (const [file, content] of Object.entries(missingFiles)) {
+    if ((await folder.read(file)) === undefined) await folder.write(file, content, user);
+  }
+  await folder.write("recovery.signal", "", user);
+}
+
+/** As in postgresql.conf. */
+export function recoverySettings({
+  target,
+  timeline,
+  action,
+  restoreCommand,
+}: Recovery): Record<string, string> {
+  return {
+    archive_mode: "off",
+    hot_standby: "on",
+    restore_command: restoreCommand,
+    ...targetSettings(target),
+    recovery_target_timeline: String(timeline),
+    recovery_target_action: action,
+  };
+}
+
+function targetSettings(target: RestoreTarget): Record<string, string> {
+  switch (target.kind) {
+    case "latest":
+      return {};
+    case "time":
+      // The setting does not read all of RFC 3339, to which PostgreSQL's own form is close.
+      return {
+        recovery_target_time: target.time.replace("T", " ").replace(/Z$/, "+00"),
+        recovery_target_inclusive: "true",
+      };
+    case "lsn":
+      // What begins at the position is later than it.
+      return { recovery_target_lsn: target.lsn, recovery_target_inclusive: "false" };
+    case "transaction":
+      // The setting has 32 bits.
+      return {
+        recovery_target_xid: String(BigInt.asUintN(32, BigInt(target.transaction))),
+        recovery_target_inclusive: "true",
+      };
+    case "name":
+      return { recovery_target_name: target.name };
+  }
+}
+
+const missingFiles: Record<string, string> = {
+  "postgresql.conf": "# Written by ops pitr restore: the cluster's own was not in its data folder.\n",
+  "pg_hba.conf":
+    "# Written by ops pitr restore: the cluster's own was not in its data folder.\n" +
+    "local all all peer\nhost all all 127.0.0.1/32 scram-sha-256\nhost all all ::1/128 scram-sha-256\n",
+  "pg_ident.conf": "",
+};
+
+function quoted(value: string): string {
+  return `'${value.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`;
+}

@@ -1,0 +1,182 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { OpsError, UsageError } from "../core/errors.ts";
+import { postmasterPid, startCluster } from "../postgres/cluster.ts";
+import type { Program } from "../postgres/programs.ts";
+import { runProgram } from "../process/run-program.ts";
+import type { OperationContext } from "../run/context.ts";
+import type { Report } from "../run/operation.ts";
+import type { BaseManifest } from "../wal-archive/base-manifest.ts";
+import { formatLsn, type Lsn, lsn, parseLsn } from "../wal-archive/lsn.ts";
+import { endOf, parseSegment } from "../wal-archive/segment.ts";
+import type { RestoreFolder } from "./restore-folder.ts";
+import { type RestoreTarget, shownTarget } from "./restore-target.ts";
+
+export interface ReplayWork {
+  readonly folder: RestoreFolder;
+  readonly manifest: BaseManifest;
+  readonly target: RestoreTarget;
+  readonly controldata: Program;
+  readonly port: number | undefined;
+  /** Where the log is expected to end, for the progress. */
+  readonly until: Lsn;
+  readonly report: Report;
+}
+
+export interface Replayed {
+  readonly port: number;
+  readonly state: "paused" | "promoted";
+  /** Where and when the replay stopped, in the server's words; null where it says nothing of it. */
+  readonly stoppedAt: string | null;
+  /** The time of the last transaction that was replayed, by the original server's clock. */
+  readonly lastTransaction: string | null;
+}
+
+/** Seconds until a server in recovery must be consistent: the WAL of the base backup itself has to be replayed. */
+const consistentWithin = 24 * 3600;
+/** Milliseconds between two looks into the server's log. */
+const pollInterval = 200;
+
+/**
+ * Starts the server on the restored folder, watches its log until it has replayed what was asked for, and leaves it
+ * running on 127.0.0.1. A server that an earlier attempt started is watched further. Throws `E_RESTORE_TARGET` where
+ * the WAL ends before the target, `E_REPLAY` where the server ends for another reason.
+ */
+export async function replay(
+  context: OperationContext,
+  work: ReplayWork,
+  signal: AbortSignal,
+): Promise<Replayed> {
+  const { directory } = work.folder;
+  const watching = new AbortController();
+  const progress = reportReplay(context, work, AbortSignal.any([signal, watching.signal]));
+  try {
+    if ((await postmasterPid(directory)) === undefined) await start(work, signal);
+    return await untilStopped(context, work, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw explained(work, await logOf(work.folder), error);
+  } finally {
+    watching.abort();
+    await progress;
+  }
+}
+
+async function start(work: ReplayWork, signal: AbortSignal): Promise<void> {
+  const { folder, manifest } = work;
+  await startCluster({
+    directory: folder.directory,
+    port: work.port,
+    major: Number.parseInt(manifest.serverVersion, 10),
+    startTimeout: consistentWithin,
+    settings: {
+      ...(await standbyMinimums(work, signal)),
+      // The server's log is how the replay is watched.
+      logging_collector: "off",
+      log_destination: "stderr",
+      log_min_messages: "log",
+      lc_messages: "C",
+    },
+    signal,
+  });
+}
+
+async function untilStopped(
+  context: OperationContext,
+  { folder }: ReplayWork,
+  signal: AbortSignal,
+): Promise<Replayed> {
+  for (;;) {
+    const pid = await postmasterPid(folder.directory);
+    const log = await logOf(folder);
+    const isPaused = log.includes("pausing at the end of recovery");
+    if (pid === undefined) throw new Error("PostgreSQL ended during the replay");
+    const lines = (await folder.read("postmaster.pid"))?.split("\n") ?? [];
+    const isPromoted = log.includes("database system is ready to accept connections");
+    if (isPaused || isPromoted) {
+      return {
+        port: Number(lines[3]),
+        state: isPromoted ? "promoted" : "paused",
+        stoppedAt: /recovery stopping (.*)/.exec(log)?.[1] ?? null,
+        lastTransaction: /last completed transaction was at log time (.*)/.exec(log)?.[1] ?? null,
+      };
+    }
+    await context.clock.sleep(pollInterval, signal);
+  }
+}
+
+/** Ends with the signal. */
+async function reportReplay(context: OperationContext, work: ReplayWork, signal: AbortSignal): Promise<void> {
+  const { manifest, folder, report, until } = work;
+  const from = parseLsn(manifest.startLsn);
+  const total = Number(until - from);
+  try {
+    for (;;) {
+      const restored = [...(await logOf(folder)).matchAll(/restored log file "([0-9A-F]{24})"/g)].at(-1)?.[1];
+      const segment = restored === undefined ? undefined : parseSegment(restored, manifest.segmentBytes);
+      const at = segment === undefined ? from : endOf(segment, manifest.segmentBytes);
+      const done = Math.min(Number(lsn(at - from)), total);
+      report.progress({ message: `replaying WAL (${formatLsn(at)})`, done, total, unit: "bytes" });
+      await context.clock.sleep(pollInterval, signal);
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}
+
+/** A standby refuses to replay with less than its original had (the manual: Hot Standby, Administrator's Overview). */
+async function standbyMinimums(
+  { folder, controldata }: ReplayWork,
+  signal: AbortSignal,
+): Promise<Record<string, string>> {
+  const options = { env: { LC_ALL: "C" }, cwd: "/", signal };
+  const { stdout } = await runProgram(controldata.path, [folder.directory], options);
+  const names = [
+    "max_connections",
+    "max_worker_processes",
+    "max_wal_senders",
+    "max_prepared_xacts",
+    "max_locks_per_xact",
+  ];
+  return Object.fromEntries(
+    names.flatMap((each) => {
+      const value = new RegExp(`^${each} setting:\\s*(\\d+)$`, "m").exec(stdout)?.[1];
+      const setting = each.replace("xacts", "transactions").replace("xact", "transaction");
+      return value === undefined ? [] : [[setting, value] as const];
+    }),
+  );
+}
+
+/** What the server has said since its last start. */
+async function logOf(folder: RestoreFolder): Promise<string> {
+  const path = join(`${folder.directory}.log`);
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "";
+    throw error;
+  });
+  return text.slice(Math.max(0, text.lastIndexOf("starting PostgreSQL ")));
+}
+
+function explained({ target, folder }: ReplayWork, log: string, error: unknown): unknown {
+  if (log.includes("recovery ended before configured recovery target was reached")) {
+    const last = /last completed transaction was at log time (.*)/.exec(log)?.[1];
+    return new UsageError(
+      "E_RESTORE_TARGET",
+      `Cannot restore to ${shownTarget(target)}: the archived WAL ends before it` +
+        (last === undefined ? "" : `; its last transaction is of ${last}`),
+      {
+        hint: `restore to an earlier moment, or to the last one that there is: --latest (${folder.directory} is removed by: ops runs rollback)`,
+      },
+    );
+  }
+  const complaint = log
+    .split("\n")
+    .filter((line) => /(FATAL|PANIC|ERROR): /.test(line))
+    .slice(-3)
+    .join("; ");
+  if (complaint === "") return error;
+  return new OpsError("E_REPLAY", "PostgreSQL could not replay the WAL", {
+    cause: new Error(complaint),
+    hint: `look at ${folder.directory}.log; then go on with: ops runs resume`,
+  });
+}

@@ -1,0 +1,264 @@
+import { randomBytes } from "node:crypto";
+import { resolve } from "node:path";
+import { z } from "zod";
+import type { DatabaseTarget } from "../config/environment.ts";
+import { formatDuration } from "../core/duration.ts";
+import type { Json } from "../core/errors.ts";
+import { UsageError } from "../core/errors.ts";
+import { name } from "../core/schema.ts";
+import { openerFor } from "../crypto/encryption.ts";
+import { serverBinaries } from "../postgres/binaries.ts";
+import { stopCluster } from "../postgres/cluster.ts";
+import { findProgram } from "../postgres/programs.ts";
+import { serverUser } from "../postgres/unprivileged.ts";
+import { requireProgram } from "../process/find-program.ts";
+import { runProgram } from "../process/run-program.ts";
+import { interruptible } from "../run/interruptible.ts";
+import { defineOperation } from "../run/operation.ts";
+import { openStore } from "../storage/open-store.ts";
+import { requireBase } from "../wal-archive/base-catalog.ts";
+import { formatLsn, parseLsn } from "../wal-archive/lsn.ts";
+import { findPoint } from "../wal-archive/restore-point.ts";
+import { readArchive } from "./archive-state.ts";
+import { archiveStore } from "./archive-stores.ts";
+import { chooseBase } from "./choose-base.ts";
+import { commandOfServer } from "./command-line.ts";
+import { writeRecovery } from "./recovery-settings.ts";
+import { type Replayed, replay } from "./replay.ts";
+import { RestoreFolder } from "./restore-folder.ts";
+import { parseTarget, type RestoreTarget, shownTarget, targetFields } from "./restore-target.ts";
+import { unpackBase, verifyBase } from "./unpack.ts";
+
+const input = z.strictObject({
+  database: name("A database of the cluster").optional(),
+  store: name("The store to restore from; default: the first one of its pitr settings").optional(),
+  ...targetFields,
+  timeline: z.int().positive().optional().describe("Default: the newest one that the archive has"),
+  base: z.string().optional().describe("The base backup to begin with; default: the best one"),
+  "target-dir": z.string().min(1).describe("The new data folder; it must not exist, or be empty"),
+  "tablespaces-dir": z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Where tablespaces go, each in a folder named by its OID; default: <target-dir>.tablespaces"),
+  action: z
+    .enum(["promote", "pause"])
+    .default("promote")
+    .describe("At the target. promote: a server of its own; pause: read-only, to look first"),
+  start: z.boolean().default(false).describe("Also start the server (on 127.0.0.1) and replay the WAL"),
+  port: z.int().min(1).max(65_535).optional().describe("Of the started server; default: a free one"),
+  jobs: z.int().min(1).max(16).default(2).describe("How many objects are unpacked at once"),
+  "restore-command": z
+    .string()
+    .min(1)
+    .optional()
+    .describe("How the server gets WAL, with %f and %p; default: ops wal fetch"),
+});
+
+const output = z.object({
+  base: z.string().describe("The base backup"),
+  target: z.string(),
+  timeline: z.number(),
+  directory: z.string(),
+  state: z.enum(["prepared", "paused", "promoted"]),
+  port: z.number().nullable(),
+  stoppedAt: z.string().nullable().describe("Where the replay stopped, in the server's words"),
+  lastTransaction: z.string().nullable().describe("When the last replayed transaction committed"),
+  durationMs: z.number().describe("Of the attempt that finished it"),
+});
+
+const checkpointSchema = z.object({ unpacked: z.array(z.string()), verified: z.boolean() });
+
+/**
+ * Guarantee: nothing that was there before is overwritten or removed. What is unpacked is checked by pg_verifybackup
+ * before a server sees it. Killed at any moment, it goes on with the objects that are not unpacked yet, or with the
+ * server that replays.
+ */
+export const restore = defineOperation({
+  name: "pitr.restore",
+  summary: "Restore a cluster to a moment, into a new data folder",
+  example: "pitr restore --to-time 2026-11-21T14:31:59Z --target-dir /srv/restored --start",
+  effect: "change",
+  input,
+  output,
+  targets: (input) => [`folder:${resolve(input["target-dir"])}`],
+
+  async observe(context, input) {
+    const asked = parseTarget(input);
+    if (asked.kind === "latest" && input.action === "pause") {
+      throw new UsageError("E_INPUT", "A restore to the end of the archive has no target to pause at", {
+        hint: "leave out --action pause, or name a moment: --to-time",
+      });
+    }
+    const database = context.environment.database(input.database);
+    const store = archiveStore(database, input.store);
+    await openerFor(store);
+    const directory = resolve(input["target-dir"]);
+    const folders = {
+      directory,
+      tablespaces: resolve(input["tablespaces-dir"] ?? `${directory}.tablespaces`),
+    };
+    await new RestoreFolder(folders.directory, folders.tablespaces, "").requireEmpty();
+    const target = await resolved(asked, database, store);
+    const archive = await readArchive(store, database.name);
+    const { base, line, reach } = chooseBase(database.name, archive, {
+      target,
+      timeline: input.timeline,
+      base: input.base,
+      now: context.clock.now(),
+    });
+    await requireProgram("tar", "/");
+    const major = Number.parseInt(base.serverVersion, 10);
+    await findProgram("pg_verifybackup", major);
+    await serverBinaries(major);
+    return {
+      token: randomBytes(12).toString("hex"),
+      database: database.name,
+      store: store.name,
+      ...folders,
+      base: base.id,
+      basedOn: base.stoppedAt,
+      target: { ...target } as RestoreTarget & { [key: string]: Json },
+      timeline: line.timeline,
+      until: formatLsn(reach.until),
+      passedOver: [...archive.broken],
+    };
+  },
+
+  plan: (before, input) => [
+    {
+      target: `folder:${before.directory}`,
+      action: "create",
+      summary:
+        `restore the cluster of ${before.database} to ${shownTarget(before.target)} from base backup ${before.base} ` +
+        `(${before.basedOn})${input.start ? `, start it and ${input.action}` : ""}`,
+    },
+  ],
+
+  notes: ({ passedOver }) => passedOver.map((each) => `base backup ${each} is broken; it is passed over`),
+
+  async apply(context, input, before, report) {
+    const begin = context.clock.elapsed();
+    const database = context.environment.database(input.database);
+    const target = archiveStore(database, before.store);
+    const store = openStore(target);
+    const manifest = await requireBase(store, database.name, before.base, target.trustedSigners);
+    const major = Number.parseInt(manifest.serverVersion, 10);
+    const folder = new RestoreFolder(before.directory, before.tablespaces, before.token);
+    const user = await claimed(folder);
+    const done = checkpointSchema.safeParse(report.last).data ?? { unpacked: [], verified: false };
+    const unpacked = [...done.unpacked];
+    const replayed = await interruptible(context, async (signal) => {
+      if (!done.verified) {
+        await unpackBase({
+          store,
+          manifest,
+          opener: await openerFor(target),
+          folder,
+          user,
+          jobs: input.jobs,
+          report,
+          signal,
+          done: done.unpacked,
+          onDone: async (object) => {
+            unpacked.push(object);
+            await report.checkpoint({ unpacked: [...unpacked], verified: false });
+          },
+        });
+        report.progress({ message: `checking ${before.directory} with pg_verifybackup` });
+        const { path } = await findProgram("pg_verifybackup", major);
+        await verifyBase(manifest, folder, path, user, signal);
+        await writeRecovery(
+          folder,
+          {
+            target: before.target,
+            timeline: before.timeline,
+            action: input.action,
+            restoreCommand:
+              input["restore-command"] ??
+              commandOfServer(context.environment, database.name, ["wal", "fetch", "%f", "%p"]),
+          },
+          user,
+        );
+        await synced(folder, major, user.prefix, signal);
+        await report.checkpoint({ unpacked, verified: true });
+      }
+      if (!input.start) return undefined;
+      const controldata = await findProgram("pg_controldata", major);
+      const { port } = input;
+      const until = parseLsn(before.target.kind === "lsn" ? before.target.lsn : before.until);
+      return replay(
+        context,
+        { folder, manifest, target: before.target, controldata, port, until, report },
+        signal,
+      );
+    });
+    return {
+      base: before.base,
+      target: shownTarget(before.target),
+      timeline: before.timeline,
+      directory: before.directory,
+      ...stateOf(replayed),
+      durationMs: Math.round(context.clock.elapsed() - begin),
+    };
+  },
+
+  async undo(_context, _input, before) {
+    const folder = new RestoreFolder(before.directory, before.tablespaces, before.token);
+    if (!(await folder.isOurs())) return { undone: true, note: `nothing of it is in ${before.directory}` };
+    await stopCluster(before.directory);
+    await folder.remove();
+    return { undone: true, note: `${before.directory} is removed` };
+  },
+
+  render(done) {
+    const what = `The cluster is restored to ${done.target} in ${done.directory} (base backup ${done.base}, timeline ${done.timeline}), in ${formatDuration(done.durationMs)}`;
+    if (done.state === "prepared") {
+      return `${what}\nPostgreSQL replays the WAL when it is started there: pg_ctl -D ${done.directory} start`;
+    }
+    const last =
+      done.lastTransaction === null ? "" : `\nThe last transaction in it is of ${done.lastTransaction}`;
+    const state =
+      done.state === "promoted"
+        ? `It runs on 127.0.0.1:${done.port} as a server of its own; archive_mode is off`
+        : `It is paused and read-only on 127.0.0.1:${done.port}; go on with: SELECT pg_wal_replay_resume()`;
+    return `${what}${last}\n${state}`;
+  },
+});
+
+/** A restore point that the archive knows is a position on its timeline. */
+async function resolved(
+  target: RestoreTarget,
+  database: DatabaseTarget,
+  store: ReturnType<typeof archiveStore>,
+): Promise<RestoreTarget> {
+  if (target.kind !== "name") return target;
+  const point = await findPoint(openStore(store), database.name, target.name);
+  return point === undefined
+    ? target
+    : { kind: "lsn", lsn: point.lsn, name: point.name, timeline: point.timeline };
+}
+
+async function claimed(folder: RestoreFolder): ReturnType<typeof serverUser> {
+  // Above the folder nothing has to exist yet; which user it is does not depend on it.
+  await folder.claim(await serverUser("/"));
+  const user = await serverUser(folder.directory);
+  await folder.claim(user);
+  return user;
+}
+
+/** Everything is on the disk before it counts. */
+async function synced(
+  folder: RestoreFolder,
+  major: number,
+  prefix: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  const initdb = `${await serverBinaries(major)}/initdb`;
+  const [file = "", ...args] = [...prefix, initdb, "--sync-only", "--pgdata", folder.directory];
+  await runProgram(file, args, { cwd: "/", signal });
+}
+
+function stateOf(replayed: Replayed | undefined) {
+  return replayed ?? { state: "prepared" as const, port: null, stoppedAt: null, lastTransaction: null };
+}

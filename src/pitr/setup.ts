@@ -1,0 +1,161 @@
+import pg from "pg";
+import { z } from "zod";
+import type { DatabaseTarget } from "../config/environment.ts";
+import { UsageError } from "../core/errors.ts";
+import { name } from "../core/schema.ts";
+import { withConnection } from "../postgres/connection.ts";
+import { defineOperation } from "../run/operation.ts";
+import { archiveStores } from "./archive-stores.ts";
+import { commandOfServer } from "./command-line.ts";
+
+const setting = z.object({
+  name: z.string(),
+  from: z.string(),
+  to: z.string(),
+  takesEffect: z.enum(["reload", "restart"]),
+});
+
+type Setting = z.output<typeof setting>;
+
+/** What `ALTER SYSTEM` had before, by name; null: nothing. */
+type Before = {
+  readonly database: string;
+  readonly changes: Setting[];
+  readonly altered: Record<string, string | null>;
+};
+
+export const setup = defineOperation({
+  name: "pitr.setup",
+  summary: "Make a server archive its WAL: show the settings that differ, and apply them",
+  example: "pitr setup --database main",
+  effect: "change",
+  input: z.strictObject({ database: name("A database of the cluster").optional() }),
+  output: z.object({
+    database: z.string(),
+    changed: z.array(setting),
+    restart: z.array(z.string()).describe("Settings that wait for a restart of the server"),
+  }),
+  targets: (input, environment) => [`pitr:${environment.database(input.database).name}`],
+
+  async observe(context, input): Promise<Before> {
+    const database = context.environment.database(input.database);
+    archiveStores(database);
+    if (context.environment.file === undefined) {
+      throw new UsageError("E_TARGET", "There is no configuration file that archive_command could name", {
+        hint: 'write .opsrc with "databases:" and "stores:" (see .opsrc.example)',
+      });
+    }
+    const command = commandOfServer(context.environment, database.name, ["wal", "push", "%p"]);
+    const { current, altered } = await readSettings(database, context.signal);
+    const changes = wanted(current, command).filter((each) => each.from !== each.to);
+    return { database: database.name, changes, altered };
+  },
+
+  plan: ({ database, changes }) =>
+    changes.map(({ name: key, from, to, takesEffect }) => ({
+      target: `database:${database}`,
+      action: "update" as const,
+      summary: `${key} = ${to} (${takesEffect === "reload" ? "by a reload" : "needs a restart of the server"})`,
+      from,
+      to,
+    })),
+
+  async apply(context, _input, { database, changes }) {
+    const target = context.environment.database(database);
+    await alter(
+      target,
+      context.signal,
+      changes.map((each) => [each.name, each.to] as const),
+    );
+    return { database, changed: changes, restart: await awaitingRestart(target, context.signal) };
+  },
+
+  unchanged: ({ database }) => ({ output: { database, changed: [], restart: [] }, warnings: [] }),
+
+  async undo(context, _input, { database, changes, altered }) {
+    const target = context.environment.database(database);
+    await alter(
+      target,
+      context.signal,
+      changes.map((each) => [each.name, altered[each.name] ?? null] as const),
+    );
+    const restart = await awaitingRestart(target, context.signal);
+    const note = restart.length === 0 ? "" : `; ${restart.join(", ")} need a restart of the server`;
+    return { undone: true, note: `the server's settings are as before${note}` };
+  },
+
+  render: ({ database, changed, restart }) =>
+    [
+      changed.length === 0
+        ? `The server of ${database} is set to archive its WAL`
+        : `The server of ${database} has new settings: ${changed.map((each) => each.name).join(", ")}`,
+      ...(restart.length === 0 ? [] : [`Restart it for: ${restart.join(", ")}`]),
+    ].join("\n"),
+});
+
+const watched = ["wal_level", "archive_mode", "archive_command"];
+
+/** Settings that are good enough stay: `logical`, `always`. */
+function wanted(current: ReadonlyMap<string, string>, command: string): Setting[] {
+  const value = (key: string) => current.get(key) ?? "";
+  const level = value("wal_level");
+  const mode = value("archive_mode");
+  return [
+    { name: "wal_level", from: level, to: level === "minimal" ? "replica" : level, takesEffect: "restart" },
+    { name: "archive_mode", from: mode, to: mode === "off" ? "on" : mode, takesEffect: "restart" },
+    { name: "archive_command", from: value("archive_command"), to: command, takesEffect: "reload" },
+  ];
+}
+
+async function readSettings(database: DatabaseTarget, signal: AbortSignal) {
+  return withConnection(database, { signal }, async (client) => {
+    // What the files say wins over what runs: a change that waits for its restart is no change any more.
+    const { rows } = await client.query<{ name: string; value: string; altered: string | null }>(
+      `SELECT s.name, coalesce(f.setting, s.setting) AS value, a.setting AS altered
+         FROM pg_settings s
+         LEFT JOIN LATERAL (SELECT setting FROM pg_file_settings f
+                             WHERE f.name = s.name AND error IS NULL OR f.name = s.name AND s.pending_restart
+                             ORDER BY seqno DESC LIMIT 1) f ON s.source <> 'command line'
+         LEFT JOIN LATERAL (SELECT setting FROM pg_file_settings f
+                             WHERE f.name = s.name AND sourcefile LIKE '%postgresql.auto.conf'
+                             ORDER BY seqno DESC LIMIT 1) a ON true
+        WHERE s.name = ANY($1)`,
+      [watched],
+    );
+    return {
+      current: new Map(rows.map((each) => [each.name, each.value])),
+      altered: Object.fromEntries(rows.map((each) => [each.name, each.altered])),
+    };
+  });
+}
+
+async function alter(
+  database: DatabaseTarget,
+  signal: AbortSignal,
+  settings: readonly (readonly [string, string | null])[],
+): Promise<void> {
+  await withConnection(database, { signal }, async (client) => {
+    for (const [key, value] of settings) {
+      await client.query(
+        value === null
+          ? `ALTER SYSTEM RESET ${pg.escapeIdentifier(key)}`
+          : `ALTER SYSTEM SET ${pg.escapeIdentifier(key)} = ${pg.escapeLiteral(value)}`,
+      );
+    }
+    await client.query("SELECT pg_reload_conf()");
+  });
+}
+
+/** Of the watched ones. pg_settings tells it once the reload has reached the session, the files at once. */
+async function awaitingRestart(database: DatabaseTarget, signal: AbortSignal): Promise<string[]> {
+  return withConnection(database, { signal }, async (client) => {
+    const { rows } = await client.query<{ name: string }>(
+      `SELECT DISTINCT f.name FROM pg_file_settings f JOIN pg_settings s USING (name)
+        WHERE f.name = ANY($1) AND s.context = 'postmaster' AND f.setting <> s.setting
+          AND f.seqno = (SELECT max(seqno) FROM pg_file_settings l WHERE l.name = f.name)
+        ORDER BY 1`,
+      [watched],
+    );
+    return rows.map((each) => each.name);
+  });
+}

@@ -1,0 +1,108 @@
+import { z } from "zod";
+import { name } from "../core/schema.ts";
+import { defineOperation } from "../run/operation.ts";
+import { formatLsn, parseLsn } from "../wal-archive/lsn.ts";
+import { type ArchiveState, readArchive } from "./archive-state.ts";
+import { archiveStore } from "./archive-stores.ts";
+import { leadsTo, lineOf, newestTimeline, reachOf } from "./line.ts";
+
+const windowSchema = z.object({
+  timeline: z.number(),
+  from: z.string().describe("The earliest moment, by the server's clock"),
+  fromLsn: z.string(),
+  untilLsn: z.string().describe("The end of the WAL that is there without a gap"),
+  bases: z.array(z.string()).describe("Base backups in it, newest first"),
+  missing: z.string().nullable().describe("The segment that ends it although later ones are archived"),
+});
+
+export type Window = z.output<typeof windowSchema>;
+
+export const window = defineOperation({
+  name: "pitr.window",
+  summary: "Show what moments a cluster can be restored to, and every gap",
+  example: "pitr window --database main",
+  effect: "read",
+  input: z.strictObject({
+    database: name("A database of the cluster").optional(),
+    store: name("The store; default: the first one of its pitr settings").optional(),
+  }),
+  output: z.object({
+    database: z.string(),
+    store: z.string(),
+    windows: z.array(windowSchema),
+    useless: z
+      .array(z.object({ base: z.string(), reason: z.string() }))
+      .describe("Base backups that nothing can be restored from"),
+  }),
+  observe: async () => null,
+  plan: () => [],
+
+  async apply(context, input) {
+    const database = context.environment.database(input.database);
+    const target = archiveStore(database, input.store);
+    const archive = await readArchive(target, database.name);
+    return { database: database.name, store: target.name, ...windowsOf(archive) };
+  },
+
+  render({ database, store, windows, useless }) {
+    if (windows.length === 0 && useless.length === 0) {
+      return `The store ${store} has no base backup of ${database}: make one with: ops pitr base create`;
+    }
+    return [
+      ...windows.flatMap(({ timeline, from, fromLsn, untilLsn, bases, missing }) => [
+        `timeline ${timeline}: from ${from} (${fromLsn}) to ${untilLsn}, ${bases.length} base backups`,
+        ...(missing === null ? [] : [`  ! a gap follows: WAL ${missing} is not in the archive`]),
+      ]),
+      ...useless.map(({ base, reason }) => `! ${base}: ${reason}`),
+    ].join("\n");
+  },
+});
+
+/** For each timeline, newest first: what the base backups on the way to it lead to. Gaps split it. */
+export function windowsOf(archive: ArchiveState): {
+  readonly windows: Window[];
+  readonly useless: { base: string; reason: string }[];
+} {
+  const newest = newestTimeline(archive);
+  const timelines = new Set([
+    newest,
+    ...archive.histories.keys(),
+    ...archive.bases.map((each) => each.timeline),
+  ]);
+  const windows: Window[] = [];
+  const used = new Set<string>();
+  for (const timeline of [...timelines].sort((a, b) => b - a)) {
+    const line = lineOf(timeline, archive.histories.get(timeline) ?? []);
+    // By where they end: base backups with no gap between them end at the same one.
+    const groups = new Map<string, Window>();
+    for (const base of archive.bases.filter((each) => leadsTo(each, line))) {
+      const { until, missing } = reachOf(base, line, archive.segments);
+      if (until < parseLsn(base.stopLsn)) continue;
+      used.add(base.id);
+      const known = groups.get(missing);
+      const isGap = [...archive.segments].some(
+        (each) => each.slice(0, 8) === missing.slice(0, 8) && each > missing,
+      );
+      groups.set(missing, {
+        timeline,
+        from: base.stoppedAt,
+        fromLsn: base.stopLsn,
+        untilLsn: formatLsn(until),
+        bases: [...(known?.bases ?? []), base.id],
+        missing: isGap ? missing : null,
+      });
+    }
+    windows.push(...groups.values());
+  }
+  const useless = archive.bases
+    .filter((each) => !used.has(each.id))
+    .map((base) => {
+      const line = lineOf(base.timeline, archive.histories.get(base.timeline) ?? []);
+      const { missing } = reachOf(base, line, archive.segments);
+      return { base: base.id, reason: `WAL ${missing} is not in the archive` };
+    });
+  return {
+    windows,
+    useless: [...useless, ...archive.broken.map((base) => ({ base, reason: "it is damaged" }))],
+  };
+}

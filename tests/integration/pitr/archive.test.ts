@@ -1,0 +1,152 @@
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { checks } from "../../../src/pitr/checks.ts";
+import { postmasterPid, stopCluster } from "../../../src/postgres/cluster.ts";
+import { perform } from "../../support/context.ts";
+import { startOps } from "../../support/ops.ts";
+import { until } from "../wal/setting.ts";
+import { operation, PitrSetting, queryPort } from "./setting.ts";
+
+let setting: PitrSetting;
+let base: string;
+
+beforeAll(async () => {
+  setting = await PitrSetting.start();
+  await setting.wal.query("CREATE TABLE many AS SELECT n, md5(n::text) FROM generate_series(1, 200000) n");
+  base = await setting.base();
+  await setting.wal.query("INSERT INTO many VALUES (200001, 'later')");
+  await setting.wal.fillSegments(2);
+}, 120_000);
+afterAll(() => setting.stop());
+
+const restore = (input: object, folder = setting.newFolder()) =>
+  operation("pitr.restore").observe(
+    setting.context(),
+    operation("pitr.restore").input.parse({ "target-dir": folder, ...input }),
+  );
+
+describe("what can be restored", () => {
+  it("is shown by the list and the window, and measured by the check", async () => {
+    const listed = await perform(operation("pitr.base.list"), setting.context(), {});
+    const shown = await perform(operation("pitr.window"), setting.context(), {});
+    const [check] = checks;
+    const measured = await check?.measure(setting.context(), check.input.parse({}));
+
+    expect(listed.output).toMatchObject({ bases: [{ id: base, status: "complete", timeline: 1 }] });
+    expect(shown.output).toMatchObject({
+      windows: [{ timeline: 1, bases: [base], missing: null }],
+      useless: [],
+    });
+    expect(measured?.value).toBeGreaterThan(0);
+  });
+
+  it.each([
+    [{ "to-time": "2020-01-01T00:00:00Z" }, /before the oldest base backup/],
+    [{ "to-time": "2999-01-01T00:00:00Z" }, /in the future/],
+    [{ "to-lsn": "FF/0" }, /the archive ends at 0\/[0-9A-F]+/],
+    [{ "to-lsn": "0/28" }, /before the oldest base backup/],
+    [{ "to-xid": "3" }, /before the oldest base backup/],
+    [{ latest: true, timeline: 7 }, /no timeline 7/],
+  ])("a moment outside of it is refused with the nearest ones: %j", async (input, why) => {
+    await expect(restore(input)).rejects.toMatchObject({
+      code: "E_RESTORE_TARGET",
+      exitCode: 2,
+      message: expect.stringMatching(why),
+    });
+  });
+
+  it.each([
+    [{ "to-time": "2026-11-21 14:31:59" }, "E_INPUT"],
+    [{ "to-lsn": "here" }, "E_WAL_LSN"],
+    [{ "to-xid": "x" }, "E_INPUT"],
+    [{}, "E_INPUT"],
+    [{ latest: true, "to-lsn": "0/1" }, "E_INPUT"],
+    [{ latest: true, action: "pause" }, "E_INPUT"],
+  ])("no moment at all is refused: %j", async (input, code) => {
+    await expect(restore(input)).rejects.toMatchObject({ code, exitCode: 2 });
+  });
+
+  it("a folder with something in it is left as it is", async () => {
+    const folder = setting.newFolder();
+    await mkdir(folder);
+    await writeFile(join(folder, "mine"), "mine");
+
+    await expect(restore({ latest: true }, folder)).rejects.toMatchObject({ code: "E_RESTORE_FOLDER" });
+    expect(await readdir(folder)).toEqual(["mine"]);
+  });
+});
+
+describe("a moment behind the last transaction of the archive", () => {
+  it("is refused with the time of that transaction once the WAL is replayed; undo leaves nothing", async () => {
+    const folder = setting.newFolder();
+    const chosen = operation("pitr.restore");
+    const input = chosen.input.parse({
+      "target-dir": folder,
+      "to-time": new Date().toISOString(),
+      "restore-command": setting.stockFetch,
+      start: true,
+    });
+    const before = await chosen.observe(setting.context(), input);
+    const report = {
+      progress: () => undefined,
+      log: () => undefined,
+      checkpoint: async () => undefined,
+      last: undefined,
+    };
+
+    await expect(chosen.apply(setting.context(), input, before, report)).rejects.toMatchObject({
+      code: "E_RESTORE_TARGET",
+      message: expect.stringMatching(/its last transaction is of \d{4}-/),
+    });
+    expect(await chosen.undo?.(setting.context(), input, before, report)).toMatchObject({ undone: true });
+    const left = (await readdir(setting.wal.folder)).filter((each) =>
+      join(setting.wal.folder, each).startsWith(folder),
+    );
+    expect(left).toEqual([]);
+  }, 60_000);
+});
+
+describe("a restore killed with SIGKILL", () => {
+  it("goes on when it is resumed", async () => {
+    const folder = setting.newFolder();
+    const options = { config: setting.wal.config, cwd: setting.wal.folder };
+    const args = ["pitr", "restore", "--latest", "--start", "--yes", "--target-dir", folder];
+    const killed = startOps([...args, "--restore-command", setting.stockFetch], options);
+    await until(async () => existsSync(join(folder, "base")), "the first files");
+    killed.child.kill("SIGKILL");
+    await killed.result;
+
+    const resumed = await startOps(["runs", "resume", "last", "--yes"], options).result;
+
+    expect(resumed.stderr + resumed.stdout).toContain("runs on 127.0.0.1");
+    const port = Number((await readFile(join(folder, "postmaster.pid"), "utf8")).split("\n")[3]);
+    expect(await queryPort(port, "SELECT count(*)::int AS n FROM many")).toEqual([{ n: 200_001 }]);
+    await stopCluster(folder);
+    expect(await postmasterPid(folder)).toBeUndefined();
+  }, 60_000);
+});
+
+describe("damage", () => {
+  it("a missing segment ends the window and is named", async () => {
+    const own = await setting.wal.fillSegments(3);
+    const gone = own[1] ?? "";
+    await until(() => setting.wal.isInStore(own[2] ?? ""), "the segments");
+    await rm(setting.wal.path("store/pitr/main/wal/00000001", `${gone}.zst.age`));
+
+    const { output } = await perform(operation("pitr.window"), setting.context(), {});
+
+    expect(output).toMatchObject({ windows: [{ missing: gone }] });
+    await expect(restore({ "to-lsn": "0/7F000000" })).rejects.toThrow(gone);
+  });
+
+  it("a changed byte of a base backup is found before a server starts on it", async () => {
+    const object = setting.wal.path("store/pitr/main/base", base, "base.tar.zst.age");
+    const content = await readFile(object);
+    content[content.length >> 1] = (content[content.length >> 1] ?? 0) ^ 1;
+    await writeFile(object, content);
+
+    await expect(setting.restore({ latest: true })).rejects.toMatchObject({ code: "E_BACKUP_CORRUPT" });
+  });
+});

@@ -1,0 +1,64 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { startCluster } from "../../../src/postgres/cluster.ts";
+import { perform } from "../../support/context.ts";
+import { until } from "../wal/setting.ts";
+import { operation, PitrSetting } from "./setting.ts";
+
+let setting: PitrSetting;
+
+beforeAll(async () => {
+  setting = await PitrSetting.start();
+  // As it comes from the package: without any settings on the command line.
+  await setting.wal.cluster.stop();
+  const cluster = await startCluster({
+    directory: setting.wal.path("data"),
+    env: { HOME: setting.wal.folder },
+    settings: { fsync: "off" },
+  });
+  setting.wal.cluster = cluster;
+  await setting.wal.configure();
+});
+afterAll(() => setting.stop());
+
+const restart = async () => {
+  await setting.wal.cluster.stop();
+  setting.wal.cluster = await startCluster({
+    directory: setting.wal.path("data"),
+    port: setting.wal.cluster.port,
+    env: { HOME: setting.wal.folder },
+    settings: { fsync: "off" },
+  });
+};
+
+it("a server archives after setup and a restart, has nothing to change then, and goes back", async () => {
+  const setup = operation("pitr.setup");
+  const done = await perform(setup, setting.context(), {});
+
+  expect(done.changes.map((each) => each.summary.split(" = ")[0])).toEqual([
+    "archive_mode",
+    "archive_command",
+  ]);
+  expect(done.output).toMatchObject({ restart: ["archive_mode"] });
+
+  await restart();
+  expect(setup.plan(await setup.observe(setting.context(), setup.input.parse({})), {})).toEqual([]);
+  const [name] = await setting.wal.fillSegments(1);
+  await until(() => setting.wal.isInStore(name ?? ""), "the segment to be archived");
+
+  expect(await done.undo()).toMatchObject({ undone: true });
+  await restart();
+  const rows = await setting.wal.query("SELECT current_setting('archive_mode') AS mode");
+  expect(rows).toEqual([{ mode: "off" }]);
+}, 60_000);
+
+it("without a configuration file there is nothing that archive_command could name", async () => {
+  const setup = operation("pitr.setup");
+  const { environment, ...rest } = setting.context();
+  const without = Object.assign(Object.create(Object.getPrototypeOf(environment)), environment, {
+    file: undefined,
+  });
+
+  await expect(setup.observe({ ...rest, environment: without }, {})).rejects.toMatchObject({
+    code: "E_TARGET",
+  });
+});

@@ -1,0 +1,61 @@
+import { describe, expect, it } from "vitest";
+import { isOn, lineOf, reachOf } from "../../../src/pitr/line.ts";
+import { recoverySettings } from "../../../src/pitr/recovery-settings.ts";
+import type { BaseManifest } from "../../../src/wal-archive/base-manifest.ts";
+import { formatLsn, parseLsn } from "../../../src/wal-archive/lsn.ts";
+
+const segmentBytes = 16 * 1024 * 1024;
+/** Left timeline 1 in the middle of segment 5. */
+const line = lineOf(2, [{ timeline: 1, until: parseLsn("0/5800000") }]);
+const base = { timeline: 1, startLsn: "0/3000028", stopLsn: "0/3000100", segmentBytes } as BaseManifest;
+const segment = (timeline: number, number: number) =>
+  [timeline, 0, number].map((each) => each.toString(16).toUpperCase().padStart(8, "0")).join("");
+
+describe("the way of a base backup through timelines", () => {
+  it("changes the timeline in the segment in which it was left", () => {
+    const present = new Set([segment(1, 3), segment(1, 4), segment(2, 5), segment(2, 6)]);
+
+    const { until, missing } = reachOf(base, line, present);
+
+    expect(formatLsn(until)).toBe("0/7000000");
+    expect(missing).toBe(segment(2, 7));
+  });
+
+  it("ends where a segment is missing, whatever another timeline has", () => {
+    const present = new Set([segment(1, 3), segment(1, 4), segment(1, 5), segment(1, 6)]);
+
+    expect(reachOf(base, line, present).missing).toBe(segment(2, 5));
+    expect(reachOf(base, lineOf(1, []), present).missing).toBe(segment(1, 7));
+  });
+
+  it("knows what was left behind", () => {
+    expect(isOn(line, 1, parseLsn("0/5800000"))).toBe(true);
+    expect(isOn(line, 1, parseLsn("0/5800001"))).toBe(false);
+    expect(isOn(line, 2, parseLsn("0/5800001"))).toBe(true);
+    expect(isOn(line, 3, parseLsn("0/1"))).toBe(false);
+  });
+});
+
+describe("the settings of a recovery", () => {
+  const recovery = { timeline: 1, action: "promote", restoreCommand: "true" } as const;
+
+  it("stop before the record that begins at a position", () => {
+    const settings = recoverySettings({ ...recovery, target: { kind: "lsn", lsn: "0/5" } });
+
+    expect(settings).toMatchObject({ recovery_target_lsn: "0/5", recovery_target_inclusive: "false" });
+  });
+
+  it("have the lower 32 bits of a transaction", () => {
+    const target = { kind: "transaction", transaction: String(2n ** 32n + 7n) } as const;
+
+    expect(recoverySettings({ ...recovery, target }).recovery_target_xid).toBe("7");
+  });
+
+  it("write a time as PostgreSQL reads it", () => {
+    const target = { kind: "time", time: "2026-11-21T14:31:59.123456Z" } as const;
+
+    expect(recoverySettings({ ...recovery, target }).recovery_target_time).toBe(
+      "2026-11-21 14:31:59.123456+00",
+    );
+  });
+});
