@@ -113,7 +113,7 @@ describe("a restore killed with SIGKILL", () => {
     const folder = setting.newFolder();
     const options = { config: setting.wal.config, cwd: setting.wal.folder };
     const args = ["pitr", "restore", "--latest", "--start", "--yes", "--target-dir", folder];
-    const killed = startOps([...args, "--restore-command", setting.stockFetch], options);
+    const killed = startOps(args, options);
     await until(async () => existsSync(join(folder, "base")), "the first files");
     killed.child.kill("SIGKILL");
     await killed.result;
