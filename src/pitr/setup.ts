@@ -46,8 +46,16 @@ export const setup = defineOperation({
       });
     }
     const command = commandOfServer(context.environment, database.name, ["wal", "push", "%p"]);
-    const { current, altered } = await readSettings(database, context.signal);
+    const { current, altered, fixed } = await readSettings(database, context.signal);
     const changes = wanted(current, command).filter((each) => each.from !== each.to);
+    const [stuck] = changes.filter((each) => fixed.has(each.name));
+    if (stuck !== undefined) {
+      throw new UsageError(
+        "E_TARGET",
+        `The server of ${database.name} was started with ${stuck.name} on its command line, which nothing overrides`,
+        { hint: `start it with: ${stuck.name} = ${stuck.to}` },
+      );
+    }
     return { database: database.name, changes, altered };
   },
 
@@ -110,8 +118,13 @@ function wanted(current: ReadonlyMap<string, string>, command: string): Setting[
 async function readSettings(database: DatabaseTarget, signal: AbortSignal) {
   return withConnection(database, { signal }, async (client) => {
     // What the files say wins over what runs: a change that waits for its restart is no change any more.
-    const { rows } = await client.query<{ name: string; value: string; altered: string | null }>(
-      `SELECT s.name, coalesce(f.setting, s.setting) AS value, a.setting AS altered
+    const { rows } = await client.query<{
+      name: string;
+      value: string;
+      altered: string | null;
+      fixed: boolean;
+    }>(
+      `SELECT s.name, s.source = 'command line' AS fixed, coalesce(f.setting, s.setting) AS value, a.setting AS altered
          FROM pg_settings s
          LEFT JOIN LATERAL (SELECT setting FROM pg_file_settings f
                              WHERE f.name = s.name AND error IS NULL OR f.name = s.name AND s.pending_restart
@@ -125,6 +138,7 @@ async function readSettings(database: DatabaseTarget, signal: AbortSignal) {
     return {
       current: new Map(rows.map((each) => [each.name, each.value])),
       altered: Object.fromEntries(rows.map((each) => [each.name, each.altered])),
+      fixed: new Set(rows.filter((each) => each.fixed).map((each) => each.name)),
     };
   });
 }

@@ -62,3 +62,18 @@ it("without a configuration file there is nothing that archive_command could nam
     code: "E_TARGET",
   });
 });
+
+it("what the server's command line fixes is refused, not changed without an effect", async () => {
+  await setting.wal.cluster.stop();
+  setting.wal.cluster = await startCluster({
+    directory: setting.wal.path("data"),
+    port: setting.wal.cluster.port,
+    settings: { fsync: "off", archive_mode: "off" },
+  });
+  const setup = operation("pitr.setup");
+
+  await expect(setup.observe(setting.context(), setup.input.parse({}))).rejects.toMatchObject({
+    code: "E_TARGET",
+    message: expect.stringContaining("archive_mode"),
+  });
+});
