@@ -1,3 +1,4 @@
+import { BufferCollection } from "../storage/buffer-collection.ts";
 import type { ObjectStore, Written } from "../storage/object-store.ts";
 
 /** A store by its name in the configuration. */
@@ -40,9 +41,11 @@ export class FanOut {
         feed.abandon();
       }
     });
+    const memory = new BufferCollection();
     try {
       for await (const chunk of body) {
         signal.throwIfAborted();
+        memory.passed(chunk.length);
         await Promise.all(ways.map(({ feed }) => feed.push(chunk)));
         if (ways.every(({ feed }) => feed.isAbandoned)) break;
       }

@@ -1,5 +1,6 @@
 import { OpsError } from "../core/errors.ts";
 import type { Opener } from "../crypto/encryption.ts";
+import { BufferCollection } from "../storage/buffer-collection.ts";
 import { Measured, type ObjectStore } from "../storage/object-store.ts";
 import { decompress } from "../storage/zstd.ts";
 import { corrupt } from "./catalog.ts";
@@ -22,10 +23,12 @@ export async function* readPlain(
   object: ManifestObject,
 ): AsyncGenerator<Uint8Array> {
   const stored = new Measured();
+  const memory = new BufferCollection();
   let plainBytes = 0;
   try {
     for await (const chunk of decompress(opener.decrypt(stored.through(store.get(object.name))))) {
       plainBytes += chunk.length;
+      memory.passed(chunk.length);
       yield chunk;
     }
   } catch (error) {

@@ -1,6 +1,7 @@
 import pg from "pg";
 import { OpsError } from "../core/errors.ts";
 import { findProgram, type Program, RunningProgram } from "../postgres/programs.ts";
+import { loadSqlParser } from "../postgres/sql-parser.ts";
 import { mainObject, type ReadableBackup, readPlain } from "./read-object.ts";
 
 /** The roles that SQL names in grants, owners and policies. The parser reads it; psql's own commands are left out. */
@@ -62,8 +63,7 @@ export async function statementsOf(sql: string): Promise<ParsedStatement[]> {
 
 /** psql's \restrict becomes blanks of the same length, so that every place stays where it is. */
 async function parsed(sql: string) {
-  const parser = await import("libpg-query");
-  await parser.loadModule();
+  const parser = await loadSqlParser();
   const text = sql.replaceAll(/^\\(un)?restrict [A-Za-z0-9]+$/gm, (line) => " ".repeat(line.length));
   return text.trim() === "" ? { stmts: [] } : parser.parseSync(text);
 }

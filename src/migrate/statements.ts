@@ -1,5 +1,6 @@
 import { formatDiagnostic } from "../core/diagnostic.ts";
 import { UsageError } from "../core/errors.ts";
+import { loadSqlParser } from "../postgres/sql-parser.ts";
 import { explainPsqlInput } from "./psql-input.ts";
 import { placeOfCharacter } from "./sql-position.ts";
 
@@ -20,13 +21,6 @@ export interface SplitOptions {
   readonly file?: string;
 }
 
-/** The parser's WebAssembly takes 30 ms to load, which only who needs it should pay. */
-const loadParser = async () => {
-  const parser = await import("libpg-query");
-  await parser.loadModule();
-  return parser;
-};
-
 /**
  * Splits an SQL text into its statements with the parser of PostgreSQL 18 (libpg-query), which also reads what older
  * servers read. Empty statements are left out. Throws `E_SQL_SYNTAX` with the place.
@@ -35,7 +29,7 @@ export async function splitStatements(
   sql: string,
   options: SplitOptions = {},
 ): Promise<readonly Statement[]> {
-  const parser = await loadParser();
+  const parser = await loadSqlParser();
   try {
     const { stmts = [] } = parser.parseSync(sql);
     const indexOf = indexOfByte(sql);

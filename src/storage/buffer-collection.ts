@@ -4,7 +4,7 @@ import { runInNewContext } from "node:vm";
 type Collect = (options: { readonly type: "minor" | "major" }) => void;
 
 /** Bytes that may flow between two collections of what is young (about a millisecond). */
-const interval = 4 * 2 ** 20;
+const interval = 3 * 2 ** 20;
 /** Of so many collections one is of everything (some ten milliseconds): what was in use for a while is no longer young. */
 const wholeEvery = 12;
 

@@ -1,3 +1,4 @@
+import { loadSqlParser } from "../../postgres/sql-parser.ts";
 /** The names that a batched file has for the keys of a batch. */
 export const placeholders = [":batch_start", ":batch_end"] as const;
 
@@ -21,8 +22,7 @@ const colon = 58;
  */
 export async function findPlaceholders(sql: string): Promise<readonly PlaceholderUse[]> {
   if (!/:batch_(start|end)\b/i.test(sql)) return [];
-  const parser = await import("libpg-query");
-  await parser.loadModule();
+  const parser = await loadSqlParser();
   const bytes = Buffer.from(sql);
   let tokens: ReturnType<typeof parser.scanSync>["tokens"];
   try {
