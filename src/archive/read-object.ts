@@ -11,6 +11,8 @@ export interface ReadableBackup {
   readonly store: ObjectStore;
   readonly manifest: Manifest;
   readonly opener: Opener;
+  /** A trusted signer vouches for the manifest, so nothing that is not exactly what it names may reach a program. */
+  readonly signed: boolean;
 }
 
 /**
@@ -65,6 +67,26 @@ export async function verifyStored(
   const found = stored.finish();
   if (found.bytes !== object.bytes || found.sha256 !== object.sha256) {
     throw corrupt(manifest.id, object.name, "is not what was written: its checksum differs");
+  }
+}
+
+/**
+ * What is loaded is compared with the manifest as it streams, and what is not (roles, contents) here. Of a signed
+ * backup everything is compared before anything is made of it: an archive that somebody put in the place of another
+ * would otherwise be run up to its end before that is seen.
+ *
+ * @param archives names of the objects that are going to be loaded; undefined: all
+ */
+export async function verifyBeforeLoading(
+  { store, manifest, signed }: ReadableBackup,
+  archives: ReadonlySet<string> | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const object of manifest.objects) {
+    signal.throwIfAborted();
+    const isLoaded = object.content === "main" || object.content === "table";
+    const isWanted = object.content !== "table" || archives === undefined || archives.has(object.name);
+    if (isWanted && (signed || !isLoaded)) await verifyStored(store, manifest, object);
   }
 }
 

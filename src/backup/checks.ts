@@ -6,6 +6,7 @@ import { type Json, OpsError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import { exceeds, parseThreshold, type Threshold } from "../core/threshold.ts";
+import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import { type Check, defineCheck } from "../run/check.ts";
 import { openStore } from "../storage/open-store.ts";
 import { readOverview } from "./overview.ts";
@@ -35,7 +36,9 @@ const backupAge = defineCheck({
       database: context.environment.database(input.database).name,
     };
     const store = openStore(target);
-    const own = (await readCatalog(store, target.trustedSigners)).filter((each) => belongsTo(each, owner));
+    const own = (await readCatalog(store, await trustedSignersOf(target))).filter((each) =>
+      belongsTo(each, owner),
+    );
     const all = withoutParts(own, isPart);
     const broken = all.filter((each) => each.status === "broken").map((each) => each.id);
     const newest = all.find((each) => each.status === "complete");

@@ -6,6 +6,7 @@ import { formatDuration } from "../core/duration.ts";
 import { UsageError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
+import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import { ByteProgress } from "../run/byte-progress.ts";
 import { interruptible } from "../run/interruptible.ts";
 import { defineOperation } from "../run/operation.ts";
@@ -48,11 +49,12 @@ export const copy = defineOperation({
         `The store "${from.name}" is both the one to copy from and the one to copy to`,
       );
     }
-    const sealed = await findBackup(openStore(from), from.trustedSigners, input.backup, () => ({
+    const sealed = await findBackup(openStore(from), await trustedSignersOf(from), input.backup, () => ({
       environment: context.environment.name,
       database: context.environment.database(input.database).name,
     }));
-    if (to.trustedSigners.length > 0 && trustedSigner(sealed, to.trustedSigners) === undefined) {
+    const trusted = await trustedSignersOf(to);
+    if (trusted.length > 0 && trustedSigner(sealed, trusted) === undefined) {
       throw new UsageError(
         "E_SIGNATURE",
         `The store ${to.name} trusts none of the signers of backup ${sealed.manifest.id}: it would count as broken there`,
@@ -87,7 +89,7 @@ export const copy = defineOperation({
     const to = openStore(context.environment.store(input.to));
     const { id } = before;
     const copied = (await findManifest(to, id)) === undefined;
-    const sealed = await findBackup(from, target.trustedSigners, id, () => {
+    const sealed = await findBackup(from, await trustedSignersOf(target), id, () => {
       throw new Error("an id is no latest");
     });
     if (copied) {

@@ -4,7 +4,7 @@ import { readContents } from "../archive/contents.ts";
 import { type DrillRecord, writeDrillRecord } from "../archive/drill-record.ts";
 import { loadBackup } from "../archive/load.ts";
 import { createDatabase } from "../archive/new-database.ts";
-import type { ReadableBackup } from "../archive/read-object.ts";
+import { type ReadableBackup, verifyBeforeLoading } from "../archive/read-object.ts";
 import { copyOptions } from "../archive/restore-options.ts";
 import { makeRoles, rolesOfBackup } from "../archive/roles.ts";
 import type { DatabaseTarget } from "../config/environment.ts";
@@ -97,6 +97,7 @@ async function restoreAndCompare(
 ): Promise<Finding> {
   const { manifest } = backup;
   const database = "drill";
+  await verifyBeforeLoading(backup, undefined, signal);
   report.progress({ message: "starting a throw-away server" });
   const parent = join(context.stateDirectory, "drills");
   return withThrowAwayCluster({ parent, settings: serverSettings, signal }, async (cluster) => {

@@ -5,6 +5,7 @@ import { describeHold, type Hold, holdObject, holdOptions, placeHold, readHold }
 import type { StoreTarget } from "../config/environment.ts";
 import { OpsError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
+import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation } from "../run/operation.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
@@ -43,7 +44,7 @@ export const hold = defineOperation({
   async observe(context, input) {
     const target = context.environment.store(input.store);
     const opened = openStore(target);
-    await findEntry(opened, target.trustedSigners, input.backup);
+    await findEntry(opened, await trustedSignersOf(target), input.backup);
     return { store: target.name, hold: await standingHold(opened, input.backup) };
   },
 
@@ -88,7 +89,7 @@ export const release = defineOperation({
   async observe(context, input) {
     const target = context.environment.store(input.store);
     const opened = openStore(target);
-    await findEntry(opened, target.trustedSigners, input.backup);
+    await findEntry(opened, await trustedSignersOf(target), input.backup);
     try {
       return {
         store: target.name,

@@ -1,6 +1,7 @@
 import { readCatalog } from "../archive/catalog.ts";
 import type { StoreTarget } from "../config/environment.ts";
 import { type EncryptionRecord, openedBy, sameKeys } from "../crypto/sealer.ts";
+import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import { openStore } from "../storage/open-store.ts";
 
 /** A backup of a store, and whether the keys that are configured now are those that open it. */
@@ -22,7 +23,7 @@ export type BackupKeys =
 /** Newest first. */
 export async function readKeys(target: StoreTarget, now: EncryptionRecord): Promise<BackupKeys[]> {
   const configured = openedBy(now);
-  return (await readCatalog(openStore(target), target.trustedSigners)).map((entry) => {
+  return (await readCatalog(openStore(target), await trustedSignersOf(target))).map((entry) => {
     if (entry.status === "broken")
       return { id: entry.id, status: entry.status, reason: `${entry.object} ${entry.reason}` };
     const { encryption, objects } = entry.manifest;

@@ -4,6 +4,7 @@ import { type CatalogEntry, readCatalog, storedBytes } from "../archive/catalog.
 import { type DrillVerdict, readDrillVerdicts } from "../archive/drill-verdicts.ts";
 import { type HoldMark, readHolds } from "../archive/hold.ts";
 import type { StoreTarget } from "../config/environment.ts";
+import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import { openStore } from "../storage/open-store.ts";
 
 export const overviewSchema = z.object({
@@ -33,7 +34,7 @@ export type BackupOverview = z.output<typeof overviewSchema>;
 /** Every backup of the store, newest first. */
 export async function readOverview(target: StoreTarget, now: Date): Promise<BackupOverview[]> {
   const store = openStore(target);
-  const catalog = await readCatalog(store, target.trustedSigners);
+  const catalog = await readCatalog(store, await trustedSignersOf(target));
   const marks = await readHolds(store);
   const drills = await readDrillVerdicts(store);
   return catalog.map((entry) => overview(entry, marks.get(entry.id), drills.get(entry.id), now));

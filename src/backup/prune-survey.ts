@@ -4,6 +4,7 @@ import { type HoldMark, readHolds } from "../archive/hold.ts";
 import { findLeftovers, type Leftover } from "../archive/leftovers.ts";
 import { type Decision, decideRetention, type RetainableBackup } from "../archive/retention.ts";
 import type { StoreTarget } from "../config/environment.ts";
+import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import type { OperationContext } from "../run/context.ts";
 import { openStore } from "../storage/open-store.ts";
 import { backupsAtWork } from "./backups-at-work.ts";
@@ -38,7 +39,7 @@ export async function survey(
   const store = openStore(target);
   const now = context.clock.now();
   const atWork = await backupsAtWork(context);
-  const catalog = await readCatalog(store, target.trustedSigners);
+  const catalog = await readCatalog(store, await trustedSignersOf(target));
   const marks = await readHolds(store);
   const backups = catalog.map((entry) =>
     retainable(entry, [

@@ -2,6 +2,7 @@ import type pg from "pg";
 import { databaseProperties } from "../archive/database-properties.ts";
 import { explainedLoadError, loadBackup } from "../archive/load.ts";
 import { createDatabase } from "../archive/new-database.ts";
+import { verifyBeforeLoading } from "../archive/read-object.ts";
 import { restoreProgram } from "../archive/restore-version.ts";
 import { OpsError } from "../core/errors.ts";
 import { connectionEnvironment, withConnection } from "../postgres/connection.ts";
@@ -53,6 +54,8 @@ export async function fillScratch(
   const { manifest } = backup;
   const scope = await scopeOf(backup, input);
   const part = await partOf(backup, scope);
+  report.progress({ message: `comparing ${manifest.id} with its manifest` });
+  await verifyBeforeLoading(backup, part?.objects, signal);
   const ownership = ownershipOf(input);
   const properties =
     scope.selected === undefined

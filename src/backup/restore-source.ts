@@ -8,6 +8,7 @@ import { printedSchema, rolesNamedIn } from "../archive/roles.ts";
 import { type SelectedEntries, selectEntries } from "../archive/selected-entries.ts";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { openerFor } from "../crypto/encryption.ts";
+import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import type { Program } from "../postgres/programs.ts";
 import type { OperationContext } from "../run/context.ts";
 import { openStore } from "../storage/open-store.ts";
@@ -29,8 +30,10 @@ export async function openSource(
   const database = context.environment.database(input.database);
   const store = openStore(target);
   const owner = { environment: context.environment.name, database: database.name };
-  const { manifest } = await findBackup(store, target.trustedSigners, id, () => owner);
-  return { backup: { store, manifest, opener: await openerFor(target) }, database };
+  const trusted = await trustedSignersOf(target);
+  const { manifest } = await findBackup(store, trusted, id, () => owner);
+  const backup = { store, manifest, opener: await openerFor(target), signed: trusted.length > 0 };
+  return { backup, database };
 }
 
 /** What of the backup is restored. */

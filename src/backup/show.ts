@@ -5,6 +5,7 @@ import type { Json } from "../core/errors.ts";
 import { UsageError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
+import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import { defineOperation } from "../run/operation.ts";
 import { plainScreen } from "../run/screen.ts";
 import { openStore } from "../storage/open-store.ts";
@@ -49,7 +50,7 @@ export const show = defineOperation({
         hint: "see what there is with: ops backup list",
       });
     }
-    const entry = await findEntry(store, target.trustedSigners, found.id);
+    const entry = await findEntry(store, await trustedSignersOf(target), found.id);
     const whole = entry.status === "complete" ? entry.manifest : undefined;
     return {
       store: target.name,

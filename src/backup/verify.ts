@@ -6,6 +6,7 @@ import { OpsError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import { openerFor } from "../crypto/encryption.ts";
+import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import { ByteProgress } from "../run/byte-progress.ts";
 import { interruptible } from "../run/interruptible.ts";
 import { defineOperation } from "../run/operation.ts";
@@ -70,7 +71,8 @@ export const verify = defineOperation({
     const begin = context.clock.elapsed();
     const target = context.environment.store(input.store);
     const store = openStore(target);
-    const { manifest } = await findBackup(store, target.trustedSigners, input.backup, () => ({
+    const trusted = await trustedSignersOf(target);
+    const { manifest } = await findBackup(store, trusted, input.backup, () => ({
       environment: context.environment.name,
       database: context.environment.database(input.database).name,
     }));
@@ -86,7 +88,7 @@ export const verify = defineOperation({
         }
       });
     } else {
-      const backup = { store, manifest, opener: await openerFor(target) };
+      const backup = { store, manifest, opener: await openerFor(target), signed: trusted.length > 0 };
       if (input.level === "decrypt") {
         const shown = new ByteProgress(report, `verifying ${id}`, manifest.dumpBytes);
         entries = await interruptible(context, (signal) =>

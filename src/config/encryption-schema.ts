@@ -55,7 +55,9 @@ export const encryptionFields = {
       z.string().regex(/^ed25519:[A-Za-z0-9+/]{43}=$/, 'must be the public key of a signer ("ed25519:…")'),
     )
     .default([])
-    .describe("Only backups signed by one of these are verified and restored; default: also unsigned ones"),
+    .describe(
+      "Only backups signed by one of these are verified and restored; default: by the own signing-key; without one also unsigned ones",
+    ),
 };
 
 const fields = z.object(encryptionFields);

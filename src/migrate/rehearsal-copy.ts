@@ -3,11 +3,13 @@ import { findBackup } from "../archive/catalog.ts";
 import { loadBackup } from "../archive/load.ts";
 import type { DatabaseSource } from "../archive/manifest.ts";
 import { createDatabase } from "../archive/new-database.ts";
+import { verifyBeforeLoading } from "../archive/read-object.ts";
 import { copyOptions } from "../archive/restore-options.ts";
 import { makeRoles, rolesOfBackup } from "../archive/roles.ts";
 import { observeSource } from "../archive/source.ts";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { openerFor } from "../crypto/encryption.ts";
+import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import { connectionEnvironment, withConnection } from "../postgres/connection.ts";
 import { findProgram, RunningProgram } from "../postgres/programs.ts";
 import { reportBytes } from "../run/byte-progress.ts";
@@ -42,7 +44,7 @@ export async function confirmSource(
   }
   const target = context.environment.store(wanted.store);
   const owner = { environment: context.environment.name, database: database.name };
-  await findBackup(openStore(target), target.trustedSigners, wanted.backup, () => owner);
+  await findBackup(openStore(target), await trustedSignersOf(target), wanted.backup, () => owner);
   await openerFor(target);
 }
 
@@ -106,8 +108,10 @@ async function fromBackup(
   const target = context.environment.store(wanted.store);
   const store = openStore(target);
   const owner = { environment: context.environment.name, database: database.name };
-  const { manifest } = await findBackup(store, target.trustedSigners, wanted.backup, () => owner);
-  const backup = { store, manifest, opener: await openerFor(target) };
+  const trusted = await trustedSignersOf(target);
+  const { manifest } = await findBackup(store, trusted, wanted.backup, () => owner);
+  const backup = { store, manifest, opener: await openerFor(target), signed: trusted.length > 0 };
+  await verifyBeforeLoading(backup, undefined, place.signal);
   const notes = await prepare(place, manifest.source, await rolesOfBackup(backup, place.signal));
   const message = `restoring ${manifest.id}`;
   let total: number | undefined;

@@ -1,6 +1,7 @@
 import type { StoreTarget } from "../config/environment.ts";
 import { OpsError } from "../core/errors.ts";
 import { openerFor } from "../crypto/encryption.ts";
+import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import { readObject } from "../storage/object-store.ts";
 import { openStore } from "../storage/open-store.ts";
 import { decompress } from "../storage/zstd.ts";
@@ -25,7 +26,7 @@ export interface ArchiveState {
 /** Histories are encrypted: an identity is needed where there are any. Throws `E_IDENTITY`, `E_WAL_ARCHIVE`. */
 export async function readArchive(target: StoreTarget, database: string): Promise<ArchiveState> {
   const store = openStore(target);
-  const entries = await readBaseCatalog(store, database, target.trustedSigners);
+  const entries = await readBaseCatalog(store, database, await trustedSignersOf(target));
   const segments = new Set<string>();
   const histories = new Map<number, TimelineHistory>();
   for await (const object of store.list(walPrefix(database))) {

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
 import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
+import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import { defineOperation } from "../run/operation.ts";
 import { openStore } from "../storage/open-store.ts";
 import { readBaseCatalog } from "../wal-archive/base-catalog.ts";
@@ -40,7 +41,7 @@ export const listBases = defineOperation({
     const target = archiveStore(database, input.store);
     const store = openStore(target);
     const bases: z.output<typeof base>[] = [];
-    for (const entry of await readBaseCatalog(store, database.name, target.trustedSigners)) {
+    for (const entry of await readBaseCatalog(store, database.name, await trustedSignersOf(target))) {
       if (entry.status === "broken") {
         bases.push({ ...nothingKnown, id: entry.id, status: "broken", reason: entry.reason });
         continue;

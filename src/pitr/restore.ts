@@ -7,6 +7,7 @@ import type { Json } from "../core/errors.ts";
 import { UsageError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { openerFor } from "../crypto/encryption.ts";
+import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import { serverBinaries } from "../postgres/binaries.ts";
 import { stopCluster } from "../postgres/cluster.ts";
 import { findProgram } from "../postgres/programs.ts";
@@ -142,7 +143,7 @@ export const restore = defineOperation({
     const database = context.environment.database(input.database);
     const target = archiveStore(database, before.store);
     const store = openStore(target);
-    const manifest = await requireBase(store, database.name, before.base, target.trustedSigners);
+    const manifest = await requireBase(store, database.name, before.base, await trustedSignersOf(target));
     const major = Number.parseInt(manifest.serverVersion, 10);
     const folder = new RestoreFolder(before.directory, before.tablespaces, before.token);
     const user = await claimed(folder);

@@ -68,7 +68,7 @@ async function expectReadable(
   const { manifest } = await findBackup(store, [], id, () => ({ environment: "test", database: "main" }));
   const opener = await openerFor(context.environment.store());
   for (const object of manifest.objects) {
-    const plain = await collect(readPlain({ store, manifest, opener }, object));
+    const plain = await collect(readPlain({ store, manifest, opener, signed: false }, object));
     expect(plain.equals(object.content === "main" ? wanted.main : wanted.table)).toBe(true);
   }
   return manifest;
@@ -250,7 +250,7 @@ describe("backup keys rotate", () => {
       writeFileSync(join(folder, "signing"), signing.privateKey);
 
       for (const [{ after, before, store, manifests }, why] of [
-        [stranger, "nobody who is trusted"],
+        [stranger, "not signed by a trusted signer"],
         [keyless, "no signing-key"],
       ] as const) {
         const { output } = await perform(rotateKeys, after, {});

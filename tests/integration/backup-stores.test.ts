@@ -14,6 +14,7 @@ const create = operation("backup.create");
 const copy = operation("backup.copy");
 const verify = operation("backup.verify");
 const list = operation("backup.list");
+const restore = operation("backup.restore");
 
 let setting: BackupSetting;
 beforeAll(async () => {
@@ -184,12 +185,43 @@ describe("a signed backup", () => {
     await expect(perform(verify, context(trusting), { backup: id })).rejects.toMatchObject({
       code: "E_BACKUP_CORRUPT",
     });
+    // Who signs trusts the own signature, without being told.
+    const { "trusted-signers": _, ...signingOnly } = signing;
     await rm(join(directory, id), { recursive: true });
     await perform(create, context(store), {});
+    await expect(perform(verify, context(signingOnly), {})).rejects.toMatchObject({
+      code: "E_BACKUP_CORRUPT",
+    });
     await expect(perform(verify, context(trusting), {})).rejects.toMatchObject({
       code: "E_BACKUP_CORRUPT",
       message: expect.stringContaining("is not signed"),
     });
+  });
+});
+
+describe("an archive of somebody else in the place of a signed one", () => {
+  it("reaches no server: not even the scratch database is made", async () => {
+    const evil = await setting.prepare("CREATE TABLE t AS SELECT 666 AS i");
+    const { settings, directory, store } = await twoStores();
+    const { privateKey } = newSigningKey();
+    await writeFile(join(setting.folder, "own.pem"), privateKey);
+    const signing = { ...store, "signing-key": `file:${join(setting.folder, "own.pem")}` };
+    const context = testContext({ ...settings, stores: { local: signing } });
+    const { id } = (await perform(create, context, {})).output as Created;
+    const other = (await perform(create, testContext(evil.settings), {})).output as Created;
+    const foreign = await readFile(join(evil.directory, other.id, "dump.zst.age"));
+    const target = join(directory, id, "dump.zst.age");
+    const size = (await readFile(target)).length;
+    // As long as the original, so that only its content tells.
+    await writeFile(target, Buffer.concat([foreign, Buffer.alloc(size)]).subarray(0, size));
+    const report = new RecordingReport();
+    const input = restore.input.parse({ into: "never" });
+
+    await expect(
+      restore.observe(context, input).then((before) => restore.apply(context, input, before, report)),
+    ).rejects.toMatchObject({ code: "E_BACKUP_CORRUPT" });
+    expect(report.messages.filter((each) => each.includes("schema") || each.includes("rows"))).toEqual([]);
+    expect((await setting.databases()).filter((each) => /never|ops_restore/.test(each))).toEqual([]);
   });
 });
 

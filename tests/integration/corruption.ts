@@ -120,7 +120,8 @@ export class Corruptible {
   /** What reading an object gives until it ends or fails, in the clear, and what it failed with. */
   async read(name: string): Promise<{ plain: Buffer; error: unknown }> {
     const target = this.context.environment.store();
-    const backup = { store: openStore(target), manifest: this.manifest, opener: await openerFor(target) };
+    const opener = await openerFor(target);
+    const backup = { store: openStore(target), manifest: this.manifest, opener, signed: false };
     const object = this.manifest.objects.find((each) => each.name === name);
     if (object === undefined) throw new Error(`the manifest has no object ${name}`);
     const parts: Uint8Array[] = [];
