@@ -143,6 +143,19 @@ async function standingHold(opened: ObjectStore, id: string): Promise<Hold | nul
   return there?.kind === "legal" ? there : null;
 }
 
+export function legalHold(context: OperationContext, id: string, reason: string | null, at: Date): Hold {
+  return {
+    format: "ops-hold",
+    version: 1,
+    backup: id,
+    kind: "legal",
+    reason,
+    by: context.actor,
+    at: at.toISOString(),
+    run: context.runId ?? null,
+  };
+}
+
 async function placeLegalHold(
   context: OperationContext,
   target: StoreTarget,
@@ -151,16 +164,7 @@ async function placeLegalHold(
   reason: string | null,
 ): Promise<Hold> {
   const now = context.clock.now();
-  const wanted: Hold = {
-    format: "ops-hold",
-    version: 1,
-    backup: id,
-    kind: "legal",
-    reason,
-    by: context.actor,
-    at: now.toISOString(),
-    run: context.runId ?? null,
-  };
+  const wanted = legalHold(context, id, reason, now);
   const placed = await placeHold(opened, wanted, holdOptions(target, now));
   if (placed.kind === "removal") {
     throw new OpsError("E_HOLD", `Backup ${id} is being removed: ${describeHold(placed)}`, {

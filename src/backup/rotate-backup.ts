@@ -8,6 +8,7 @@ import { type Signer, signerOf } from "../crypto/signature.ts";
 import type { OperationContext } from "../run/context.ts";
 import { interruptible } from "../run/interruptible.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
+import { legalHold } from "./hold.ts";
 import { findManifest } from "./stores.ts";
 
 /** What a rotation needs to know of signatures: whom to believe, and who signs what was changed. */
@@ -47,16 +48,7 @@ export async function rotateBackup(
   rotation: Rotation,
 ): Promise<RotationResult> {
   const now = context.clock.now();
-  const hold: Hold = {
-    format: "ops-hold",
-    version: 1,
-    backup: id,
-    kind: "legal",
-    reason,
-    by: context.actor,
-    at: now.toISOString(),
-    run: context.runId ?? null,
-  };
+  const hold = legalHold(context, id, reason, now);
   const placed = await placeHold(store, hold, holdOptions(target, now));
   const isOwn = placed.kind === "legal" && placed.reason === reason && placed.run === hold.run;
   if (!isOwn) return { status: "left", why: whyHeld(placed) };
