@@ -14,7 +14,7 @@ describe("the set-up script", () => {
     for (const each of ["bin", "package.json", "package-lock.json", "tsconfig.json", "tsconfig.build.json"]) {
       await cp(join(projectRoot, each), join(checkout, each), { recursive: true });
     }
-    for (const entry of ["cli/main.ts", "cli/reference.ts", "sandbox/sample-app.ts"]) {
+    for (const entry of ["cli/main.ts", "cli/reference.ts", "cli/wal.ts", "sandbox/sample-app.ts"]) {
       await mkdir(join(checkout, "src", dirname(entry)), { recursive: true });
       await writeFile(join(checkout, "src", entry), `export const entry = "${entry}";\n`);
     }
