@@ -9,6 +9,7 @@ import { liveness, type ProcessIdentity, thisProcess } from "../process/live-pro
 import type { JournalEntry, RunEvent, RunRequest } from "./events.ts";
 import { type Journal, type Lease, type LeaseHolder, leaseDuration, runTarget } from "./journal.ts";
 import { kept } from "./kept.ts";
+import { inTransaction } from "./sqlite-transaction.ts";
 
 const formatVersion = 1;
 
@@ -223,17 +224,7 @@ export class SqliteJournal implements Journal {
 
   /** Durable when it returns: a failure to commit (a full disk) is thrown, not lost. */
   private transaction<T>(work: () => T): T {
-    return this.guarded(() => {
-      this.database.exec("BEGIN IMMEDIATE");
-      try {
-        const result = work();
-        this.database.exec("COMMIT");
-        return result;
-      } catch (error) {
-        if (this.database.isTransaction) this.database.exec("ROLLBACK");
-        throw error;
-      }
-    });
+    return this.guarded(() => inTransaction(this.database, work));
   }
 
   private guarded<T>(work: () => T): T {

@@ -4,6 +4,7 @@ import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import type { Json } from "../core/errors.ts";
 import { OpsError, UsageError } from "../core/errors.ts";
 import type { ProcessIdentity } from "../process/live-process.ts";
+import { inTransaction } from "../run/sqlite-transaction.ts";
 
 const formatVersion = 1;
 
@@ -177,17 +178,7 @@ export class Ledger {
 
   /** Durable when it returns, all of it or nothing. */
   transaction<T>(work: () => T): T {
-    return guarded(this.file, () => {
-      this.database.exec("BEGIN IMMEDIATE");
-      try {
-        const result = work();
-        this.database.exec("COMMIT");
-        return result;
-      } catch (error) {
-        if (this.database.isTransaction) this.database.exec("ROLLBACK");
-        throw error;
-      }
-    });
+    return guarded(this.file, () => inTransaction(this.database, work));
   }
 
   private start(rest: string, name: string): Start | undefined {

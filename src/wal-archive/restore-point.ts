@@ -42,15 +42,6 @@ export async function findPoint(
   }
 }
 
-/** In the order of their names. */
-export async function pointNames(store: ObjectStore, database: string): Promise<string[]> {
-  const names: string[] = [];
-  for await (const { name } of store.list(pointPrefix(database))) {
-    if (name.endsWith(".json")) names.push(name.slice(pointPrefix(database).length, -".json".length));
-  }
-  return names;
-}
-
 export async function removePoint(store: ObjectStore, database: string, name: string): Promise<void> {
   await store.delete(pointObject(database, name));
 }
