@@ -71,15 +71,7 @@ async function attempt(
   const renaming = inTransaction(client, renames).finally(() => {
     settled = true;
   });
-  const [result] = await Promise.allSettled([
-    renaming,
-    endSessions(
-      ender,
-      renames.map((each) => each.from),
-      ended,
-      () => settled,
-    ),
-  ]);
+  const [result] = await Promise.allSettled([renaming, endSessions(ender, renames, ended, () => settled)]);
   if (result.status === "fulfilled") return true;
   const error: unknown = result.reason;
   // object_in_use, lock_not_available.
@@ -99,12 +91,10 @@ async function inTransaction(client: pg.Client, renames: readonly Rename[]): Pro
     // The commit must be on disk before anything relies on the names.
     await client.query("SET LOCAL synchronous_commit = on");
     for (const { from, to, oid } of renames) {
+      // Before, so that nobody is waited for in a database of somebody else; after, because only then it is locked.
+      if (oid !== undefined && (await oidOf(client, from)) !== oid) throw databaseChanged(from);
       await client.query(`ALTER DATABASE ${pg.escapeIdentifier(from)} RENAME TO ${pg.escapeIdentifier(to)}`);
-      const { rows } = await client.query<{ oid: number }>(
-        "SELECT oid::int8::float8 AS oid FROM pg_database WHERE datname = $1",
-        [to],
-      );
-      if (oid !== undefined && rows[0]?.oid !== oid) throw databaseChanged(from);
+      if (oid !== undefined && (await oidOf(client, to)) !== oid) throw databaseChanged(from);
     }
     await client.query("COMMIT");
   } catch (error) {
@@ -114,14 +104,22 @@ async function inTransaction(client: pg.Client, renames: readonly Rename[]): Pro
   }
 }
 
+async function oidOf(client: pg.Client, database: string): Promise<number | undefined> {
+  const { rows } = await client.query<{ oid: number }>(
+    "SELECT oid::int8::float8 AS oid FROM pg_database WHERE datname = $1",
+    [database],
+  );
+  return rows[0]?.oid;
+}
+
 async function endSessions(
   client: pg.Client,
-  databases: readonly string[],
+  renames: readonly Rename[],
   ended: Map<number, EndedSession>,
   settled: () => boolean,
 ): Promise<void> {
   while (!settled()) {
-    for (const session of await sessionsIn(client, databases)) {
+    for (const session of await sessionsIn(client, renames)) {
       const stopped = await client
         .query<{ ended: boolean }>("SELECT pg_terminate_backend($1) AS ended", [session.pid])
         .then(({ rows }) => rows[0]?.ended === true)
@@ -136,12 +134,16 @@ async function endSessions(
   }
 }
 
-async function sessionsIn(client: pg.Client, databases: readonly string[]): Promise<EndedSession[]> {
+/** By oid where it is known: another swap may just have given the name to a database that is already in use. */
+async function sessionsIn(client: pg.Client, renames: readonly Rename[]): Promise<EndedSession[]> {
   const { rows } = await client.query<EndedSession>(
     `SELECT pid, coalesce(usename, backend_type) AS user, application_name AS application,
             coalesce(host(client_addr), 'local') AS address
-       FROM pg_stat_activity WHERE datname = ANY($1) ORDER BY pid`,
-    [databases],
+       FROM pg_stat_activity WHERE datid = ANY($1) OR datname = ANY($2) ORDER BY pid`,
+    [
+      renames.flatMap(({ oid }) => oid ?? []),
+      renames.filter(({ oid }) => oid === undefined).map(({ from }) => from),
+    ],
   );
   return rows;
 }
@@ -155,12 +157,7 @@ async function inUse(
   renames: readonly Rename[],
   cause: pg.DatabaseError,
 ): Promise<OpsError> {
-  const left = (
-    await sessionsIn(
-      client,
-      renames.map((each) => each.from),
-    )
-  ).map(describeSession);
+  const left = (await sessionsIn(client, renames)).map(describeSession);
   const who = left.length === 0 ? (cause.detail ?? cause.message) : left.join("; ");
   return new OpsError("E_DATABASE_IN_USE", `The database "${renames[0]?.from}" is still in use: ${who}`, {
     cause,

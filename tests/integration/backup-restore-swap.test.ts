@@ -1,5 +1,6 @@
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { renameTogether } from "../../src/backup/swap.ts";
 import type { Json } from "../../src/core/errors.ts";
 import { perform, RecordingReport, testContext } from "../support/context.ts";
 import { BackupSetting, operation } from "./backup-setting.ts";
@@ -176,6 +177,23 @@ describe("backup.restore --swap", () => {
     });
     expect((await setting.databases()).filter((each) => each.startsWith("ops_restore_"))).toEqual([]);
     expect(await rowsOf("raced")).toBe(3);
+  });
+
+  it("ends nobody's session in a database that has got the name meanwhile", async () => {
+    await setting.query("postgres", "CREATE DATABASE taken");
+    const somebody = await connected("taken");
+    const { settings } = await setting.prepare("SELECT 1", "elsewhere");
+    const target = testContext(settings).environment.database("main");
+
+    const renaming = renameTogether(target, [{ from: "taken", to: "taken_before", oid: 1 }], {
+      timeout: 2000,
+      signal: new AbortController().signal,
+      sessionName: "ops test",
+    });
+
+    await expect(renaming).rejects.toMatchObject({ code: "E_DATABASE_CHANGED" });
+    expect((await somebody.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
+    await somebody.end();
   });
 
   it("wants a database that is there, and refuses to replace it with a few tables", async () => {
