@@ -3,6 +3,7 @@ import { OpsError, UsageError } from "../core/errors.ts";
 import type { Opener } from "../crypto/encryption.ts";
 import { Measured, type ObjectStore, readObject } from "../storage/object-store.ts";
 import { decompress } from "../storage/zstd.ts";
+import { withBrokenChains } from "./base-chain.ts";
 import {
   type BaseManifest,
   type BaseObject,
@@ -19,7 +20,7 @@ export type BaseEntry =
 
 /**
  * Everything of the cluster that has a manifest, newest first; sizes are compared with it. What has none is being made,
- * or was never finished.
+ * or was never finished. An incremental one is broken where one that it is based on is missing or broken.
  */
 export async function readBaseCatalog(
   store: ObjectStore,
@@ -38,7 +39,7 @@ export async function readBaseCatalog(
     const entry = await readEntry(store, database, id, sizes, trustedSigners);
     if (entry !== undefined) entries.push(entry);
   }
-  return entries;
+  return withBrokenChains(entries);
 }
 
 /** The whole ones among them, newest first. */

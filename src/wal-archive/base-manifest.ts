@@ -26,6 +26,8 @@ const baseManifestSchema = z.strictObject({
   format: z.literal("ops-base-backup"),
   version: z.literal(1),
   id: z.string(),
+  /** The base backup that this one is the difference to; absent: it stands alone. */
+  parent: z.string().optional(),
   environment: z.string(),
   database: z.string(),
   systemIdentifier: z.string().regex(/^\d+$/),
