@@ -12,6 +12,7 @@ import { availableParallelism } from "node:os";
  * @property {number} peak the most memory that the command's processes had together, MiB resident
  * @property {number} own share of the machine's cores that the command and the server used, 0 to 1
  * @property {number} busy share of the cores that anybody used, 0 to 1
+ * @property {number} cores that the machine has
  * @property {string} stdout
  */
 
@@ -63,6 +64,7 @@ export async function measured(name, script, { env, cwd }) {
     peak,
     own: (client + server) / (wall * availableParallelism()),
     busy: (after.busy - before.cores.busy) / (after.all - before.cores.all),
+    cores: availableParallelism(),
     stdout,
   };
 }
