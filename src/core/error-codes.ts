@@ -33,6 +33,7 @@ export const errorCodes: readonly string[] = [
   "E_DECLINED",
   "E_DECOMPRESS",
   "E_DECRYPT",
+  "E_DISK_SPACE",
   "E_DRIFT",
   "E_DRILL_FAILED",
   "E_DURATION",

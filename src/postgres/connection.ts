@@ -34,6 +34,10 @@ export async function connect(target: DatabaseTarget, options: ConnectOptions = 
     throw unreachable(target, config, error);
   }
   const { signal } = options;
+  if (signal?.aborted === true) {
+    await client.end().catch(() => undefined);
+    throw signal.reason;
+  }
   if (signal !== undefined) {
     const cancel = () => void cancelAndClose(client, config);
     signal.addEventListener("abort", cancel, { once: true });

@@ -39,17 +39,31 @@ export async function withThrowAwayCluster<T>(
   options: ThrowAwayOptions,
   work: (cluster: Cluster) => Promise<T>,
 ): Promise<T> {
-  await removeAbandonedClusters(options.parent);
-  const folder = await ownedFolder(options.parent);
+  return withThrowAwayFolder(options.parent, async (folder) =>
+    work(
+      await startCluster({
+        directory: join(folder, "data"),
+        settings: { ...throwAwaySettings, ...options.settings },
+        password: randomBytes(24).toString("base64url"),
+        signal: options.signal,
+      }),
+    ),
+  );
+}
+
+/**
+ * A folder of its own below `parent` for a cluster in `data` there, which `work` makes and starts. Afterwards the
+ * server is ended and the folder removed, whatever happens and whoever is killed, as above.
+ */
+export async function withThrowAwayFolder<T>(
+  parent: string,
+  work: (folder: string) => Promise<T>,
+): Promise<T> {
+  await removeAbandonedClusters(parent);
+  const folder = await ownedFolder(parent);
   const watchdog = watchFolder(folder);
   try {
-    const cluster = await startCluster({
-      directory: join(folder, "data"),
-      settings: { ...throwAwaySettings, ...options.settings },
-      password: randomBytes(24).toString("base64url"),
-      signal: options.signal,
-    });
-    return await work(cluster);
+    return await work(folder);
   } finally {
     await discard(folder);
     watchdog.release();

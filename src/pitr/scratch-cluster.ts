@@ -1,0 +1,256 @@
+import { existsSync } from "node:fs";
+import { appendFile, chown, statfs, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { z } from "zod";
+import type { DatabaseTarget } from "../config/environment.ts";
+import { Secret } from "../config/secret.ts";
+import { type Json, OpsError } from "../core/errors.ts";
+import { formatBytes } from "../core/size.ts";
+import { trustedSignersOf } from "../crypto/trusted-signers.ts";
+import { type Cluster, startCluster, stopCluster } from "../postgres/cluster.ts";
+import { addSuperuser, newSuperuser, type Superuser } from "../postgres/single-user.ts";
+import { withThrowAwayFolder } from "../postgres/throw-away-cluster.ts";
+import { serverUser } from "../postgres/unprivileged.ts";
+import type { OperationContext } from "../run/context.ts";
+import type { Report } from "../run/operation.ts";
+import { openStore } from "../storage/open-store.ts";
+import { requireBase } from "../wal-archive/base-catalog.ts";
+import type { BaseManifest } from "../wal-archive/base-manifest.ts";
+import { parseLsn } from "../wal-archive/lsn.ts";
+import { archiveStore } from "./archive-stores.ts";
+import { restore } from "./restore.ts";
+import type { TargetInput } from "./restore-target.ts";
+
+export interface ScratchOptions extends Partial<TargetInput> {
+  readonly database?: string | undefined;
+  readonly store?: string | undefined;
+  readonly timeline?: number | undefined;
+  /** A base backup's id. */
+  readonly base?: string | undefined;
+  /** Objects that are unpacked at once. Default: 2. */
+  readonly jobs?: number | undefined;
+  readonly "restore-command"?: string | undefined;
+  /** The folder that temporary clusters live in, each in one of its own. Default: `scratch` beside the journal. */
+  readonly "scratch-dir"?: string | undefined;
+}
+
+/** What a temporary cluster would be. Plain data, for the plan. */
+export interface ScratchPlan {
+  readonly base: string;
+  /** When the base backup was finished, RFC 3339. */
+  readonly basedOn: string;
+  readonly timeline: number;
+  /** Bytes that the disk needs for it. */
+  readonly bytes: number;
+}
+
+/** A cluster as it was at the moment: it runs, is promoted, and can be written to. */
+export interface ScratchCluster extends ScratchPlan {
+  /**
+   * Its server, as a superuser of our own. The database is `template1`: name another one where you connect
+   * (`withConnection(server, { database })`).
+   */
+  readonly server: DatabaseTarget;
+  readonly directory: string;
+  /** Where and when the replay stopped, in the server's words. */
+  readonly stoppedAt: string | null;
+  readonly lastTransaction: string | null;
+  /** Milliseconds from nothing to ready for queries. */
+  readonly durationMs: number;
+}
+
+const foundSchema = z.looseObject({
+  base: z.string(),
+  basedOn: z.string(),
+  timeline: z.number(),
+  until: z.string(),
+});
+const replayedSchema = z.looseObject({
+  stoppedAt: z.string().nullable(),
+  lastTransaction: z.string().nullable(),
+});
+
+/** Bytes of WAL that lie on the disk at the same time at most, and what a server writes of its own. */
+const mostWal = 2 * 2 ** 30;
+const ownBytes = 64 * 2 ** 20;
+
+/** Reads only. Throws what `pitr.restore` throws of the moment, and `E_DISK_SPACE`. */
+export async function planScratchCluster(
+  context: OperationContext,
+  options: ScratchOptions,
+): Promise<ScratchPlan> {
+  const parent = parentOf(context, options);
+  const input = restore.input.parse({ ...restoreInput(options), "target-dir": join(parent, "planned") });
+  const { plan } = await observed(context, options, input);
+  await requireSpace(parent, plan.bytes);
+  return plan;
+}
+
+/**
+ * Restores the archive to a moment into a folder of its own, starts the cluster, works with it and removes it,
+ * whatever happens; killed, the watchdog or the next call removes it. It holds real rows: it listens on 127.0.0.1
+ * only, to one role whose password only this process knows, and runs no jobs and no subscriptions of its original.
+ * Throws what `pitr.restore` throws, and `E_DISK_SPACE` before anything is written.
+ */
+export async function withScratchCluster<T>(
+  context: OperationContext,
+  options: ScratchOptions,
+  report: Report,
+  signal: AbortSignal,
+  work: (scratch: ScratchCluster) => Promise<T>,
+): Promise<T> {
+  const begin = context.clock.elapsed();
+  const parent = parentOf(context, options);
+  return withThrowAwayFolder(parent, async (folder) => {
+    const directory = join(folder, "data");
+    const parsed = restore.input.parse({ ...restoreInput(options), "target-dir": directory });
+    const { before, plan, manifest } = await observed(context, options, parsed);
+    await requireSpace(parent, plan.bytes);
+    const kept = new KeptReport(report);
+    await restore.apply(context, { ...parsed, start: false }, before, kept);
+    const superuser = newSuperuser("ops_scratch");
+    await shutOff(folder, superuser);
+    const replayed = await restore.apply(context, { ...parsed, start: true }, before, kept);
+    const cluster = await opened(directory, manifest, superuser, signal);
+    return work({
+      ...plan,
+      ...replayedSchema.parse(replayed),
+      directory,
+      server: targetOf(context, options, superuser, cluster.port),
+      durationMs: Math.round(context.clock.elapsed() - begin),
+    });
+  });
+}
+
+function restoreInput(options: ScratchOptions) {
+  const { "scratch-dir": _, latest, ...rest } = options;
+  return { ...rest, latest: latest ?? false };
+}
+
+function parentOf(context: OperationContext, options: ScratchOptions): string {
+  return resolve(options["scratch-dir"] ?? join(context.stateDirectory, "scratch"));
+}
+
+async function observed(
+  context: OperationContext,
+  options: ScratchOptions,
+  input: Record<string, unknown>,
+): Promise<{ before: Json; plan: ScratchPlan; manifest: BaseManifest }> {
+  const before = await restore.observe(context, input);
+  const { base, basedOn, timeline, until } = foundSchema.parse(before);
+  const database = context.environment.database(options.database);
+  const target = archiveStore(database, options.store);
+  const manifest = await requireBase(openStore(target), database.name, base, await trustedSignersOf(target));
+  const log = Number(parseLsn(until) - parseLsn(manifest.startLsn));
+  const bytes = manifest.plainBytes + Math.min(Math.max(log, 0), mostWal) + ownBytes;
+  return { before, plan: { base, basedOn, timeline, bytes }, manifest };
+}
+
+async function requireSpace(parent: string, bytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(nearestExisting(parent));
+  const free = bavail * bsize;
+  if (free >= bytes) return;
+  throw new OpsError(
+    "E_DISK_SPACE",
+    `A temporary cluster needs ${formatBytes(bytes)}, and the disk of ${parent} has ${formatBytes(free)} free`,
+    { hint: "name a folder on a larger disk: --scratch-dir", retryable: false },
+  );
+}
+
+function nearestExisting(path: string): string {
+  return existsSync(path) ? path : nearestExisting(dirname(path));
+}
+
+/** The newest checkpoint is all that one call to the next needs to know. */
+class KeptReport implements Report {
+  last: Json | undefined;
+  private readonly outer: Report;
+
+  constructor(outer: Report) {
+    this.outer = outer;
+  }
+
+  progress(progress: Parameters<Report["progress"]>[0]): void {
+    this.outer.progress(progress);
+  }
+
+  log(line: string): void {
+    this.outer.log(line);
+  }
+
+  async checkpoint(data: Json): Promise<void> {
+    this.last = data;
+  }
+}
+
+/**
+ * Before its server first starts: nobody gets in but the role that does not exist yet, and nothing in it reaches out.
+ * The file wins over what the original's configuration says, also where that includes others.
+ */
+async function shutOff(folder: string, superuser: Superuser): Promise<void> {
+  const { owner } = await serverUser(join(folder, "data"));
+  const access = join(folder, "pg_hba.conf");
+  await writeFile(access, `host all ${superuser.name} 127.0.0.1/32 scram-sha-256\n`, { mode: 0o600 });
+  if (owner !== undefined) await chown(access, owner.uid, owner.gid);
+  const settings = {
+    hba_file: access,
+    // A copy that took up its original's subscriptions would advance their slots.
+    max_logical_replication_workers: "0",
+    "cron.launch_active_jobs": "off",
+    synchronous_standby_names: "",
+    recovery_min_apply_delay: "0",
+    // Files that the original has outside of its data folder.
+    ssl: "off",
+    external_pid_file: "",
+    // Nothing here must survive a power cut.
+    fsync: "off",
+    full_page_writes: "off",
+    autovacuum: "off",
+    huge_pages: "try",
+  };
+  const lines = Object.entries(settings).map(
+    ([key, value]) => `${key} = '${value.replaceAll("\\", "\\\\").replaceAll("'", "''")}'\n`,
+  );
+  await appendFile(join(folder, "data", "postgresql.auto.conf"), lines.join(""));
+}
+
+/** Stopped once after the replay: a role can only be added to a cluster of its own. */
+async function opened(
+  directory: string,
+  manifest: BaseManifest,
+  superuser: Superuser,
+  signal: AbortSignal,
+): Promise<Cluster> {
+  const major = Number.parseInt(manifest.serverVersion, 10);
+  await stopCluster(directory);
+  await addSuperuser(directory, major, superuser, signal);
+  return startCluster({
+    directory,
+    major,
+    settings: {
+      max_worker_processes: "0",
+      checkpoint_timeout: "1h",
+      logging_collector: "off",
+      log_destination: "stderr",
+    },
+    signal,
+  });
+}
+
+function targetOf(
+  context: OperationContext,
+  options: ScratchOptions,
+  { name, password }: Superuser,
+  port: number,
+): DatabaseTarget {
+  const database = context.environment.database(options.database);
+  return {
+    name: `${database.name} (temporary cluster)`,
+    url: new Secret(
+      `postgresql://${name}:${encodeURIComponent(password)}@127.0.0.1:${port}/template1`,
+      context.environment.directory,
+    ),
+    password: undefined,
+    migrations: database.migrations,
+  };
+}
