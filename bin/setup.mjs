@@ -20,6 +20,7 @@ import {
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BuildError, build, isBuilt } from "./build.mjs";
+import { installPostgres17 } from "./postgres17.mjs";
 
 const oldestNode = 20;
 const neededNode = 24;
@@ -50,6 +51,8 @@ const testPackages = [
   { package: "prometheus", programs: ["promtool"], brew: "prometheus" },
   // For the test of schedules; macOS has one.
   { package: "cron", programs: ["cron"], brew: "" },
+  // For PostgreSQL 17 beside the system's own (postgres17.mjs); Homebrew has it as postgresql@17.
+  { package: "patchelf", programs: ["patchelf"], brew: "" },
 ];
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -78,15 +81,16 @@ function say(line) {
 }
 
 /**
- * Runs a program quietly; its output is shown only where it fails.
+ * Runs a program quietly, and returns its output; that is shown only where it fails.
  * @param {string} what what it does, for the error
  * @param {string} file
  * @param {readonly string[]} args
  * @param {NodeJS.ProcessEnv} [env]
+ * @param {string} [cwd]
  */
-function run(what, file, args, env = {}) {
+function run(what, file, args, env = {}, cwd = root) {
   const result = spawnSync(file, args, {
-    cwd: root,
+    cwd,
     encoding: "utf8",
     env: { ...process.env, ...env },
     maxBuffer: 64 * 1024 * 1024,
@@ -97,6 +101,7 @@ function run(what, file, args, env = {}) {
     const output = `${result.stdout}${result.stderr}`.trimEnd();
     throw new SetupError(`${what} failed (${[file, ...args].join(" ")})`, { output });
   }
+  return result.stdout;
 }
 
 /** @param {string} text */
@@ -302,6 +307,7 @@ async function setUp() {
   await takeLock();
   try {
     installSystemPackages();
+    if (process.argv.includes("--tests")) installPostgres17(run, say);
     installNpmPackages();
     await buildWhereOutdated();
   } finally {
