@@ -1,7 +1,7 @@
+import { columns } from "../core/columns.ts";
 import { formatDuration } from "../core/duration.ts";
 import { formatBytes } from "../core/size.ts";
 import { isPlain, type Screen } from "../run/screen.ts";
-import { columns } from "./columns.ts";
 import type { Standing } from "./standing.ts";
 
 const eighths = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];

@@ -1,9 +1,10 @@
 import { z } from "zod";
+import { columns } from "../core/columns.ts";
 import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import { defineOperation } from "../run/operation.ts";
 import { plainScreen, type Screen } from "../run/screen.ts";
-import { columns, formatAge } from "./columns.ts";
+import { formatAge } from "./age.ts";
 import { type BackupOverview, overviewSchema, readOverview } from "./overview.ts";
 
 export const list = defineOperation({

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { findEntry, withoutParts } from "../archive/catalog.ts";
+import { columns } from "../core/columns.ts";
 import { formatDuration } from "../core/duration.ts";
 import type { Json } from "../core/errors.ts";
 import { UsageError } from "../core/errors.ts";
@@ -9,7 +10,7 @@ import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import { defineOperation } from "../run/operation.ts";
 import { plainScreen } from "../run/screen.ts";
 import { openStore } from "../storage/open-store.ts";
-import { columns, formatAge } from "./columns.ts";
+import { formatAge } from "./age.ts";
 import { overviewSchema, readOverview } from "./overview.ts";
 
 const output = overviewSchema.extend({

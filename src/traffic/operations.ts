@@ -1,6 +1,7 @@
 import type { Operation } from "../run/operation.ts";
 import { canary } from "./canary.ts";
 import { shift } from "./shift.ts";
+import { simulate } from "./simulate.ts";
 import { status } from "./status.ts";
 
-export const operations: readonly Operation[] = [status, shift, canary];
+export const operations: readonly Operation[] = [status, shift, canary, simulate];

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { columns } from "../core/columns.ts";
 import { formatPercent } from "../core/percent.ts";
 import { name } from "../core/schema.ts";
 import { defineOperation } from "../run/operation.ts";
@@ -69,20 +70,6 @@ export const status = defineOperation({
       String(each.serverErrors),
       each.meanResponse === null ? "-" : `${each.meanResponse} ms`,
     ]);
-    return [`route ${route}`, ...table([header, ...rows])].join("\n");
+    return [`route ${route}`, ...columns([header, ...rows], new Set([1, 2, 4, 5, 6, 7]))].join("\n");
   },
 });
-
-/** Columns as wide as their widest cell; all but names and status to the right. */
-function table(rows: readonly (readonly string[])[]): string[] {
-  const left = new Set([0, 3]);
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) =>
-        left.has(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
-      )
-      .join("  ")
-      .trimEnd(),
-  );
-}

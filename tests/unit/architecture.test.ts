@@ -19,6 +19,7 @@ const floors: readonly (readonly string[])[] = [
     "process",
     "http",
     "haproxy",
+    "judge",
   ],
   ["run"],
   [

@@ -1,10 +1,4 @@
 import { stripVTControlCharacters } from "node:util";
-import { formatDuration } from "../core/duration.ts";
-
-/** `2h 10m`, or how far ahead of this machine's clock. */
-export function formatAge(ms: number): string {
-  return ms < 0 ? `in ${formatDuration(-ms)}` : formatDuration(ms);
-}
 
 /** Lines of aligned cells; the columns of these numbers to the right. Colours do not count as width. */
 export function columns(rows: readonly (readonly string[])[], right: ReadonlySet<number>): string[] {
