@@ -1,5 +1,6 @@
 import type { Check } from "./run/check.ts";
 import type { Operation } from "./run/operation.ts";
+import type { RestorePointMaker } from "./run/restore-point.ts";
 
 /** What a capability contributes, loaded only when it is used so that the command starts fast. */
 export interface CapabilityEntry {
@@ -12,6 +13,7 @@ export interface CapabilityEntry {
   /** What the groups among its operations are about (`keys` of `backup.keys.new`), for help. */
   readonly groups?: Readonly<Record<string, string>>;
   readonly checks?: () => Promise<{ readonly checks: readonly Check[] }>;
+  readonly restorePoints?: () => Promise<{ readonly restorePoints: RestorePointMaker }>;
 }
 
 /** Everything that `ops` can do. A new capability is one folder and one entry here. */
@@ -41,6 +43,7 @@ export const capabilities: readonly CapabilityEntry[] = [
     operations: () => import("./pitr/operations.ts"),
     groups: { base: "Base backups: copies of a whole cluster as it runs" },
     checks: () => import("./pitr/checks.ts"),
+    restorePoints: () => import("./pitr/restore-points.ts"),
   },
   {
     name: "schedule",

@@ -4,7 +4,7 @@ import type { Operation } from "../run/operation.ts";
 import { describeIssues } from "../runbook/issues.ts";
 import { singleOperation } from "../runbook/runbook.ts";
 import { type FieldOption, fieldOptions, fieldValue } from "./field-option.ts";
-import { type CommonOptions, commonOptions } from "./options.ts";
+import { type CommonOptions, commonOptions, restorePointOption } from "./options.ts";
 import { renderError } from "./render/error.ts";
 import { renderChange } from "./render/plan.ts";
 import { renderValue } from "./render/value.ts";
@@ -29,6 +29,7 @@ export function operationCommand(
     if (!positional.includes(field)) command.option(flags(field), description(field));
   }
   commonOptions(command, { changes: operation.effect !== "read" });
+  if (isGuarded(operation)) restorePointOption(command);
   command.addHelpText("after", `\nExample:\n  $ ops ${operation.example}`);
   command.action(async (...given: unknown[]) => {
     const options = command.opts<CommonOptions>();
@@ -97,6 +98,10 @@ async function performJournaled(
   }
   const { planAndRun } = await import("./run-command.ts");
   return planAndRun(session, runbook, choices);
+}
+
+function isGuarded({ effect, restorePoint, journaled }: Operation): boolean {
+  return restorePoint === true || (effect === "destroy" && journaled !== false);
 }
 
 function hasExpressions(input: Record<string, Json>): boolean {

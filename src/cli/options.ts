@@ -9,6 +9,8 @@ export interface CommonOptions {
   readonly yes?: boolean;
   readonly dryRun?: boolean;
   readonly debug?: boolean;
+  /** False for --no-restore-point. */
+  readonly restorePoint?: boolean;
 }
 
 export function commonOptions(command: Command, which: { readonly changes: boolean }): Command {
@@ -22,4 +24,8 @@ export function commonOptions(command: Command, which: { readonly changes: boole
     .option("-n, --dry-run", "show what would change, and change nothing")
     .option("-y, --yes", "do not ask")
     .option("--events", "print every event as a line of JSON");
+}
+
+export function restorePointOption(command: Command): Command {
+  return command.option("--no-restore-point", "make no restore point first, where the WAL is archived");
 }

@@ -1,5 +1,6 @@
 import type { Json } from "../core/errors.ts";
 import { ExitCode, OpsError } from "../core/errors.ts";
+import { shownRestorePoint } from "../run/restore-point.ts";
 import type { RunListener } from "../run/run-listener.ts";
 import type { RunState } from "../run/run-state.ts";
 import { SqliteJournal } from "../run/sqlite-journal.ts";
@@ -28,12 +29,14 @@ export interface RunChoices {
 export async function planAndRun(session: Session, runbook: Runbook, choices: RunChoices): Promise<ExitCode> {
   const { terminal, options, environment } = session;
   const variables = usedVariables(runbook, process.env);
+  const withoutRestorePoints = options.restorePoint === false ? true : undefined;
   const plan = await planRunbook({
     runbook,
     environment,
     inputs: choices.inputs,
     variables,
     unselected: choices.unselected,
+    withoutRestorePoints,
     context: looseContext(session),
     ...(choices.observed !== undefined && { observed: choices.observed }),
   });
@@ -61,7 +64,12 @@ export async function planAndRun(session: Session, runbook: Runbook, choices: Ru
       destroys,
     );
     return await watched(session, runbook, undefined, journal, (surroundings) =>
-      startRun(surroundings, runbook, plan, { variables, unselected: choices.unselected, version }),
+      startRun(surroundings, runbook, plan, {
+        variables,
+        unselected: choices.unselected,
+        withoutRestorePoints,
+        version,
+      }),
     );
   } finally {
     await journal.close();
@@ -115,6 +123,9 @@ function showOutcome({ terminal }: Session, runbook: Runbook, outcome: RunOutcom
   if (runbook.kind === "operation" && only !== undefined && state.status === "done") {
     const output = state.steps.get(only.id)?.output;
     terminal.out(only.operation.render?.(output, terminal.screen) ?? renderValue(output));
+    // Lines of a log stay where they are; of the tree only the newest do.
+    const points = terminal.interactive ? state.steps.get(only.id)?.restorePoints : undefined;
+    for (const each of points ?? []) terminal.note(shownRestorePoint(each));
     terminal.note(terminal.noteColor.dim(`run ${state.id}`));
     return;
   }

@@ -8,7 +8,7 @@ import { parseRunbook } from "../runbook/parse.ts";
 import { planRunbook, usedVariables } from "../runbook/plan.ts";
 import { type Runbook, steps } from "../runbook/runbook.ts";
 import { unselectedSteps } from "../runbook/selection.ts";
-import { type CommonOptions, commonOptions } from "./options.ts";
+import { type CommonOptions, commonOptions, restorePointOption } from "./options.ts";
 import { planAndRun, showPlan } from "./run-command.ts";
 import { allOperations, looseContext, openSession, operationCatalog } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
@@ -56,6 +56,7 @@ export function planCommand(command: Command, terminal: Terminal, ended: (code: 
         inputs,
         variables,
         unselected,
+        withoutRestorePoints: options.restorePoint === false ? true : undefined,
         context: looseContext(session),
       }),
     );
@@ -120,7 +121,7 @@ async function validateFiles(
 }
 
 function selecting(command: Command): Command {
-  return command
+  return restorePointOption(command)
     .option("-i, --input <name=value...>", "a value for an input of the runbook")
     .option("--from <step>", "begin at this step")
     .option("--only <step...>", "run only these steps")

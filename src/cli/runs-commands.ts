@@ -10,7 +10,7 @@ import { type RunOutcome, resumeRun, rollbackRun } from "../runbook/engine.ts";
 import type { ExecutionEnvironment } from "../runbook/execution.ts";
 import { runbookOf } from "../runbook/journaled-runbook.ts";
 import type { Runbook } from "../runbook/runbook.ts";
-import { type CommonOptions, commonOptions } from "./options.ts";
+import { type CommonOptions, commonOptions, restorePointOption } from "./options.ts";
 import { renderEntry } from "./render/entry.ts";
 import { paintStatus, renderRun, shownStatus } from "./render/run.ts";
 import { table } from "./render/table.ts";
@@ -52,9 +52,15 @@ export function runsCommand(command: Command, terminal: Terminal, ended: Ended):
     .command("resume")
     .description("Go on with a run that stopped")
     .argument("<id>", "a run, or last");
-  commonOptions(resume, { changes: true }).action(async (id: string) =>
-    ended(await continueRun(terminal, resume.opts(), id, "Resume", resumeRun)),
-  );
+  restorePointOption(commonOptions(resume, { changes: true })).action(async (id: string) => {
+    const options = resume.opts<CommonOptions>();
+    const without = options.restorePoint === false ? true : undefined;
+    ended(
+      await continueRun(terminal, options, id, "Resume", (surroundings, runbook, state) =>
+        resumeRun(surroundings, runbook, state, without),
+      ),
+    );
+  });
 
   const rollback = command
     .command("rollback")

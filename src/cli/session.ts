@@ -7,6 +7,7 @@ import { ExitCode, InterruptedError, OpsError, UsageError } from "../core/errors
 import type { Check } from "../run/check.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Operation } from "../run/operation.ts";
+import type { RestorePointMaker } from "../run/restore-point.ts";
 import type { OperationCatalog } from "../runbook/parse.ts";
 import type { CommonOptions } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
@@ -39,6 +40,7 @@ export async function openSession(
       clock: systemClock,
       actor: actor(),
       checks: allChecks,
+      restorePoints,
     },
     interruption: listenForInterruption(terminal),
   };
@@ -76,6 +78,12 @@ export async function allChecks(): Promise<ReadonlyMap<string, Check>> {
     capabilities.flatMap((each) => (each.checks === undefined ? [] : [each.checks()])),
   );
   return new Map(loaded.flatMap((each) => each.checks.map((check) => [check.kind, check] as const)));
+}
+
+async function restorePoints(): Promise<RestorePointMaker> {
+  const loaded = await capabilities.find((each) => each.restorePoints !== undefined)?.restorePoints?.();
+  if (loaded === undefined) throw new Error("no capability makes restore points");
+  return loaded.restorePoints;
 }
 
 /** Who: OPS_ACTOR, who started the CI job, or user@host. */

@@ -36,6 +36,8 @@ export interface PitrTarget {
   readonly stores: readonly StoreTarget[];
   /** zstd level of archived WAL, 1 to 19. */
   readonly compression: number;
+  /** Whether nothing dangerous is done without one. */
+  readonly restorePoints: "require" | "never";
 }
 
 /** A weighted traffic split. */
@@ -172,7 +174,12 @@ export class Environment {
   private pitr(settings: DatabaseSettings["pitr"]): PitrTarget | undefined {
     if (settings === undefined) return undefined;
     const { engine, store, stores, compression } = settings;
-    return { engine, compression, stores: (stores ?? [store]).map((each) => this.store(each)) };
+    return {
+      engine,
+      compression,
+      stores: (stores ?? [store]).map((each) => this.store(each)),
+      restorePoints: settings["restore-points"],
+    };
   }
 
   private find<K extends TargetKind>(

@@ -19,6 +19,10 @@ export const pitrSchema = z
       .max(19, "must be at most 19")
       .default(3)
       .describe("zstd level of archived WAL"),
+    "restore-points": z
+      .enum(["require", "never"])
+      .default("require")
+      .describe("Whether a restore point is made before migrations and before what destroys data"),
   })
   .superRefine((pitr, context) => {
     const { store, stores } = pitr;

@@ -111,6 +111,7 @@ export const errorCodes: readonly string[] = [
   "E_REQUEST_RING",
   "E_RESTORE_CHECK",
   "E_RESTORE_FOLDER",
+  "E_RESTORE_POINT",
   "E_RESTORE_TARGET",
   "E_ROLE_MISSING",
   "E_ROTATION",

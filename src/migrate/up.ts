@@ -54,6 +54,7 @@ export const up = defineOperation({
   summary: "Apply the pending migrations, each in one transaction where PostgreSQL can",
   example: "migrate up --to 0002",
   effect: "change",
+  restorePoint: true,
   input: upInput,
   output: z.object({
     database: z.string().describe("The database"),

@@ -1,17 +1,12 @@
 import { z } from "zod";
-import { UsageError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
-import { withConnection } from "../postgres/connection.ts";
 import { defineOperation } from "../run/operation.ts";
 import { openStore } from "../storage/open-store.ts";
-import { findPoint, type RestorePoint, removePoint, writePoint } from "../wal-archive/restore-point.ts";
+import { findPoint, removePoint } from "../wal-archive/restore-point.ts";
 import { archiveStores } from "./archive-stores.ts";
 import { observeCluster } from "./base-source.ts";
+import { makePoint, pointExists } from "./make-point.ts";
 
-/**
- * The name is written to the WAL first and to the archive last: a name in the archive can be restored to. A restore goes
- * by the position that the archive has beside the name, so a name that a killed attempt left in the WAL harms nothing.
- */
 export const point = defineOperation({
   name: "pitr.point",
   summary: "Name this moment of a cluster, to restore to it later",
@@ -38,7 +33,7 @@ export const point = defineOperation({
     const database = context.environment.database(input.database);
     for (const target of archiveStores(database)) {
       const found = await findPoint(openStore(target), database.name, input.name);
-      if (found !== undefined) throw exists(input.name, found);
+      if (found !== undefined) throw pointExists(input.name, found);
     }
     await observeCluster(database, context.signal);
     return { database: database.name };
@@ -53,42 +48,9 @@ export const point = defineOperation({
   ],
 
   async apply(context, input, _before, report) {
-    const database = context.environment.database(input.database);
-    const stores = archiveStores(database).map(openStoreOf);
-    const run = context.runId ?? null;
-    let made: RestorePoint | undefined;
-    for (const store of stores) made ??= await findPoint(store, database.name, input.name);
-    if (made !== undefined && made.run !== run) throw exists(input.name, made);
-    if (made === undefined) {
-      report.progress({ message: `naming this moment of ${database.name}` });
-      const { rows } = await withConnection(database, { signal: context.signal }, (client) =>
-        client.query<{ lsn: string; timeline: number; madeAt: Date }>(
-          `SELECT pg_create_restore_point($1)::text AS lsn, clock_timestamp() AS "madeAt",
-                  ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int AS timeline`,
-          [input.name],
-        ),
-      );
-      const [found] = rows;
-      if (found === undefined) throw new Error("a query without FROM answers with no row");
-      made = {
-        format: "ops-restore-point",
-        version: 1,
-        name: input.name,
-        database: database.name,
-        lsn: found.lsn,
-        timeline: found.timeline,
-        madeAt: found.madeAt.toISOString(),
-        run,
-        actor: context.actor,
-      };
-    }
-    // The segment with the name in it is archived once it is finished.
-    await withConnection(database, { signal: context.signal }, (client) =>
-      client.query("SELECT pg_switch_wal()"),
-    );
-    for (const store of stores) await writePoint(store, made);
-    const { lsn, timeline, madeAt } = made;
-    return { name: input.name, database: database.name, lsn, timeline, madeAt };
+    const made = await makePoint(context, input.database, input.name, report);
+    const { name, database, lsn, timeline, madeAt } = made;
+    return { name, database, lsn, timeline, madeAt };
   },
 
   async undo(context, input) {
@@ -108,13 +70,3 @@ export const point = defineOperation({
 });
 
 const openStoreOf = (target: Parameters<typeof openStore>[0]) => openStore(target);
-
-function exists(wanted: string, { madeAt, lsn }: RestorePoint): UsageError {
-  return new UsageError(
-    "E_POINT_EXISTS",
-    `There is a restore point "${wanted}" already, of ${madeAt} (${lsn})`,
-    {
-      hint: "take another name: a name stands for one moment",
-    },
-  );
-}

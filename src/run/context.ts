@@ -1,6 +1,7 @@
 import type { Environment } from "../config/environment.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Check } from "./check.ts";
+import type { RestorePointMaker } from "./restore-point.ts";
 
 /** Everything that an operation may touch of the world outside, handed in so that a test can replace it. */
 export interface OperationContext {
@@ -23,4 +24,6 @@ export interface OperationContext {
   readonly runId: string | undefined;
   /** The kinds of check that capabilities contribute. */
   checks(): Promise<ReadonlyMap<string, Check>>;
+  /** What names moments of archived clusters. */
+  restorePoints(): Promise<RestorePointMaker>;
 }

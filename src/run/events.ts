@@ -1,5 +1,6 @@
 import type { ErrorRecord, Json } from "../core/errors.ts";
 import type { Change, UndoResult } from "./operation.ts";
+import type { MadeRestorePoint } from "./restore-point.ts";
 
 /** What a run was asked to do; enough to go on with it on another day. */
 export interface RunRequest {
@@ -16,6 +17,8 @@ export interface RunRequest {
   readonly variables: { readonly [name: string]: string };
   /** Steps left out by --from, --only or --skip. */
   readonly unselected: readonly string[];
+  /** Present where no restore points are to be made. */
+  readonly withoutRestorePoints?: true;
   readonly planDigest: string;
   readonly plannedChanges: { readonly [step: string]: readonly Change[] };
   readonly targets: readonly string[];
@@ -33,7 +36,15 @@ export interface Process {
 /** Everything that can happen in a run. Durable before the effect that it announces begins. */
 export type RunEvent =
   | { readonly type: "run.created"; readonly data: RunRequest & { readonly process: Process } }
-  | { readonly type: "run.resumed"; readonly data: { readonly process: Process; readonly actor: string } }
+  | {
+      readonly type: "run.resumed";
+      readonly data: {
+        readonly process: Process;
+        readonly actor: string;
+        /** From here on. */
+        readonly withoutRestorePoints?: true;
+      };
+    }
   | { readonly type: "run.done" }
   | { readonly type: "run.failed"; readonly data: { readonly error: ErrorRecord } }
   | { readonly type: "run.interrupted" }
@@ -59,6 +70,8 @@ export type RunEvent =
       readonly step: string;
       readonly data: { readonly before: Json; readonly changes: readonly Change[] };
     }
+  /** Written once it is made; its name follows from the run and the step, so it is not made twice. */
+  | { readonly type: "step.restore-point"; readonly step: string; readonly data: MadeRestorePoint }
   | { readonly type: "step.applying"; readonly step: string }
   | { readonly type: "step.checkpoint"; readonly step: string; readonly data: Json }
   | { readonly type: "step.done"; readonly step: string; readonly data: { readonly output: Json } }

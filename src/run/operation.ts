@@ -73,6 +73,11 @@ export interface OperationDefinition<I extends z.ZodObject, B extends Json, O ex
   readonly confirmed?: readonly (keyof z.input<I> & string)[];
   /** Input keys that the command takes as arguments, in order: `ops flag set NAME`. */
   readonly positional?: readonly (keyof z.input<I> & string)[];
+  /**
+   * True for a change that undo cannot always take back: where the WAL of a database among its targets is archived, a
+   * restore point is made before it, as before every operation that destroys.
+   */
+  readonly restorePoint?: true;
   readonly output: O;
   /** What the run locks: `database:main`. Default: nothing. */
   targets?(input: z.output<I>, environment: Environment): readonly string[];

@@ -1,6 +1,7 @@
 import type { ErrorRecord, Json } from "../core/errors.ts";
 import type { JournalEntry, RunRequest } from "./events.ts";
 import type { Change, UndoResult } from "./operation.ts";
+import type { MadeRestorePoint } from "./restore-point.ts";
 
 export type RunStatus =
   | "running"
@@ -21,6 +22,8 @@ export interface StepState {
   /** What the operation saw before its first attempt; absent until then. */
   readonly before?: { readonly value: Json };
   readonly changes: readonly Change[];
+  /** Made before its effect began. */
+  readonly restorePoints?: readonly MadeRestorePoint[];
   /** True from the moment its effect may have begun. */
   readonly applied: boolean;
   readonly checkpoint?: Json;
@@ -79,10 +82,14 @@ export function advance(state: RunState | undefined, entry: JournalEntry): RunSt
   if (state === undefined) throw new Error(`the journal of run ${entry.run} does not begin with run.created`);
   const next = { ...state, lastAt: entry.at, lastSequence: entry.sequence, lastPosition: entry.position };
   switch (entry.type) {
-    case "run.resumed":
+    case "run.resumed": {
+      const request = entry.data.withoutRestorePoints
+        ? { ...next.request, withoutRestorePoints: true as const }
+        : next.request;
       return state.status === "rolling-back" || state.status === "needs-person"
-        ? next
-        : { ...next, status: "running" };
+        ? { ...next, request }
+        : { ...next, request, status: "running" };
+    }
     case "run.done":
       return { ...next, status: "done" };
     case "run.failed":
@@ -128,6 +135,8 @@ function advanceStep(
     }
     case "step.observed":
       return { ...step, before: { value: entry.data.before }, changes: entry.data.changes };
+    case "step.restore-point":
+      return { ...step, restorePoints: [...(step.restorePoints ?? []), entry.data] };
     case "step.applying":
       return { ...step, applied: true };
     case "step.checkpoint":

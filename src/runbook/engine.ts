@@ -25,6 +25,7 @@ export async function startRun(
   details: {
     readonly variables: Readonly<Record<string, string>>;
     readonly unselected: ReadonlySet<string>;
+    readonly withoutRestorePoints?: true | undefined;
     readonly version: string;
   },
 ): Promise<RunOutcome> {
@@ -38,6 +39,7 @@ export async function startRun(
     inputs: plan.inputs,
     variables: details.variables,
     unselected: [...details.unselected],
+    ...(details.withoutRestorePoints === true && { withoutRestorePoints: true }),
     planDigest: plan.digest,
     plannedChanges: Object.fromEntries(
       plan.steps.filter((step) => step.state === "planned").map((step) => [step.id, step.changes]),
@@ -56,11 +58,15 @@ export async function startRun(
   );
 }
 
-/** Goes on with a run that stopped: forwards, or back where its roll-back had begun. */
+/**
+ * Goes on with a run that stopped: forwards, or back where its roll-back had begun.
+ * @param withoutRestorePoints present where no restore points are to be made from here on
+ */
 export async function resumeRun(
   surroundings: ExecutionEnvironment,
   runbook: Runbook,
   state: RunState,
+  withoutRestorePoints?: true,
 ): Promise<RunOutcome> {
   if (state.status === "done") return { state, exitCode: ExitCode.done };
   if (state.status === "rolled-back") {
@@ -68,7 +74,8 @@ export async function resumeRun(
       hint: "start a new one: ops run FILE",
     });
   }
-  return reopen(surroundings, state, async (execution) => {
+  const choices = withoutRestorePoints === true ? { withoutRestorePoints } : {};
+  return reopen(surroundings, state, choices, async (execution) => {
     if (execution.state.status !== "rolling-back" && execution.state.status !== "needs-person") {
       return runStages(execution, runbook);
     }
@@ -88,7 +95,7 @@ export async function rollbackRun(
   accepted: readonly string[] = [],
 ): Promise<RunOutcome> {
   if (state.status === "rolled-back") return { state, exitCode: ExitCode.done };
-  return reopen(surroundings, state, async (execution) => {
+  return reopen(surroundings, state, {}, async (execution) => {
     await acceptSteps(execution, runbook, accepted);
     await rollBack(execution, runbook, `asked for by ${surroundings.context.actor}`);
     return rollbackExitCode(execution.state, ExitCode.done);
@@ -98,6 +105,7 @@ export async function rollbackRun(
 async function reopen(
   surroundings: ExecutionEnvironment,
   state: RunState,
+  choices: { readonly withoutRestorePoints?: true },
   work: (execution: Execution) => Promise<ExitCode>,
 ): Promise<RunOutcome> {
   const { journal, context, environment } = surroundings;
@@ -108,7 +116,8 @@ async function reopen(
   const fresh = loaded(state.id, runState(await journal.entries(state.id)));
   return hold(new Execution(surroundings, lease, fresh), async (execution) => {
     const { host, pid } = thisProcess();
-    await execution.append({ type: "run.resumed", data: { process: { host, pid }, actor: context.actor } });
+    const process = { host, pid };
+    await execution.append({ type: "run.resumed", data: { process, actor: context.actor, ...choices } });
     return work(execution);
   });
 }

@@ -12,6 +12,7 @@ import { advance, type RunState, type StepState } from "../run/run-state.ts";
 import { ExpressionError, type Scope } from "./expression.ts";
 import { lockName } from "./lock-name.ts";
 import { expressionFailed } from "./plan.ts";
+import { makeRestorePoints } from "./restore-points.ts";
 import type { Step } from "./runbook.ts";
 import { readInput } from "./step-input.ts";
 import { parseCondition, render } from "./template.ts";
@@ -116,6 +117,7 @@ export class Execution {
         this.refuseOtherPlan(step, changes);
         await this.append({ type: "step.observed", step: id, data: { before: before.value, changes } });
       }
+      await makeRestorePoints(this, step, input, context);
       await this.append({ type: "step.applying", step: id });
       const output = await operation.apply(context, input, before.value, this.report(id));
       const data = { output: json(operation.output.parse(output) ?? null) };

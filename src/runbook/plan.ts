@@ -5,6 +5,7 @@ import { holdsSecret, redactUrlPasswords, secretName } from "../core/redaction.t
 import type { OperationContext } from "../run/context.ts";
 import type { Change, Effect } from "../run/operation.ts";
 import { ExpressionError, type Reference, type Scope } from "./expression.ts";
+import { planRestorePoints } from "./restore-points.ts";
 import { type Runbook, type Step, steps } from "./runbook.ts";
 import { readInput } from "./step-input.ts";
 import { parseCondition, referencesIn, render } from "./template.ts";
@@ -21,6 +22,8 @@ export interface PlannedStep {
   readonly changes: readonly Change[];
   /** What stays, and why; the digest does not cover it. */
   readonly notes: readonly string[];
+  /** Databases of which a restore point is made first. */
+  readonly restorePoints: readonly string[];
   /** What a roll-back does with it. */
   readonly undo: "automatic" | "skipped" | "not needed" | "no way back";
 }
@@ -43,6 +46,8 @@ export interface PlanRequest {
   readonly variables: Readonly<Record<string, string>>;
   /** Ids of the steps left out. */
   readonly unselected: ReadonlySet<string>;
+  /** Present where no restore points are to be made. */
+  readonly withoutRestorePoints?: true | undefined;
   readonly context: OperationContext;
   /** What was seen a moment ago, by the step's id: it is not looked at again. */
   readonly observed?: ReadonlyMap<string, Json>;
@@ -116,6 +121,7 @@ async function planStep(
     effect: operation.effect,
     changes: [],
     notes: [],
+    restorePoints: [],
     targets: [],
     why: undefined,
     undo: undoOf(step),
@@ -143,8 +149,13 @@ async function planStep(
     const input = readInput(step, scope);
     const targets = operation.targets?.(input, request.environment) ?? [];
     const seen = request.observed?.get(step.id) ?? (await operation.observe(request.context, input));
-    const notes = operation.notes?.(seen, input) ?? [];
-    return { ...base, state: "planned", changes: operation.plan(seen, input), notes, targets };
+    const changes = operation.plan(seen, input);
+    const points =
+      changes.length === 0 || request.withoutRestorePoints === true
+        ? { databases: [], notes: [] }
+        : await planRestorePoints(operation, input, request.context);
+    const notes = [...(operation.notes?.(seen, input) ?? []), ...points.notes];
+    return { ...base, state: "planned", changes, notes, restorePoints: points.databases, targets };
   } catch (error) {
     if (error instanceof ExpressionError) throw expressionFailed(step, error);
     throw error;

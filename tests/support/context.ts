@@ -6,6 +6,7 @@ import { InterruptedError, type Json } from "../../src/core/errors.ts";
 import type { Check } from "../../src/run/check.ts";
 import type { OperationContext } from "../../src/run/context.ts";
 import type { Change, Operation, Report, UndoResult } from "../../src/run/operation.ts";
+import type { RestorePointMaker } from "../../src/run/restore-point.ts";
 
 export interface TestContext extends OperationContext {
   /** Asks the run to end at its next safe point, as the first Ctrl-C does. */
@@ -15,7 +16,13 @@ export interface TestContext extends OperationContext {
 /** A context over the given settings (`databases:`, `stores:`, …; as in `.opsrc`), outside any journal. */
 export function testContext(
   settings: object,
-  options: { directory?: string; checks?: readonly Check[]; signal?: AbortSignal } = {},
+  options: {
+    directory?: string;
+    checks?: readonly Check[];
+    signal?: AbortSignal;
+    /** Default: no cluster is archived. */
+    restorePoints?: RestorePointMaker;
+  } = {},
 ): TestContext {
   const stop = new AbortController();
   return {
@@ -34,9 +41,17 @@ export function testContext(
     actor: "test@localhost",
     runId: "20260101-000000-test",
     checks: async () => new Map((options.checks ?? []).map((check) => [check.kind, check])),
+    restorePoints: async () => options.restorePoints ?? nothingArchived,
     requestStop: () => stop.abort(new InterruptedError()),
   };
 }
+
+const nothingArchived: RestorePointMaker = {
+  isArchived: async () => false,
+  make: async () => {
+    throw new Error("nothing is archived here");
+  },
+};
 
 /** A report that keeps what it is told. */
 export class RecordingReport implements Report {

@@ -1,6 +1,7 @@
 import type { ChalkInstance } from "chalk";
 import { formatDuration } from "../../core/duration.ts";
 import type { JournalEntry } from "../../run/events.ts";
+import { shownRestorePoint } from "../../run/restore-point.ts";
 import { renderErrorRecord } from "./error.ts";
 
 /** An entry of the journal as one line (more for an error); undefined for what a person need not see. */
@@ -26,6 +27,8 @@ export function renderEntry(entry: JournalEntry, color: ChalkInstance): string |
       return color.dim(`○ ${entry.step} skipped: ${entry.data.why}`);
     case "step.started":
       return `● ${entry.step}${entry.data.attempt > 1 ? ` (attempt ${entry.data.attempt})` : ""}`;
+    case "step.restore-point":
+      return `  ${entry.step}: ${shownRestorePoint(entry.data)}`;
     case "step.done":
       return `${color.green("✔")} ${entry.step}`;
     case "step.failed": {

@@ -37,6 +37,9 @@ function renderStep(step: PlannedStep, color: ChalkInstance): string[] {
   if (step.state === "deferred") return [`  ? ${title}${mark}${back}`, color.dim(`      ${step.why ?? ""}`)];
   const changes =
     step.changes.length > 0 ? step.changes.map((change) => `      ${renderChange(change, color)}`) : [];
+  const points = step.restorePoints.map(
+    (each) => `      ${color.cyan("first:")} a restore point of ${each}, to go back to`,
+  );
   const notes = step.notes.map((note) => color.dim(`      ${note}`));
   const nothing =
     step.effect === "read"
@@ -44,7 +47,7 @@ function renderStep(step: PlannedStep, color: ChalkInstance): string[] {
       : step.changes.length === 0
         ? color.dim(" nothing to change")
         : "";
-  return [`  ● ${title}${mark}${back}${nothing}`, ...changes, ...notes];
+  return [`  ● ${title}${mark}${back}${nothing}`, ...points, ...changes, ...notes];
 }
 
 export function renderChange(change: Change, color: ChalkInstance): string {

@@ -1,5 +1,6 @@
 import type { ChalkInstance } from "chalk";
 import { formatDuration } from "../../core/duration.ts";
+import { shownRestorePoint } from "../../run/restore-point.ts";
 import type { RunState, RunStatus, StepState } from "../../run/run-state.ts";
 import { renderErrorRecord } from "./error.ts";
 
@@ -18,6 +19,9 @@ export function renderOutcome(state: RunState, color: ChalkInstance): string {
   if (state.error !== undefined && state.request.kind === "runbook")
     lines.push(indent(renderErrorRecord(state.error, color)));
   if (state.reason !== undefined) lines.push(`  ${color.red("needs a person:")} ${state.reason}`);
+  for (const each of [...state.steps.values()].flatMap((step) => step.restorePoints ?? [])) {
+    lines.push(`  ${shownRestorePoint(each)}`);
+  }
   return [...lines, ...nextCommands(state).map((each) => `  ${color.cyan("→")} ${each}`)].join("\n");
 }
 
@@ -84,6 +88,7 @@ function renderStep(step: StepState, color: ChalkInstance): string[] {
   const lines = [
     `  ${sign} ${step.id}${took}${tries}${step.why === undefined ? "" : color.dim(` ${step.why}`)}`,
   ];
+  for (const each of step.restorePoints ?? []) lines.push(`      ${shownRestorePoint(each)}`);
   if (step.error !== undefined) lines.push(indent(renderErrorRecord(step.error, color), "      "));
   if (step.undo?.status === "ended") {
     const what = { true: "taken back", kept: "kept", false: color.red("no way back") }[

@@ -3,6 +3,7 @@ import { formatDuration } from "../../core/duration.ts";
 import { redact } from "../../core/redaction.ts";
 import type { JournalEntry } from "../../run/events.ts";
 import type { Progress } from "../../run/operation.ts";
+import { shownRestorePoint } from "../../run/restore-point.ts";
 import type { RunListener } from "../../run/run-listener.ts";
 import type { RunState } from "../../run/run-state.ts";
 import { renderProgress } from "./progress.ts";
@@ -52,6 +53,9 @@ export class TreeListener implements RunListener {
         break;
       case "step.applying":
         if (!this.applied.includes(entry.step)) this.applied.push(entry.step);
+        break;
+      case "step.restore-point":
+        row?.say(shownRestorePoint(entry.data));
         break;
       case "step.skipped":
         row?.skip(entry.data.why);

@@ -72,6 +72,7 @@ describe("a plan on paper", () => {
     why: undefined,
     changes: [],
     notes: [],
+    restorePoints: [],
     undo: "automatic",
     ...change,
   });
