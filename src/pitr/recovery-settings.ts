@@ -10,6 +10,8 @@ export interface Recovery {
 }
 
 const begin = "# ops pitr restore: from here on";
+const earlier =
+  /^(restore_command|primary_conninfo|archive_cleanup_command|recovery_(target\w*|end_command|min_apply_delay))\s*=|^# ops pitr restore/;
 
 /**
  * The settings of the recovery behind those that the backup has, of which the last one counts; again and again the
@@ -24,9 +26,7 @@ export async function writeRecovery(
   // What an earlier recovery of this cluster left: two targets are one too many.
   const before = settings
     .split("\n")
-    .filter(
-      (line) => !/^(restore_command|primary_conninfo|recovery_target\w*)\s*=|^# ops pitr restore/.test(line),
-    )
+    .filter((line) => !earlier.test(line))
     .join("\n");
   const lines = Object.entries(recoverySettings(recovery)).map(
     ([key, value]) => `${key} = ${quoted(value)}\n`,
@@ -50,6 +50,11 @@ export function recoverySettings({
     archive_mode: "off",
     hot_standby: "on",
     restore_command: restoreCommand,
+    // The original's could clean its archive up, or tell the world that a standby takes over.
+    archive_cleanup_command: "",
+    // What wal fetch has read ahead; the command runs in the data folder.
+    recovery_end_command: "rm -rf pg_wal/ops-spool",
+    recovery_min_apply_delay: "0",
     ...targetSettings(target),
     recovery_target_timeline: String(timeline),
     recovery_target_action: action,

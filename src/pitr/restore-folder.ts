@@ -54,7 +54,8 @@ export class RestoreFolder {
 
   /** Everything in them; the mark last. */
   async remove(): Promise<void> {
-    await rm(this.directory, { recursive: true, force: true });
+    // A process that fetches WAL ahead for its server may just be ending there.
+    await rm(this.directory, { recursive: true, force: true, maxRetries: 20 });
     await rm(this.tablespaces, { recursive: true, force: true });
     await rm(`${this.directory}.log`, { force: true });
     await rm(this.mark, { force: true });

@@ -1,5 +1,6 @@
+import { existsSync } from "node:fs";
 import { readdir, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { OpsError } from "../core/errors.ts";
 import { inParallel } from "../core/parallel.ts";
@@ -70,10 +71,18 @@ export const prefetch = defineOperation({
       });
       return { fetched: fetched.flat() };
     } finally {
+      // The recovery has ended meanwhile, and what it leaves was removed while this went on.
+      if (!isRecovering(path)) await rm(spool.fetched, { recursive: true, force: true });
       await unlock();
     }
   },
 });
+
+/** Whether the server that a file is fetched for still reads an archive. */
+function isRecovering(path: string): boolean {
+  const data = join(dirname(path), "..");
+  return ["recovery.signal", "standby.signal"].some((each) => existsSync(join(data, each)));
+}
 
 /** Removes what the server will not ask for any more; returns the rest. */
 async function cleaned(folder: string, wanted: ReadonlySet<string>): Promise<string[]> {

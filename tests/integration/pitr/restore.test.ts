@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stopCluster } from "../../../src/postgres/cluster.ts";
 import { perform } from "../../support/context.ts";
@@ -106,9 +108,10 @@ describe("pitr.restore: exactly the rows that were committed by then", () => {
   }, 120_000);
 
   it("to the end of the archive, with tablespaces in folders of their own", async () => {
-    const { output } = await setting.restore({ latest: true });
+    const { output } = await setting.restore({ latest: true, "restore-command": undefined });
 
     const restored = output as Restored;
+    expect(existsSync(join(restored.directory, "pg_wal/ops-spool/fetched"))).toBe(false);
     const places = await queryPort<{ at: string }>(
       restored.port,
       "SELECT pg_tablespace_location(oid) AS at FROM pg_tablespace WHERE spcname = 'apart'",
