@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { ExitCode, type Json, UsageError } from "../core/errors.ts";
+import type { OperationContext } from "../run/context.ts";
 import type { Operation } from "../run/operation.ts";
 import { describeIssues } from "../runbook/issues.ts";
 import { singleOperation } from "../runbook/runbook.ts";
@@ -50,7 +51,10 @@ async function perform(
   if (operation.effect !== "read" && operation.journaled !== false) {
     return performJournaled(session, operation, input);
   }
-  const context = looseContext(session);
+  const context: OperationContext = {
+    ...looseContext(session),
+    ...(operation.runsUntilStopped === true && { signal: session.interruption.abort }),
+  };
   const parsed = operation.input.parse(input);
   const before = await operation.observe(context, parsed);
   const changes = operation.plan(before, parsed);

@@ -38,6 +38,8 @@ export interface PitrTarget {
   readonly compression: number;
   /** Whether nothing dangerous is done without one. */
   readonly restorePoints: "require" | "never";
+  /** The physical replication slot that `ops wal receive` reads from. */
+  readonly slot: string;
 }
 
 /** A weighted traffic split. */
@@ -100,7 +102,7 @@ export class Environment {
       migrationsFormat: settings["migrations-format"],
       migrationsPolicy: settings["migrations-policy"],
       migrationsPlaceholders: settings["migrations-placeholders"],
-      pitr: this.pitr(settings.pitr),
+      pitr: this.pitr(found, settings.pitr),
     };
   }
 
@@ -171,12 +173,14 @@ export class Environment {
     return Object.fromEntries([...(await Promise.all(databases)), ...stores, ...routes]);
   }
 
-  private pitr(settings: DatabaseSettings["pitr"]): PitrTarget | undefined {
+  private pitr(database: string, settings: DatabaseSettings["pitr"]): PitrTarget | undefined {
     if (settings === undefined) return undefined;
     const { engine, store, stores, compression } = settings;
+    const slot = settings.slot ?? `ops_${database.toLowerCase().replace(/[^a-z0-9_]/g, "_")}`.slice(0, 63);
     return {
       engine,
       compression,
+      slot,
       stores: (stores ?? [store]).map((each) => this.store(each)),
       restorePoints: settings["restore-points"],
     };

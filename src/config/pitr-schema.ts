@@ -23,6 +23,11 @@ export const pitrSchema = z
       .enum(["require", "never"])
       .default("require")
       .describe("Whether a restore point is made before migrations and before what destroys data"),
+    slot: z
+      .string()
+      .regex(/^[a-z0-9_]{1,63}$/, "must be lower-case letters, digits and underscores, 63 at most")
+      .optional()
+      .describe("The replication slot of ops wal receive; default: ops_<database>"),
   })
   .superRefine((pitr, context) => {
     const { store, stores } = pitr;

@@ -184,6 +184,7 @@ export const errorCodes: readonly string[] = [
   "E_WAL_LSN",
   "E_WAL_MISSING",
   "E_WAL_SEGMENT",
+  "E_WAL_SLOT",
   "E_WAL_STATUS",
   "E_WEIGHT_NOT_SET",
 ];

@@ -64,6 +64,8 @@ export interface OperationDefinition<I extends z.ZodObject, B extends Json, O ex
   readonly effect: Effect;
   /** False for what touches nothing but a folder of its own (the sandbox): it runs without locks and journal. */
   readonly journaled?: false;
+  /** It runs until it is told to stop: the first Ctrl-C or SIGTERM is its regular end, and `stop` alone aborts. */
+  readonly runsUntilStopped?: true;
   /** Keys in kebab-case: they are the flags of the command and the keys of `with:`. Each field has a `describe`. */
   readonly input: I;
   /**

@@ -6,7 +6,8 @@ import { parseWalFile, timelineName } from "./segment.ts";
  * - `cluster.json`: whose archive it is; written once (`cluster.ts`)
  * - `wal/<timeline>/<file>.zst.age`: what `archive_command` was given (segments, `.partial`, `.backup`, `.history`)
  * - `sum/<timeline>/<file>`: SHA-256 of such a file before compression; it claims the name, so it is there first
- * - `live/<timeline>/<segment>-<bytes>.zst.age`: the beginning of a segment that is still being written
+ * - `live/<timeline>/<segment>-<from>-<to>.zst.age`: a part of a segment that is still being written (`live-part.ts`);
+ *   of no use once the segment is under `wal/`, and expires with it where it never came
  * - `base/<id>/…`: a base backup; it exists once `base/<id>/manifest.json` does
  */
 export const clusterPrefix = (database: string) => `pitr/${database}/`;
@@ -29,9 +30,18 @@ export const sumObject = (database: string, file: string) =>
 
 export const livePrefix = (database: string) => `${clusterPrefix(database)}live/`;
 
-/** @param bytes how much of the segment it holds, from its beginning */
-export const liveObject = (database: string, segment: string, bytes: number, suffix: string) =>
-  `${livePrefix(database)}${folderOf(segment)}/${segment}-${bytes.toString(16).padStart(8, "0")}.zst${suffix}`;
+/** The parts of one segment. */
+export const liveSegmentPrefix = (database: string, segment: string) =>
+  `${livePrefix(database)}${folderOf(segment)}/${segment}-`;
+
+/**
+ * @param from position in the segment of its first byte
+ * @param to position behind its last byte
+ */
+export const liveObject = (database: string, segment: string, from: number, to: number, suffix: string) =>
+  `${liveSegmentPrefix(database, segment)}${offset(from)}-${offset(to)}.zst${suffix}`;
+
+const offset = (bytes: number) => bytes.toString(16).padStart(8, "0");
 
 export const basePrefix = (database: string) => `${clusterPrefix(database)}base/`;
 

@@ -5,8 +5,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { OpsError, UsageError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
+import type { OperationContext } from "../run/context.ts";
 import { defineOperation } from "../run/operation.ts";
 import { readCluster } from "../wal-archive/cluster.ts";
+import { readLive } from "../wal-archive/live-part.ts";
 import { isFollowed, type ReadableStore, readArchivedFile } from "../wal-archive/read-file.ts";
 import { parseWalFile } from "../wal-archive/segment.ts";
 import { pitrOf, readableStores } from "./archive.ts";
@@ -39,15 +41,10 @@ export const fetch = defineOperation({
     const target = context.environment.database(database);
     const stores = await readableStores(pitrOf(target));
     const read = () => readArchivedFile(stores, target.name, file, context.signal);
-    const content = await read().catch(async (error) => {
-      if (!isMissing(error) || !(await isGap(stores, target.name, file, path))) throw error;
-      await delay(gapPatience, undefined, { signal: context.signal });
-      return read().catch((again) => {
-        throw isMissing(again) ? gap(target.name, file) : again;
-      });
-    });
+    const whole = await unlessMissing(read);
+    const content = whole ?? (await endOfLog({ stores, database: target.name, file, path }, read, context));
     await writeWhole(path, content);
-    fetchAhead(file, path, process.argv.slice(2));
+    if (whole !== undefined) fetchAhead(file, path, process.argv.slice(2));
     return { file, bytes: content.length };
   },
 
@@ -81,21 +78,44 @@ export async function writeWhole(
   await rename(unfinished, path);
 }
 
+interface Asked {
+  readonly stores: readonly ReadableStore[];
+  readonly database: string;
+  readonly file: string;
+  readonly path: string;
+}
+
 /**
  * A recovery ends at the first file that is missing, and a server that is not told that there is more behind it would
- * go on from there as if nothing were lost. A standby only waits, and asks again.
+ * go on from there as if nothing were lost. Where there is nothing, the live part of the segment is the end of the
+ * log. A standby only waits, and asks again.
  */
-async function isGap(
-  stores: readonly ReadableStore[],
-  database: string,
-  file: string,
-  path: string,
-): Promise<boolean> {
-  if (parseWalFile(file)?.kind !== "segment") return false;
-  if (existsSync(join(dirname(path), "..", "standby.signal"))) return false;
+async function endOfLog(
+  asked: Asked,
+  read: () => Promise<Buffer>,
+  context: OperationContext,
+): Promise<Buffer> {
+  const { stores, database, file, path } = asked;
   const [first] = stores;
-  const cluster = first === undefined ? undefined : await readCluster(first.store, database);
-  return cluster !== undefined && (await isFollowed(stores, database, file, cluster.segmentBytes));
+  const isLast = parseWalFile(file)?.kind === "segment" && !isStandby(path);
+  const cluster = isLast && first !== undefined ? await readCluster(first.store, database) : undefined;
+  if (cluster === undefined) return read();
+  const { segmentBytes } = cluster;
+  if (await isFollowed(stores, database, file, segmentBytes)) {
+    await delay(gapPatience, undefined, { signal: context.signal });
+    return read().catch((error) => {
+      throw isMissing(error) ? gap(database, file) : error;
+    });
+  }
+  const live = await readLive(stores, database, file, segmentBytes, context.signal);
+  // It may have been archived whole in the meantime.
+  const whole = await unlessMissing(read);
+  if (whole !== undefined || live === undefined) return whole ?? read();
+  return live.content;
+}
+
+function isStandby(path: string): boolean {
+  return existsSync(join(dirname(path), "..", "standby.signal"));
 }
 
 function gap(database: string, file: string): OpsError {
@@ -108,4 +128,13 @@ function gap(database: string, file: string): OpsError {
 
 function isMissing(error: unknown): boolean {
   return error instanceof OpsError && error.code === "E_WAL_MISSING";
+}
+
+async function unlessMissing<T>(read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
 }

@@ -10,8 +10,8 @@ describe("names in a store", () => {
       "pitr/main/wal/00000002/00000002.history.zst.aes",
     );
     expect(sumObject("main", segment)).toBe(`pitr/main/sum/00000002/${segment}`);
-    expect(liveObject("main", segment, 8192, ".age")).toBe(
-      `pitr/main/live/00000002/${segment}-00002000.zst.age`,
+    expect(liveObject("main", segment, 8192, 65_536, ".age")).toBe(
+      `pitr/main/live/00000002/${segment}-00002000-00010000.zst.age`,
     );
   });
 
