@@ -4,7 +4,7 @@ export interface Outcomes {
   readonly bad: number;
 }
 
-/** How much more often the new version may fail than the old one: each is one hypothesis, all equally likely. */
+/** How much more often than tolerated the new version may fail: each is one hypothesis, all equally likely. */
 const ratios = [1.5, 2, 3, 5, 10, 20, 50] as const;
 
 /** What an `EProcess` has seen so far; one log likelihood for each ratio. */
@@ -23,10 +23,15 @@ export type EProcessState = readonly number[];
 export class EProcess {
   private readonly logs: number[];
   private readonly dispersion: number;
+  private readonly tolerated: number;
 
-  /** @param dispersion variance over mean of the bad requests of a stretch, from 1 (independent); counts are divided by it */
-  constructor(dispersion = 1, state?: EProcessState) {
+  /**
+   * @param dispersion variance over mean of the bad requests of a stretch, from 1 (independent); counts are divided by it
+   * @param tolerated how many times as often the new version may fail without being called worse, from 1
+   */
+  constructor(dispersion = 1, tolerated = 1, state?: EProcessState) {
     this.dispersion = Math.max(1, dispersion);
+    this.tolerated = Math.max(1, tolerated);
     this.logs = state?.length === ratios.length ? [...state] : ratios.map(() => 0);
   }
 
@@ -35,12 +40,13 @@ export class EProcess {
     if (candidate.requests === 0 || baseline.requests === 0) return;
     const share = candidate.requests / (candidate.requests + baseline.requests);
     const [hits, misses] = [candidate.bad / this.dispersion, baseline.bad / this.dispersion];
+    const allowed = shareOfBad(share, this.tolerated);
     for (const [index, ratio] of ratios.entries()) {
-      const expected = (share * ratio) / (share * ratio + 1 - share);
+      const expected = shareOfBad(share, this.tolerated * ratio);
       this.logs[index] =
         (this.logs[index] ?? 0) +
-        hits * Math.log(expected / share) +
-        misses * Math.log((1 - expected) / (1 - share));
+        hits * Math.log(expected / allowed) +
+        misses * Math.log((1 - expected) / (1 - allowed));
     }
   }
 
@@ -53,4 +59,9 @@ export class EProcess {
   get state(): EProcessState {
     return [...this.logs];
   }
+}
+
+/** The part of all bad requests that falls to a version with this share of the requests which fails `ratio` times as often. */
+function shareOfBad(share: number, ratio: number): number {
+  return (share * ratio) / (share * ratio + 1 - share);
 }

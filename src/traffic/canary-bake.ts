@@ -1,13 +1,15 @@
 import { formatDuration } from "../core/duration.ts";
-import { OpsError } from "../core/errors.ts";
 import { formatPercent } from "../core/percent.ts";
 import type { OperationContext } from "../run/context.ts";
 import { pause } from "../run/pause.ts";
 import type { StepResult } from "./canary-checkpoint.ts";
 import type { CanaryInput } from "./canary-input.ts";
 import { type Look, missingData, observedShare, reasonsToAbort } from "./canary-judge.ts";
+import { look } from "./canary-look.ts";
 import type { CanaryStep } from "./canary-steps.ts";
 import { CanaryWindow } from "./canary-window.ts";
+import type { Comparison, Finding } from "./comparison.ts";
+import { comparisonReasons, formatEvidence, suspicions } from "./comparison-reasons.ts";
 import { badRequests, settledRequests } from "./counters.ts";
 import { driftError, sameWeights } from "./drift.ts";
 import type { RequestTimesFollower } from "./request-times.ts";
@@ -29,52 +31,78 @@ export interface Bake {
   readonly input: CanaryInput;
   readonly step: CanaryStep;
   readonly times: RequestTimesFollower | undefined;
+  /** Undefined where nothing is compared. */
+  readonly comparison: Comparison | undefined;
   /** Called at every look. */
   onLook(result: StepResult, message: string): Promise<void>;
 }
 
-/** Milliseconds that even a short bake waits for its missing requests. */
-const shortestExtension = 10_000;
-
-/** Milliseconds that the balancer may not answer (a reload) before the canary is called blind. */
-const blindLimit = 5000;
+/** Milliseconds that even a short bake waits for its share and for its missing requests. */
+const shortestWait = 10_000;
 
 /**
- * Watches one step, whose weights are set, until there is a verdict. A step passes after its bake time with enough
- * requests; where they are missing it is given the extension, then it is inconclusive.
+ * Watches one step, whose weights are set, until there is a verdict. The bake begins when the share has shown in the
+ * requests (and the warm-up is over); a step passes after its time with enough requests and nothing suspicious. It is
+ * extended where that is missing, then it is inconclusive.
  */
 export async function bake(setup: Bake): Promise<BakeVerdict> {
-  const { context, route, driver, input, step, times } = setup;
+  const { context, route, driver, input, step, times, comparison } = setup;
   const { clock } = context;
   const limits = input["abort-when"];
   const minRequests = input["min-requests"];
-  const extension = input.extend ?? Math.max(input.bake, shortestExtension);
+  const extension = (input.extend ?? Math.max(input.bake, shortestWait)) * input.extensions;
+  const deadline = input.deadline ?? Math.max(input.bake, shortestWait);
   const share = sharesOf(step.weights)[input.to] ?? 0;
-  times?.take();
-  const window = new CanaryWindow(
-    input.to,
-    share,
-    await look(driver, context),
-    times ? "with-times" : "without-times",
-  );
+
+  const windowFrom = (reading: Reading) => {
+    times?.take();
+    comparison?.begin(reading);
+    return new CanaryWindow(input.to, share, reading, times ? "with-times" : "without-times");
+  };
+  let window = windowFrom(await look(driver, context));
   const start = clock.elapsed();
+  let warm = input["warm-up"] === 0;
+  let bakeStart: number | undefined;
   for (;;) {
-    await pause(context, Math.min(input.interval, Math.max(1, start + input.bake - clock.elapsed())));
+    const end = bakeStart === undefined ? clock.elapsed() + input.interval : bakeStart + input.bake;
+    await pause(context, Math.min(input.interval, Math.max(1, end - clock.elapsed())));
     const reading = await look(driver, context);
     const weights = Object.fromEntries(reading.map((each) => [each.version, each.weight]));
     if (!sameWeights(weights, step.weights)) throw driftError(route, weights, [step.weights]);
-    window.add(clock.elapsed(), reading, times?.take());
+    const taken = times?.take();
+    window.add(clock.elapsed(), reading, taken?.get(input.to));
+    if (warm) comparison?.add(reading, taken);
     const seen = window.look();
-    const baked = clock.elapsed() - start;
-    const result = resultOf(seen, baked, window.restarts);
-    await setup.onLook(result, progressMessage(result, input.bake));
+    const got = observedShare(seen);
+    const baked = bakeStart === undefined ? 0 : clock.elapsed() - bakeStart;
+    const findings = comparison?.findings ?? [];
+    const result = resultOf(seen, baked, window.restarts, findings);
+    await setup.onLook(result, progressMessage(result, input.bake, bakeStart !== undefined, warm));
 
-    const reasons = reasonsToAbort(seen, limits, minRequests);
+    const reasons = [
+      ...reasonsToAbort(seen, limits, minRequests).filter(() => warm || seen.health === "down"),
+      ...(warm ? comparisonReasons(seen, findings) : []),
+    ];
     if (reasons.length > 0) return { verdict: "abort", reasons, result };
+    if (bakeStart === undefined) {
+      const waited = clock.elapsed() - start;
+      if (got.verdict === "agrees" && !warm && waited >= input["warm-up"]) {
+        window = windowFrom(reading);
+        warm = true;
+      }
+      if (got.verdict === "agrees" && warm) bakeStart = clock.elapsed();
+      else if (waited < deadline + input["warm-up"]) continue;
+      else if (got.verdict === "disagrees") {
+        return { verdict: "abort", reasons: [shareReason(seen, got)], result };
+      } else if (got.verdict === "unknown") {
+        const missing = missingData(seen, limits, minRequests) ?? unseen(got.requests, waited);
+        return { verdict: "inconclusive", reasons: [missing], result };
+      }
+      continue;
+    }
     if (baked < input.bake) continue;
-    const missing = missingData(seen, limits, minRequests);
+    const missing = missingData(seen, limits, minRequests) ?? suspicions(seen, findings)[0];
     if (missing === undefined) {
-      const got = observedShare(seen);
       if (got.verdict === "disagrees") return { verdict: "abort", reasons: [shareReason(seen, got)], result };
       return { verdict: "pass", result };
     }
@@ -82,22 +110,7 @@ export async function bake(setup: Bake): Promise<BakeVerdict> {
   }
 }
 
-/** A look that waits out a reload of the balancer. */
-async function look(driver: TrafficDriver, context: OperationContext): Promise<Reading> {
-  const { clock, signal } = context;
-  const end = clock.elapsed() + blindLimit;
-  for (;;) {
-    try {
-      return await driver.read(signal);
-    } catch (error) {
-      const passing = error instanceof OpsError && error.retryable;
-      if (!passing || clock.elapsed() >= end) throw error;
-      await pause(context, 200);
-    }
-  }
-}
-
-function resultOf(look: Look, baked: number, restarts: number): StepResult {
+function resultOf(look: Look, baked: number, restarts: number, comparison: readonly Finding[]): StepResult {
   const { counts, times } = look.sinceStart;
   const requests = settledRequests(counts);
   const errors = badRequests(counts);
@@ -118,20 +131,33 @@ function resultOf(look: Look, baked: number, restarts: number): StepResult {
     healthFailures: counts.failedChecks,
     bakedMs: Math.round(baked),
     restarts,
+    comparison: [...comparison],
   };
 }
 
-function progressMessage(result: StepResult, bakeTime: number): string {
+function progressMessage(result: StepResult, bakeTime: number, baking: boolean, warm: boolean): string {
+  const time = baking
+    ? `${formatDuration(result.bakedMs)} of ${formatDuration(bakeTime)}`
+    : warm
+      ? "waiting for the share to show"
+      : "warming up";
   const parts = [
     formatPercent(result.share),
     `${result.requests} requests`,
     `${result.errorRate.toFixed(1)}% bad`,
     ...(result.p95 === null ? [] : [`p95 ${result.p95} ms`]),
-    `${formatDuration(result.bakedMs)} of ${formatDuration(bakeTime)}`,
+    ...result.comparison
+      .filter(({ evidence }) => evidence >= 2)
+      .map(({ of, evidence, threshold }) => `${of}: e-value ${formatEvidence(evidence)} of ${threshold}`),
+    time,
   ];
   return parts.join(" · ");
 }
 
 function shareReason(look: Look, got: { readonly share: number; readonly requests: number }): string {
   return `${look.version} got ${formatPercent(100 * got.share)} of ${got.requests} requests instead of ${formatPercent(look.share)}`;
+}
+
+function unseen(requests: number, waited: number): string {
+  return `only ${requests} requests of the route were seen in ${formatDuration(waited)}, too few to confirm the share`;
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Json } from "../core/errors.ts";
 import type { CanaryStep } from "./canary-steps.ts";
+import { type ComparisonState, comparisonState, finding } from "./comparison.ts";
 import { sameWeights } from "./drift.ts";
 import type { Weights } from "./traffic-driver.ts";
 
@@ -20,6 +21,11 @@ export const stepResult = z.object({
   healthFailures: z.number(),
   bakedMs: z.number(),
   restarts: z.number().describe("Times the balancer was restarted or reloaded during the step"),
+  comparison: z
+    .array(finding)
+    .describe(
+      "The new version against those serving beside it, over the whole canary; empty where nothing is compared",
+    ),
 });
 
 export type StepResult = z.output<typeof stepResult>;
@@ -30,6 +36,8 @@ const checkpoint = z.object({
   /** Index of the step; all before it have passed. */
   step: z.int().min(0),
   passed: z.array(stepResult),
+  /** Null where nothing is compared. */
+  comparison: comparisonState.nullable().default(null),
 });
 
 export type Checkpoint = z.output<typeof checkpoint> & { weights: Weights; now: StepResult | null };
@@ -37,6 +45,8 @@ export type Checkpoint = z.output<typeof checkpoint> & { weights: Weights; now: 
 export interface Place {
   readonly step: number;
   readonly passed: readonly StepResult[];
+  /** What was learned and compared so far; undefined: it begins anew. */
+  readonly comparison?: ComparisonState | undefined;
 }
 
 const beginning: Place = { step: 0, passed: [] };
@@ -53,8 +63,8 @@ export function placeToResume(
 ): Place {
   const parsed = checkpoint.safeParse(last);
   if (!parsed.success || parsed.data.phase === "aborted") return beginning;
-  const { step, passed } = parsed.data;
+  const { step, passed, comparison } = parsed.data;
   const intended = steps[Math.min(step, steps.length - 1)]?.weights ?? before;
   if (sameWeights(present, before) && !sameWeights(intended, before)) return beginning;
-  return { step, passed };
+  return { step, passed, comparison: comparison ?? undefined };
 }

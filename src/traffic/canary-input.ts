@@ -29,6 +29,19 @@ export const abortWhen = z.strictObject({
   ).prefault("> 3"),
 });
 
+export const compareWith = z.strictObject({
+  alpha: percentage("How many healthy canaries the comparison may abort; 0%: do not compare").prefault("1%"),
+  learn: duration(
+    "How long the route is watched before the first step, to know how its errors vary by themselves; default: the bake time, at most 2m",
+  ).optional(),
+  tolerate: z
+    .number()
+    .min(1)
+    .max(100)
+    .default(1)
+    .describe("How many times as often as the other versions the new one may fail"),
+});
+
 export const canaryInput = z.strictObject({
   route: name("The route; default: the only one, or the one called web").optional(),
   to: name("The new version"),
@@ -43,8 +56,14 @@ export const canaryInput = z.strictObject({
     .describe("The new version's share, step by step: 10%, 50%, 100%"),
   bake: duration("How long each step is watched before the next").prefault("10m"),
   extend: duration(
-    "How long to wait for missing requests after the bake; default: the bake time again, at least 10s",
+    "How long to go on where the bake has no verdict; default: the bake time again, at least 10s",
   ).optional(),
+  extensions: z
+    .int()
+    .min(0)
+    .max(100)
+    .default(1)
+    .describe("How often a bake is extended before it is inconclusive"),
   interval: duration("How often the figures are looked at")
     .refine((interval) => interval > 0, "must be above 0")
     .prefault("1s"),
@@ -54,11 +73,22 @@ export const canaryInput = z.strictObject({
     .default(20)
     .describe("Answered requests of the new version that a step needs; with fewer it is inconclusive"),
   "abort-when": abortWhen.prefault({}).describe("Limits that end the canary and give the traffic back"),
+  compare: compareWith
+    .prefault({})
+    .describe(
+      "Ends the canary where the new version does worse than those serving beside it at the same time",
+    ),
+  "warm-up": duration(
+    "How long a step's figures are not judged after its share is seen; a version that is DOWN aborts all the same",
+  ).prefault("0s"),
+  deadline: duration(
+    "How long the share may take to show in the requests, before the bake begins; default: the bake time, at least 10s",
+  ).optional(),
   inconclusive: z
     .enum(["fail", "hold"])
     .default("fail")
     .describe(
-      "Too few requests to judge: fail gives the traffic back, hold stays at the step's share and stops",
+      "What follows where no extension brought a verdict: fail gives the traffic back, hold stays at the step's share and stops for a person",
     ),
 });
 

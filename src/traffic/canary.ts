@@ -8,7 +8,9 @@ import { type Checkpoint, placeToResume, type StepResult, stepResult } from "./c
 import { canaryFailure, giveTrafficBack, holdsTraffic } from "./canary-failure.ts";
 import { type CanaryInput, canaryInput } from "./canary-input.ts";
 import { type CanaryStep, canarySteps, stepAt } from "./canary-steps.ts";
+import { Comparison, type ComparisonState } from "./comparison.ts";
 import { refuseDrift } from "./drift.ts";
+import { learn, learnedLine } from "./learn.ts";
 import { RequestTimesFollower } from "./request-times.ts";
 import { openRoute, type Route } from "./route.ts";
 import { formatShares, sharesOf } from "./shares.ts";
@@ -57,20 +59,18 @@ export const canary = defineOperation({
     const present = await route.driver.weights(context.signal);
     refuseDrift(before.route, present, [before.weights, ...steps.map((step) => step.weights)]);
     const place = placeToResume(report.last, before.weights, steps, present);
-    await using times =
-      input["abort-when"].p95 === undefined
-        ? undefined
-        : new RequestTimesFollower(route.driver, input.to, context.clock);
+    await using times = followTimes(context, route, input);
+    const comparison = await compare(context, route, input, before, report, times, steps, place.comparison);
 
     const passed = [...place.passed];
     for (let index = place.step; index < steps.length; index += 1) {
-      const canary = { context, input, before, route, report, times, steps, passed };
+      const canary = { context, input, before, route, report, times, comparison, steps, passed };
       const result = await passOrGiveBack(canary, index);
       passed.push(result);
       report.log(passedLine(input.to, result));
     }
     const { weights } = stepAt(steps, steps.length - 1);
-    await report.checkpoint(checkpoint("passed", steps.length, { passed }, weights, null));
+    await report.checkpoint(checkpoint("passed", steps.length, { passed, comparison }, weights, null));
     return { verdict: "pass" as const, route: before.route, version: input.to, weights, steps: passed };
   },
   undo: (context, { route }, before) =>
@@ -83,6 +83,40 @@ export const canary = defineOperation({
   },
 });
 
+/** Undefined where no ring is configured; a p95 limit without one was refused before. */
+function followTimes(
+  { clock }: OperationContext,
+  { target, driver }: Route,
+  input: CanaryInput,
+): RequestTimesFollower | undefined {
+  const wanted = input["abort-when"].p95 !== undefined || input.compare.alpha > 0;
+  return wanted && target.requestRing !== undefined ? new RequestTimesFollower(driver, clock) : undefined;
+}
+
+/** Milliseconds that a route is watched before its canary, at most, where the input does not say. */
+const longestLearning = 120_000;
+
+async function compare(
+  context: OperationContext,
+  { driver }: Route,
+  input: CanaryInput,
+  before: RouteBefore,
+  report: Report,
+  times: RequestTimesFollower | undefined,
+  steps: readonly CanaryStep[],
+  state: ComparisonState | undefined,
+): Promise<Comparison | undefined> {
+  const { alpha, tolerate, learn: given } = input.compare;
+  const others = steps.some(({ weights }) => (sharesOf(weights)[input.to] ?? 0) < 100);
+  if (alpha === 0 || !others) return undefined;
+  const settings = { alpha: alpha / 100, tolerate };
+  if (state !== undefined) return new Comparison(input.to, settings, state.learned, state);
+  const duration = given ?? Math.min(input.bake, longestLearning);
+  const learned = await learn(context, driver, times, duration, report);
+  report.log(learnedLine(before.route, learned));
+  return new Comparison(input.to, settings, learned);
+}
+
 interface Canary {
   readonly context: OperationContext;
   readonly input: CanaryInput;
@@ -90,6 +124,7 @@ interface Canary {
   readonly route: Route;
   readonly report: Report;
   readonly times: RequestTimesFollower | undefined;
+  readonly comparison: Comparison | undefined;
   readonly steps: readonly CanaryStep[];
   readonly passed: readonly StepResult[];
 }
@@ -119,7 +154,7 @@ async function passOrGiveBack(canary: Canary, index: number): Promise<StepResult
 const checkpointEvery = 10_000;
 
 async function bakeStep(canary: Canary, index: number, step: CanaryStep): Promise<BakeVerdict> {
-  const { context, input, before, route, report, times, steps } = canary;
+  const { context, input, before, route, report, times, comparison, steps } = canary;
   await requireUp(route, input.to, context.signal);
   await route.driver.setWeights(step.weights, context.signal);
   await report.checkpoint(checkpoint("baking", index, canary, step.weights, null));
@@ -131,6 +166,8 @@ async function bakeStep(canary: Canary, index: number, step: CanaryStep): Promis
     input,
     step,
     times,
+    // Where it has everything, there is nobody to compare it with.
+    comparison: (sharesOf(step.weights)[input.to] ?? 0) < 100 ? comparison : undefined,
     async onLook(result, message) {
       const done = index * input.bake + Math.min(result.bakedMs, input.bake);
       report.progress({ message, done, total: steps.length * input.bake, unit: "ms" });
@@ -144,11 +181,11 @@ async function bakeStep(canary: Canary, index: number, step: CanaryStep): Promis
 function checkpoint(
   phase: Checkpoint["phase"],
   step: number,
-  { passed }: Pick<Canary, "passed">,
+  { passed, comparison }: Pick<Canary, "passed" | "comparison">,
   weights: Weights,
   now: StepResult | null,
 ): Checkpoint {
-  return { phase, step, passed: [...passed], weights, now };
+  return { phase, step, passed: [...passed], weights, now, comparison: comparison?.state ?? null };
 }
 
 function passedLine(version: string, result: StepResult): string {

@@ -1,27 +1,27 @@
 import type { Clock } from "../core/clock.ts";
 import { OpsError } from "../core/errors.ts";
 import { ResponseTimes } from "./response-times.ts";
-import type { TrafficDriver } from "./traffic-driver.ts";
+import type { AnsweredRequest, TrafficDriver } from "./traffic-driver.ts";
 
 /** Milliseconds before the balancer is asked again after it hung up (a reload). */
 const reconnectAfter = 250;
 
-/** Follows the request times of one version in the background until it is closed. */
+/** Follows the request times of all versions in the background until it is closed. */
 export class RequestTimesFollower implements AsyncDisposable {
-  private times = new ResponseTimes();
+  private times = new Map<string, ResponseTimes>();
   private failure: unknown;
   private readonly closed = new AbortController();
   private readonly running: Promise<void>;
 
-  constructor(driver: TrafficDriver, version: string, clock: Clock) {
-    this.running = this.follow(driver, version, clock);
+  constructor(driver: TrafficDriver, clock: Clock) {
+    this.running = this.follow(driver, clock);
   }
 
-  /** The times since the last call. Throws what made following impossible. */
-  take(): ResponseTimes {
+  /** The times since the last call, by version. Throws what made following impossible. */
+  take(): ReadonlyMap<string, ResponseTimes> {
     if (this.failure !== undefined) throw this.failure;
     const taken = this.times;
-    this.times = new ResponseTimes();
+    this.times = new Map();
     return taken;
   }
 
@@ -30,13 +30,17 @@ export class RequestTimesFollower implements AsyncDisposable {
     await this.running;
   }
 
-  private async follow(driver: TrafficDriver, version: string, clock: Clock): Promise<void> {
+  private add({ version, time }: AnsweredRequest): void {
+    const times = this.times.get(version) ?? new ResponseTimes();
+    times.add(time);
+    this.times.set(version, times);
+  }
+
+  private async follow(driver: TrafficDriver, clock: Clock): Promise<void> {
     const { signal } = this.closed;
     while (!signal.aborted) {
       try {
-        for await (const request of driver.followRequests(signal)) {
-          if (request.version === version) this.times.add(request.time);
-        }
+        for await (const request of driver.followRequests(signal)) this.add(request);
         await clock.sleep(reconnectAfter, signal);
       } catch (error) {
         if (signal.aborted) return;

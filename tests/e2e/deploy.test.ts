@@ -182,7 +182,8 @@ describe("deploy.yaml", () => {
     const { child, result } = startOps(["run", "runbooks/deploy.yaml", "--input", "bake=3s"], {
       config: sandbox.config,
     });
-    await seen(child.stderr, "● canary");
+    // What it logs between watching the route and its first step.
+    await seen(child.stderr, "route web as it is");
     child.kill("SIGINT");
 
     const stopped = await result;

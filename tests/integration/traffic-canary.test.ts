@@ -2,11 +2,20 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Json, OpsError } from "../../src/core/errors.ts";
 import { canary } from "../../src/traffic/canary.ts";
+import type { StepResult } from "../../src/traffic/canary-checkpoint.ts";
 import { perform, RecordingReport, testContext } from "../support/context.ts";
 import { type Balancer, Load, startBalancer } from "../support/haproxy.ts";
 
 const hidingErrors = ["option redispatch 1", "retries 3", "retry-on conn-failure empty-response"];
-const quick = { to: "green", bake: "700ms", extend: "700ms", interval: "50ms", "min-requests": 10 };
+const quick = {
+  to: "green",
+  bake: "700ms",
+  extend: "700ms",
+  deadline: "700ms",
+  interval: "50ms",
+  "min-requests": 10,
+  compare: { learn: "0s" },
+};
 const start = { blue: 100, green: 0 };
 
 let balancer: Balancer;
@@ -344,6 +353,135 @@ describe("a broken version", () => {
 
     expect(error.code).toBe("E_VERSION_DOWN");
     expect(report.messages).toEqual([]);
+    expect(await balancer.weights()).toEqual(start);
+  });
+});
+
+describe("beside the version that serves", () => {
+  /** Limits that never end a canary, so that only the comparison can. */
+  const deaf = { "error-rate": "> 99%", "health-failures": "> 99" };
+
+  test("a version that fails more often is aborted below every limit, with the numbers", async () => {
+    await begin();
+    balancer.green.failEvery = 8;
+    await using _load = new Load(balancer.port);
+    const { run, report } = await prepare({ bake: "30s", steps: ["50%"], "abort-when": deaf });
+
+    const error = await failureOf(run());
+
+    expect(error.code).toBe("E_CANARY_ABORTED");
+    expect(error.message).toMatch(
+      /^green fails, and the others do not: \d+ of \d+ requests against 0 of \d+ \(e-value \d+, limit \d+\) at 50%$/,
+    );
+    const [found] = (error.details as { figures: { comparison: { evidence: number; threshold: number }[] } })
+      .figures.comparison;
+    expect(found?.evidence).toBeGreaterThanOrEqual(found?.threshold ?? Number.POSITIVE_INFINITY);
+    expect(await balancer.weights()).toEqual(start);
+    expect(report.last).toMatchObject({ phase: "aborted" });
+  });
+
+  test("an outage that both share does not end the canary", async () => {
+    await begin();
+    balancer.green.failEvery = 4;
+    balancer.blue.failEvery = 4;
+    await using _load = new Load(balancer.port);
+    const { run } = await prepare({ bake: "3s", steps: ["50%"], "abort-when": deaf });
+
+    const output = await run();
+
+    const { verdict, steps } = output as { verdict: string; steps: StepResult[] };
+    expect(verdict).toBe("pass");
+    expect(steps[0]?.errors).toBeGreaterThan(50);
+    expect(steps[0]?.comparison[0]?.besideBad).toBeGreaterThan(50);
+  });
+
+  test("a version that is slower is aborted by what was learned before", async () => {
+    await begin();
+    balancer.green.latency = 60;
+    await using _load = new Load(balancer.port);
+    const { run, report } = await prepare({
+      bake: "30s",
+      steps: ["50%"],
+      compare: { learn: "1s" },
+      "abort-when": deaf,
+    });
+
+    const error = await failureOf(run());
+
+    expect(error.code).toBe("E_CANARY_ABORTED");
+    expect(error.message).toMatch(
+      /^green takes longer than \d+ms( \d+\.?\d* times as often as the others|, and)/,
+    );
+    expect(report.lines[0]).toMatch(/^route web as it is: errors come one by one, p95 \d+ms$/);
+    expect(await balancer.weights()).toEqual(start);
+  });
+
+  test("nothing is compared where that is not wanted, or where the new version has everything", async () => {
+    await begin();
+    balancer.green.failEvery = 8;
+    await using _load = new Load(balancer.port);
+    const input = { steps: ["50%"], "abort-when": deaf };
+    const off = await prepare({ ...input, compare: { alpha: "0%", learn: "0s" } });
+
+    expect(await off.run()).toMatchObject({ verdict: "pass", steps: [{ comparison: [] }] });
+
+    await balancer.setWeight("green", 0);
+    await balancer.setWeight("blue", 100);
+    const whole = await prepare({ ...input, steps: ["100%"] });
+    expect(await whole.run()).toMatchObject({ verdict: "pass", steps: [{ comparison: [] }] });
+  });
+
+  test("what was learned and compared goes on after an interruption", async () => {
+    await begin();
+    await using _load = new Load(balancer.port);
+    const input = { steps: ["10%", "50%"], compare: { learn: "500ms" } };
+    const { context, parsed, before, report, run } = await prepare(input);
+    const stopAtSecondStep = (async () => {
+      while ((report.last as { step?: number } | undefined)?.step !== 1) await delay(10);
+      context.requestStop();
+    })();
+    await failureOf(run());
+    await stopAtSecondStep;
+    const kept = (report.last as { comparison: { errors: { baseline: { requests: number } } } }).comparison;
+    const resumed = new RecordingReport(report.last);
+
+    const output = await canary.apply(testContext(balancer.settings()), parsed, before, resumed);
+
+    expect(kept.errors.baseline.requests).toBeGreaterThan(50);
+    expect(resumed.lines.join()).not.toContain("as it is");
+    const { steps } = output as { steps: { comparison: { besideRequests: number }[] }[] };
+    expect(steps[1]?.comparison[0]?.besideRequests).toBeGreaterThan(kept.errors.baseline.requests);
+  });
+});
+
+describe("before a bake", () => {
+  test("a version's warm-up is not judged", async () => {
+    await begin();
+    balancer.green.failEvery = 2;
+    await using _load = new Load(balancer.port);
+    const { run, report } = await prepare({ "warm-up": "1s", steps: ["50%"] });
+    const recover = (async () => {
+      while (!report.messages.at(-1)?.endsWith("warming up")) await delay(10);
+      await delay(500);
+      balancer.green.failEvery = 0;
+    })();
+
+    const output = await run();
+    await recover;
+
+    expect(output).toMatchObject({ verdict: "pass", steps: [{ errors: 0 }] });
+  });
+
+  test("a share that does not show in the requests ends the canary", async () => {
+    // Everybody has a cookie of the old version: weights alone move nobody.
+    await begin({ backendLines: ["use-server blue if TRUE"] });
+    await using _load = new Load(balancer.port);
+    const { run } = await prepare({ bake: "30s", deadline: "1s", steps: ["50%"] });
+
+    const error = await failureOf(run());
+
+    expect(error.code).toBe("E_CANARY_ABORTED");
+    expect(error.message).toMatch(/^green got 0% of \d+ requests instead of 50%$/);
     expect(await balancer.weights()).toEqual(start);
   });
 });

@@ -80,12 +80,30 @@ describe("the e-process", () => {
         const [first, second] = [pairs.slice(0, at % pairs.length), pairs.slice(at % pairs.length)];
         const stopped = new EProcess(2);
         for (const [a, b] of first) stopped.add(a, b);
-        const resumed = new EProcess(2, JSON.parse(JSON.stringify(stopped.state)));
+        const resumed = new EProcess(2, 1, JSON.parse(JSON.stringify(stopped.state)));
         for (const [a, b] of second) resumed.add(a, b);
 
         expect(resumed.evidence).toBe(evidenceOf(pairs, 2));
       }),
     );
+  });
+
+  test("what is tolerated is no evidence: at that ratio the bet is fair, below it loses", () => {
+    const [candidate, baseline] = [
+      { requests: 500, bad: 0 },
+      { requests: 500, bad: 0 },
+    ];
+    const mean = (ratio: number) => {
+      const chance = ratio / (1 + ratio);
+      const [hit, miss] = [new EProcess(1, 2), new EProcess(1, 2)];
+      hit.add({ ...candidate, bad: 1 }, baseline);
+      miss.add(candidate, { ...baseline, bad: 1 });
+      return chance * hit.evidence + (1 - chance) * miss.evidence;
+    };
+
+    expect(mean(2)).toBeCloseTo(1, 10);
+    expect(mean(1)).toBeLessThan(1);
+    expect(mean(3)).toBeGreaterThan(1);
   });
 
   test("a dispersion divides what each bad request weighs", () => {

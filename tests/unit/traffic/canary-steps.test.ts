@@ -63,6 +63,7 @@ describe("an unfinished canary", () => {
     healthFailures: 0,
     bakedMs: 700,
     restarts: 0,
+    comparison: [],
   };
   const last = { phase: "baking", step: 1, passed: [result], weights: { blue: 50, green: 50 }, now: null };
 
