@@ -60,6 +60,7 @@ export const errorCodes: readonly string[] = [
   "E_HTTP_TLS",
   "E_HTTP_URL",
   "E_IDENTITY",
+  "E_INCREMENTAL",
   "E_INDEX_IN_BUILD",
   "E_INPUT",
   "E_INTERRUPTED",

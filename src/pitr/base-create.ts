@@ -2,25 +2,28 @@ import { z } from "zod";
 import { newBackupId } from "../archive/backup-id.ts";
 import { FanOut } from "../archive/fan-out.ts";
 import { sameEncryption } from "../archive/same-encryption.ts";
-import type { StoreTarget } from "../config/environment.ts";
+import type { DatabaseTarget, StoreTarget } from "../config/environment.ts";
 import { formatDuration } from "../core/duration.ts";
 import { causeText, OpsError } from "../core/errors.ts";
 import { duration, name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
-import { sealerFor } from "../crypto/encryption.ts";
+import { openerFor, sealerFor } from "../crypto/encryption.ts";
+import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import type { OperationContext } from "../run/context.ts";
 import { interruptible } from "../run/interruptible.ts";
 import { defineOperation, type Report } from "../run/operation.ts";
 import { openStore } from "../storage/open-store.ts";
-import { removeBase } from "../wal-archive/base-catalog.ts";
+import { corruptBase, readBaseObject, removeBase, requireBase } from "../wal-archive/base-catalog.ts";
 import { type BaseManifest, encodeBaseManifest } from "../wal-archive/base-manifest.ts";
 import { claimArchive } from "../wal-archive/cluster.ts";
 import { baseManifestObject } from "../wal-archive/layout.ts";
 import { archiveStores, whereIsBase } from "./archive-stores.ts";
+import { awaitWal, type MissingWal } from "./await-wal.ts";
 import { copyBase } from "./base-copy.ts";
-import { archiverFailure, type ClusterFacts, observeAfterwards, observeCluster } from "./base-source.ts";
-import { streamBase } from "./base-stream.ts";
-import { missingSegments, walMissing } from "./missing-wal.ts";
+import { chooseParent, requireParent } from "./base-parent.ts";
+import { type ClusterFacts, observeAfterwards, observeCluster } from "./base-source.ts";
+import { type BaseParent, streamBase } from "./base-stream.ts";
+import { walMissing } from "./missing-wal.ts";
 
 const input = z.strictObject({
   database: name("A database of the cluster; its pitr settings say where to").optional(),
@@ -28,12 +31,25 @@ const input = z.strictObject({
     .enum(["fast", "spread"])
     .default("fast")
     .describe("fast: begin at once; spread: when the server has written everything at its own pace"),
+  incremental: z
+    .boolean()
+    .default(false)
+    .describe("Only what changed since an earlier one (PostgreSQL 17 or later, with summarize_wal)"),
+  parent: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("The base backup to be incremental to; default: the newest one"),
+  "full-every": duration(
+    "Incremental until the last full one is this old, then a full one; also where no incremental one can be made",
+  ).optional(),
   "wal-timeout": duration("How long to wait until the WAL that belongs to it is archived").prefault("5m"),
 });
 
 const output = z.object({
   id: z.string().describe("The base backup's id"),
   database: z.string().describe("The database target"),
+  parent: z.string().nullable().describe("What it is incremental to; null: a full one"),
   stores: z.array(z.string()).describe("The stores that have it"),
   failedStores: z.array(z.object({ store: z.string(), reason: z.string() })),
   missingWal: z
@@ -66,25 +82,35 @@ export const createBase = defineOperation({
     const targets = archiveStores(database);
     await sealerFor(sameEncryption(targets));
     const cluster = await observeCluster(database, context.signal);
+    const now = context.clock.now();
+    const wish = { ...input, fullEvery: input["full-every"] };
+    const basis = await chooseParent(database, targets, cluster, wish, now, context.signal);
+    // The parent's manifest has to be read, and its object is encrypted as all are.
+    if (basis.parent !== null) for (const each of targets.slice(0, 1)) await openerFor(each);
     return {
-      id: newBackupId(context.clock.now(), database.name),
+      id: newBackupId(now, database.name),
       database: database.name,
       stores: targets.map((each) => each.name),
       cluster: { ...cluster },
+      ...basis,
     };
   },
 
-  plan: ({ database, stores, cluster }) =>
+  plan: ({ database, stores, cluster, parent }) =>
     stores.map((store) => ({
       target: `store:${store}`,
       action: "create" as const,
-      summary: `copy the cluster of ${database} (PostgreSQL ${cluster.serverVersion}) to store ${store}`,
+      summary:
+        `copy ${parent === null ? "the cluster" : `what changed since base backup ${parent} in the cluster`} ` +
+        `of ${database} (PostgreSQL ${cluster.serverVersion}) to store ${store}`,
     })),
 
-  notes: ({ database, cluster }) =>
-    cluster.archiveMode === "off"
+  notes: ({ database, cluster, why }) => [
+    ...(cluster.archiveMode === "off"
       ? [`archive_mode is off: unless ops wal receive runs, see: ops pitr setup --database ${database}`]
-      : [],
+      : []),
+    ...(why === null ? [] : [`it is a full one: ${why}`]),
+  ],
 
   async apply(context, input, before, report) {
     const { id } = before;
@@ -100,6 +126,7 @@ export const createBase = defineOperation({
         const made = await streamed(context, input, before, targets, out, report, signal);
         await out.each(async ({ name, store }) => {
           const key = await signingKey(targets, name);
+          await requireParent(store, made);
           await store.putIfAbsent(baseManifestObject(database.name, id), encodeBaseManifest(made, key));
         });
         return made;
@@ -109,6 +136,7 @@ export const createBase = defineOperation({
       // An attempt that was killed, or failed in one of the stores: the others get a copy.
       for (const { name, store } of found.missing) {
         const key = await signingKey(targets, name);
+        await requireParent(store, first.sealed.manifest);
         await interruptible(context, (signal) => copyBase(first.store, store, first.sealed, key, signal));
       }
     }
@@ -143,8 +171,9 @@ export const createBase = defineOperation({
 
   render: (base) =>
     [
-      `Base backup ${base.id} in ${base.stores.join(", ")}: ${formatBytes(base.bytes)} ` +
+      `${base.parent === null ? "Base" : "Incremental base"} backup ${base.id} in ${base.stores.join(", ")}: ${formatBytes(base.bytes)} ` +
         `(${formatBytes(base.plainBytes)} copied, ${base.tablespaces} tablespaces) in ${formatDuration(base.durationMs)}`,
+      ...(base.parent === null ? [] : [`It needs ${base.parent}, which it is based on`]),
       `Restorable from ${base.restorableFrom} (${base.stopLsn}) on`,
     ].join("\n"),
 });
@@ -153,12 +182,13 @@ type Input = z.output<typeof input>;
 interface Before {
   readonly id: string;
   readonly cluster: ClusterFacts;
+  readonly parent: string | null;
 }
 
 async function streamed(
   context: OperationContext,
   input: Input,
-  { id, cluster }: Before,
+  { id, cluster, parent }: Before,
   targets: readonly StoreTarget[],
   out: FanOut,
   report: Report,
@@ -181,7 +211,7 @@ async function streamed(
   const sealer = await sealerFor(sameEncryption(targets));
   const startedAt = context.clock.now();
   const { start, stop, objects, plainBytes } = await streamBase(
-    { id, database, checkpoint: input.checkpoint },
+    { id, database, checkpoint: input.checkpoint, parent: await parentOf(database, targets, parent) },
     out,
     sealer,
     report,
@@ -192,6 +222,7 @@ async function streamed(
     format: "ops-base-backup",
     version: 1,
     id,
+    ...(parent === null ? {} : { parent }),
     environment,
     database: database.name,
     systemIdentifier,
@@ -212,6 +243,21 @@ async function streamed(
   };
 }
 
+/** What the server must be told of the base backup that the new one is incremental to. */
+async function parentOf(
+  database: DatabaseTarget,
+  targets: readonly StoreTarget[],
+  id: string | null,
+): Promise<BaseParent | undefined> {
+  const [target] = targets;
+  if (id === null || target === undefined) return undefined;
+  const store = openStore(target);
+  const { objects } = await requireBase(store, database.name, id, await trustedSignersOf(target));
+  const object = objects.find((each) => each.content === "manifest");
+  if (object === undefined) throw corruptBase(id, baseManifestObject(database.name, id), "names no manifest");
+  return { id, manifest: readBaseObject(store, id, object, await openerFor(target)) };
+}
+
 /** The server counts microseconds. */
 function roundedUp(moment: Date): Date {
   return new Date(moment.getTime() + 1);
@@ -221,49 +267,16 @@ async function signingKey(targets: readonly StoreTarget[], store: string): Promi
   return targets.find((each) => each.name === store)?.signingKey?.reveal();
 }
 
-type MissingWal = z.output<typeof output>["missingWal"];
-
-/** Milliseconds between two looks into a store. */
-const pollInterval = 500;
-
-/** A base backup is of use only with the WAL that was written while it was made. */
-async function awaitWal(
-  context: OperationContext,
-  manifest: BaseManifest,
-  targets: readonly StoreTarget[],
-  timeout: number,
-  report: Report,
-): Promise<MissingWal> {
-  const deadline = context.clock.elapsed() + timeout;
-  for (;;) {
-    const missing: { store: string; segments: string[]; reason: string }[] = [];
-    for (const target of targets) {
-      const segments = await missingSegments(openStore(target), manifest.database, manifest);
-      if (segments.length > 0) missing.push({ store: target.name, segments, reason: "" });
-    }
-    const [first] = missing;
-    if (first === undefined) return [];
-    if (context.clock.elapsed() >= deadline) {
-      const failed = await archiverFailure(context.environment.database(manifest.database), context.signal);
-      const reason =
-        ` after ${formatDuration(timeout)}` +
-        (failed === undefined ? "" : `; the server's archive_command failed for ${failed}`);
-      return missing.map((each) => ({ ...each, reason }));
-    }
-    report.progress({ message: `waiting for WAL ${first.segments[0]} in store ${first.store}` });
-    await interruptible(context, (signal) => context.clock.sleep(pollInterval, signal));
-  }
-}
-
 function result(
   manifest: BaseManifest,
   targets: readonly StoreTarget[],
   failures: ReadonlyMap<string, unknown>,
-  missingWal: MissingWal,
+  missingWal: MissingWal[],
 ): z.output<typeof output> {
   return {
     id: manifest.id,
     database: manifest.database,
+    parent: manifest.parent ?? null,
     stores: targets.map((each) => each.name),
     failedStores: [...failures].map(([store, error]) => ({ store, reason: causeText(error) ?? "it failed" })),
     missingWal,

@@ -5,7 +5,9 @@ import { formatBytes } from "../core/size.ts";
 import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import { defineOperation } from "../run/operation.ts";
 import { openStore } from "../storage/open-store.ts";
-import { readBaseCatalog } from "../wal-archive/base-catalog.ts";
+import { readBaseCatalog, wholeBases } from "../wal-archive/base-catalog.ts";
+import { chainOf } from "../wal-archive/base-chain.ts";
+import type { BaseManifest } from "../wal-archive/base-manifest.ts";
 import { archiveStore } from "./archive-stores.ts";
 import { missingSegments } from "./missing-wal.ts";
 
@@ -20,6 +22,9 @@ const base = z.object({
   stopLsn: z.string().nullable(),
   tablespaces: z.number().nullable(),
   bytes: z.number().nullable().describe("Stored"),
+  parent: z.string().nullable().describe("What it is incremental to; null: a full one"),
+  chain: z.array(z.string()).describe("What a restore of it reads, the full one first, itself last"),
+  chainBytes: z.number().nullable().describe("Stored, of the whole chain"),
   plainBytes: z.number().nullable(),
 });
 
@@ -41,12 +46,15 @@ export const listBases = defineOperation({
     const target = archiveStore(database, input.store);
     const store = openStore(target);
     const bases: z.output<typeof base>[] = [];
-    for (const entry of await readBaseCatalog(store, database.name, await trustedSignersOf(target))) {
+    const entries = await readBaseCatalog(store, database.name, await trustedSignersOf(target));
+    const whole = wholeBases(entries);
+    for (const entry of entries) {
       if (entry.status === "broken") {
         bases.push({ ...nothingKnown, id: entry.id, status: "broken", reason: entry.reason });
         continue;
       }
       const { manifest } = entry.sealed;
+      const chain = chainOf(whole, entry.id) ?? [manifest];
       const [missing] = await missingSegments(store, database.name, manifest);
       bases.push({
         id: entry.id,
@@ -58,7 +66,10 @@ export const listBases = defineOperation({
         startLsn: manifest.startLsn,
         stopLsn: manifest.stopLsn,
         tablespaces: manifest.objects.filter((each) => each.content === "tablespace").length,
-        bytes: manifest.objects.reduce((sum, each) => sum + each.bytes, 0),
+        bytes: storedBytes(manifest),
+        parent: manifest.parent ?? null,
+        chain: chain.map((each) => each.id),
+        chainBytes: chain.reduce((sum, each) => sum + storedBytes(each), 0),
         plainBytes: manifest.plainBytes,
       });
     }
@@ -72,11 +83,19 @@ export const listBases = defineOperation({
         const age = each.ageMs === null ? "?" : formatDuration(each.ageMs);
         const size = each.bytes === null ? "?" : formatBytes(each.bytes);
         const line = `${each.id}  ${age} old  ${size}  timeline ${each.timeline ?? "?"}  from ${each.restorableFrom ?? "?"}`;
-        return each.reason === null ? line : `${line}\n  ! ${each.reason}`;
+        const chain =
+          each.parent === null
+            ? ""
+            : `\n  incremental to ${each.parent}: ${each.chain.length} in the chain, ${formatBytes(each.chainBytes ?? 0)} in all`;
+        return `${line}${chain}${each.reason === null ? "" : `\n  ! ${each.reason}`}`;
       })
       .join("\n");
   },
 });
+
+function storedBytes(manifest: BaseManifest): number {
+  return manifest.objects.reduce((sum, each) => sum + each.bytes, 0);
+}
 
 const nothingKnown = {
   restorableFrom: null,
@@ -86,5 +105,8 @@ const nothingKnown = {
   stopLsn: null,
   tablespaces: null,
   bytes: null,
+  parent: null,
+  chain: [],
+  chainBytes: null,
   plainBytes: null,
 };

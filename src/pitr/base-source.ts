@@ -12,6 +12,9 @@ export interface ClusterFacts {
   readonly segmentBytes: number;
   readonly walLevel: string;
   readonly archiveMode: string;
+  /** Whether the server notes which blocks changed; null: it is older than PostgreSQL 17. */
+  readonly summarizeWal: string | null;
+  readonly timeline: number;
 }
 
 /** Throws `E_BASE_BACKUP` where the server is too old or writes too little WAL for a base backup. */
@@ -23,7 +26,9 @@ export async function observeCluster(database: DatabaseTarget, signal: AbortSign
              current_setting('server_version_num')::int / 10000 AS "serverMajor",
              (SELECT setting::int FROM pg_settings WHERE name = 'wal_segment_size') AS "segmentBytes",
              current_setting('wal_level') AS "walLevel",
-             current_setting('archive_mode') AS "archiveMode"`);
+             current_setting('archive_mode') AS "archiveMode",
+             current_setting('summarize_wal', true) AS "summarizeWal",
+             (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline`);
     return rows[0];
   });
   if (facts === undefined) throw new Error("a query without FROM answers with no row");

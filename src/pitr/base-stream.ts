@@ -13,6 +13,15 @@ export interface BaseSettings {
   readonly id: string;
   readonly database: DatabaseTarget;
   readonly checkpoint: "fast" | "spread";
+  /** Undefined: a full one. */
+  readonly parent?: BaseParent | undefined;
+}
+
+/** What a base backup is incremental to. */
+export interface BaseParent {
+  readonly id: string;
+  /** PostgreSQL's own manifest of it. */
+  readonly manifest: AsyncIterable<Uint8Array>;
 }
 
 export interface Streamed {
@@ -33,14 +42,15 @@ export async function streamBase(
   report: Report,
   signal: AbortSignal,
 ): Promise<Streamed> {
-  const { id, database, checkpoint } = settings;
+  const { id, database, parent } = settings;
   report.progress({ message: `waiting for a checkpoint of ${database.name}` });
-  const backup = await BaseBackup.begin(database, { label: `ops ${id}`, checkpoint, signal });
+  const backup = await begin(settings, signal);
   try {
     const progress = new ByteProgress(
       report,
-      `copying the cluster of ${database.name}`,
-      backup.expectedBytes,
+      `copying ${parent === undefined ? "the cluster" : "what changed"} of ${database.name}`,
+      // The server counts whole files also where it sends parts of them.
+      parent === undefined ? backup.expectedBytes : undefined,
     );
     const names = baseObjectNames(sealer.suffix);
     const objects: BaseObject[] = [];
@@ -76,6 +86,20 @@ export async function streamBase(
     return { start, stop, objects, plainBytes: objects.reduce((sum, each) => sum + each.plainBytes, 0) };
   } finally {
     await backup.close();
+  }
+}
+
+async function begin({ id, database, checkpoint, parent }: BaseSettings, signal: AbortSignal) {
+  try {
+    const options = { label: `ops ${id}`, checkpoint, parent: parent?.manifest, signal };
+    return await BaseBackup.begin(database, options);
+  } catch (error) {
+    if (parent === undefined || !(error instanceof OpsError) || error.code !== "E_SQL") throw error;
+    throw new OpsError(
+      "E_INCREMENTAL",
+      `The server of ${database.name} makes no base backup that is incremental to ${parent.id}`,
+      { cause: error, hint: "make a full one: ops pitr base create", retryable: false },
+    );
   }
 }
 

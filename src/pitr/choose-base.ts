@@ -1,4 +1,5 @@
 import { type Json, UsageError } from "../core/errors.ts";
+import { chainOf } from "../wal-archive/base-chain.ts";
 import type { BaseManifest } from "../wal-archive/base-manifest.ts";
 import { formatLsn, parseLsn } from "../wal-archive/lsn.ts";
 import type { ArchiveState } from "./archive-state.ts";
@@ -7,6 +8,8 @@ import { type RestoreTarget, shownTarget } from "./restore-target.ts";
 
 export interface Chosen {
   readonly base: BaseManifest;
+  /** What it is based on, the full one first, and itself. */
+  readonly chain: readonly BaseManifest[];
   readonly line: Line;
   readonly reach: Reach;
 }
@@ -23,10 +26,14 @@ export interface Wish {
 /** The base backup to restore and the way to the target. Throws `E_RESTORE_TARGET`, `E_BACKUP_MISSING`. */
 export function chooseBase(database: string, archive: ArchiveState, wish: Wish): Chosen {
   const { target } = wish;
+  if (wish.base !== undefined && archive.broken.includes(wish.base)) throw broken(database, wish.base);
   const line = wantedLine(archive, wish);
   const candidates = archive.bases.filter((each) => leadsTo(each, line));
   const usable = candidates
-    .map((base) => ({ base, line, reach: reachOf(base, line, archive.segments) }))
+    .flatMap((base) => {
+      const chain = chainOf(archive.bases, base.id);
+      return chain === undefined ? [] : [{ base, chain, line, reach: reachOf(base, line, archive.segments) }];
+    })
     .filter(({ base, reach }) => reach.until >= parseLsn(base.stopLsn));
   const oldest = usable.at(-1);
   if (oldest === undefined) throw noBase(database, archive, line, wish);
@@ -87,6 +94,12 @@ function wantedLine(archive: ArchiveState, { target, timeline }: Wish): Line {
   if (timeline !== undefined || target.kind !== "lsn" || target.timeline === undefined) return line;
   if (isOn(line, target.timeline, parseLsn(target.lsn))) return line;
   return lineOf(target.timeline, archive.histories.get(target.timeline) ?? []);
+}
+
+function broken(database: string, id: string): UsageError {
+  return new UsageError("E_BACKUP_CORRUPT", `Base backup ${id} is damaged, or one that it is based on`, {
+    hint: `leave out --base to take another one; see: ops pitr base list --database ${database}`,
+  });
 }
 
 function outside(target: RestoreTarget, why: string, usable: readonly Chosen[]): UsageError {

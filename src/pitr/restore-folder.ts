@@ -24,9 +24,19 @@ export class RestoreFolder {
     return join(this.tablespaces, String(oid));
   }
 
+  /** Where a link of a chain is unpacked until the chain is combined: beside the data folder. */
+  link(id: string): RestoreFolder {
+    const directory = join(this.links, id);
+    return new RestoreFolder(directory, `${directory}.tablespaces`, this.token);
+  }
+
+  async removeLinks(): Promise<void> {
+    await rm(this.links, { recursive: true, force: true });
+  }
+
   /** Throws `E_RESTORE_FOLDER` where there is something in one of them already. */
   async requireEmpty(): Promise<void> {
-    for (const folder of [this.directory, this.tablespaces]) {
+    for (const folder of [this.directory, this.tablespaces, this.links]) {
       if ((await entriesOf(folder)).length > 0) throw notEmpty(folder);
     }
     if ((await this.owner()) !== undefined) throw notEmpty(this.directory);
@@ -57,6 +67,7 @@ export class RestoreFolder {
     // A process that fetches WAL ahead for its server may just be ending there.
     await rm(this.directory, { recursive: true, force: true, maxRetries: 20 });
     await rm(this.tablespaces, { recursive: true, force: true });
+    await this.removeLinks();
     await rm(`${this.directory}.log`, { force: true });
     await rm(this.mark, { force: true });
   }
@@ -77,6 +88,10 @@ export class RestoreFolder {
   /** Undefined where there is no such file. */
   async read(file: string): Promise<string | undefined> {
     return readFile(join(this.directory, file), "utf8").catch(absent);
+  }
+
+  private get links(): string {
+    return `${this.directory}.chain`;
   }
 
   private get mark(): string {

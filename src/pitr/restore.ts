@@ -6,6 +6,7 @@ import { formatDuration } from "../core/duration.ts";
 import type { Json } from "../core/errors.ts";
 import { UsageError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
+import { formatBytes } from "../core/size.ts";
 import { openerFor } from "../crypto/encryption.ts";
 import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import { serverBinaries } from "../postgres/binaries.ts";
@@ -26,9 +27,9 @@ import { chooseBase } from "./choose-base.ts";
 import { commandOfServer } from "./command-line.ts";
 import { writeRecovery } from "./recovery-settings.ts";
 import { type Replayed, replay } from "./replay.ts";
+import { bytesOf, type FilesDone, filesSchema, restoreFiles } from "./restore-files.ts";
 import { RestoreFolder } from "./restore-folder.ts";
 import { parseTarget, type RestoreTarget, shownTarget, targetFields } from "./restore-target.ts";
-import { unpackBase, verifyBase } from "./unpack.ts";
 
 const input = z.strictObject({
   database: name("A database of the cluster").optional(),
@@ -68,7 +69,7 @@ const output = z.object({
   durationMs: z.number().describe("Of the attempt that finished it"),
 });
 
-const checkpointSchema = z.object({ unpacked: z.array(z.string()), verified: z.boolean() });
+const checkpointSchema = filesSchema.extend({ verified: z.boolean() });
 
 /**
  * Guarantee: nothing that was there before is overwritten or removed. What is unpacked is checked by pg_verifybackup
@@ -102,7 +103,7 @@ export const restore = defineOperation({
     await new RestoreFolder(folders.directory, folders.tablespaces, "").requireEmpty();
     const target = await resolved(asked, database, store);
     const archive = await readArchive(store, database.name);
-    const { base, line, reach } = chooseBase(database.name, archive, {
+    const { base, chain, line, reach } = chooseBase(database.name, archive, {
       target,
       timeline: input.timeline,
       base: input.base,
@@ -119,6 +120,8 @@ export const restore = defineOperation({
       ...folders,
       base: base.id,
       basedOn: base.stoppedAt,
+      ancestors: chain.slice(0, -1).map((each) => each.id),
+      bytes: bytesOf(chain),
       target: { ...target } as RestoreTarget & { [key: string]: Json },
       timeline: line.timeline,
       until: formatLsn(reach.until),
@@ -136,39 +139,49 @@ export const restore = defineOperation({
     },
   ],
 
-  notes: ({ passedOver }) => passedOver.map((each) => `base backup ${each} is broken; it is passed over`),
+  notes: ({ passedOver, ancestors, bytes }) => [
+    ...passedOver.map((each) => `base backup ${each} is broken; it is passed over`),
+    ...(ancestors.length === 0
+      ? []
+      : [
+          `it is incremental: ${ancestors.length} others are unpacked with it, and combined; ` +
+            `on the way that takes up to ${formatBytes(bytes)} of disk`,
+        ]),
+  ],
 
   async apply(context, input, before, report) {
     const begin = context.clock.elapsed();
     const database = context.environment.database(input.database);
     const target = archiveStore(database, before.store);
     const store = openStore(target);
-    const manifest = await requireBase(store, database.name, before.base, await trustedSignersOf(target));
+    const signers = await trustedSignersOf(target);
+    const manifest = await requireBase(store, database.name, before.base, signers);
+    const chain = [
+      ...(await Promise.all(before.ancestors.map((id) => requireBase(store, database.name, id, signers)))),
+      manifest,
+    ];
     const major = Number.parseInt(manifest.serverVersion, 10);
     const folder = new RestoreFolder(before.directory, before.tablespaces, before.token);
     const user = await claimed(folder);
-    const done = checkpointSchema.safeParse(report.last).data ?? { unpacked: [], verified: false };
-    const unpacked = [...done.unpacked];
+    const { verified, ...files } = checkpointSchema.parse(report.last ?? { verified: false });
+    let done: FilesDone = files;
     const replayed = await interruptible(context, async (signal) => {
-      if (!done.verified) {
-        await unpackBase({
+      if (!verified) {
+        await restoreFiles({
           store,
-          manifest,
+          chain,
           opener: await openerFor(target),
           folder,
           user,
           jobs: input.jobs,
           report,
           signal,
-          done: done.unpacked,
-          onDone: async (object) => {
-            unpacked.push(object);
-            await report.checkpoint({ unpacked: [...unpacked], verified: false });
+          done,
+          onDone: async (files) => {
+            done = files;
+            await report.checkpoint({ ...files, verified: false });
           },
         });
-        report.progress({ message: `checking ${before.directory} with pg_verifybackup` });
-        const { path } = await findProgram("pg_verifybackup", major);
-        await verifyBase(manifest, folder, path, user, signal);
         await writeRecovery(
           folder,
           {
@@ -182,7 +195,7 @@ export const restore = defineOperation({
           user,
         );
         await synced(folder, major, user.prefix, signal);
-        await report.checkpoint({ unpacked, verified: true });
+        await report.checkpoint({ ...done, verified: true });
       }
       if (!input.start) return undefined;
       const controldata = await findProgram("pg_controldata", major);

@@ -64,6 +64,7 @@ const foundSchema = z.looseObject({
   basedOn: z.string(),
   timeline: z.number(),
   until: z.string(),
+  bytes: z.number(),
 });
 const replayedSchema = z.looseObject({
   stoppedAt: z.string().nullable(),
@@ -137,12 +138,12 @@ async function observed(
   input: Record<string, unknown>,
 ): Promise<{ before: Json; plan: ScratchPlan; manifest: BaseManifest }> {
   const before = await restore.observe(context, input);
-  const { base, basedOn, timeline, until } = foundSchema.parse(before);
+  const { base, basedOn, timeline, until, bytes: files } = foundSchema.parse(before);
   const database = context.environment.database(options.database);
   const target = archiveStore(database, options.store);
   const manifest = await requireBase(openStore(target), database.name, base, await trustedSignersOf(target));
   const log = Number(parseLsn(until) - parseLsn(manifest.startLsn));
-  const bytes = manifest.plainBytes + Math.min(Math.max(log, 0), mostWal) + ownBytes;
+  const bytes = files + Math.min(Math.max(log, 0), mostWal) + ownBytes;
   return { before, plan: { base, basedOn, timeline, bytes }, manifest };
 }
 

@@ -101,7 +101,7 @@ export const setup = defineOperation({
     ].join("\n"),
 });
 
-const watched = ["wal_level", "archive_mode", "archive_command"];
+const watched = ["wal_level", "archive_mode", "archive_command", "summarize_wal"];
 
 /** Settings that are good enough stay: `logical`, `always`. */
 function wanted(current: ReadonlyMap<string, string>, command: string): Setting[] {
@@ -112,6 +112,10 @@ function wanted(current: ReadonlyMap<string, string>, command: string): Setting[
     { name: "wal_level", from: level, to: level === "minimal" ? "replica" : level, takesEffect: "restart" },
     { name: "archive_mode", from: mode, to: mode === "off" ? "on" : mode, takesEffect: "restart" },
     { name: "archive_command", from: value("archive_command"), to: command, takesEffect: "reload" },
+    // From PostgreSQL 17 on: incremental base backups need it.
+    ...(current.has("summarize_wal")
+      ? [{ name: "summarize_wal", from: value("summarize_wal"), to: "on", takesEffect: "reload" as const }]
+      : []),
   ];
 }
 

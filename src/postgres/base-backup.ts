@@ -3,6 +3,7 @@ import type pg from "pg";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { OpsError } from "../core/errors.ts";
 import { connect, databaseError } from "./connection.ts";
+import { uploadManifest } from "./manifest-upload.ts";
 
 /** Where a base backup begins or ends: a position of the log, as `0/2000028`, and the timeline. */
 export interface LogPosition {
@@ -29,11 +30,15 @@ export interface BaseBackupOptions {
   readonly label: string;
   /** `fast`: at once, at the price of more writing; `spread`: as the server's settings say. */
   readonly checkpoint: "fast" | "spread";
+  /** The manifest of the base backup that this one is incremental to; undefined: a full one. */
+  readonly parent?: AsyncIterable<Uint8Array> | undefined;
   readonly signal: AbortSignal;
 }
 
 /** Of PostgreSQL 15 on, one stream carries all parts (the manual: Streaming Replication Protocol, BASE_BACKUP). */
 export const oldestServer = 15;
+/** The first major version that makes incremental base backups. */
+export const oldestIncremental = 17;
 
 /**
  * A base backup as the server streams it over the replication protocol: what pg_basebackup itself speaks, but with
@@ -69,12 +74,13 @@ export class BaseBackup {
 
   /** Resolves once the server has made its checkpoint and begins to send. */
   static async begin(target: DatabaseTarget, options: BaseBackupOptions): Promise<BaseBackup> {
-    const { signal, label, checkpoint } = options;
+    const { signal, label, checkpoint, parent } = options;
     const client = await connect(target, { signal, replication: true });
     try {
+      if (parent !== undefined) await uploadManifest(client, parent);
       const command =
         `BASE_BACKUP (LABEL '${label.replaceAll("'", "''")}', CHECKPOINT '${checkpoint}', PROGRESS true, ` +
-        `WAL false, WAIT false, MANIFEST 'yes', MANIFEST_CHECKSUMS 'SHA256')`;
+        `WAL false, WAIT false, MANIFEST 'yes', MANIFEST_CHECKSUMS 'SHA256'${parent ? ", INCREMENTAL" : ""})`;
       const messages = client.query(new BackupCommand(command)).messages[Symbol.asyncIterator]();
       const rows: Row[] = [];
       for (;;) {

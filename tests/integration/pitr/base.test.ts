@@ -51,3 +51,14 @@ it("a store without the WAL of a base backup fails the run by name; the backup i
   const listed = await perform(operation("pitr.base.list"), setting.context(settings), { store: "second" });
   expect(listed.output).toMatchObject({ bases: [{ status: "wal-missing" }] });
 });
+
+it("an incremental one of a server older than PostgreSQL 17 is refused, and with --full-every a full one", async () => {
+  const create = operation("pitr.base.create");
+  const observed = (input: object) => create.observe(setting.context(), create.input.parse(input));
+
+  await expect(observed({ incremental: true })).rejects.toMatchObject({ code: "E_INCREMENTAL", exitCode: 2 });
+  expect(await observed({ "full-every": "7d" })).toMatchObject({
+    parent: null,
+    why: expect.stringMatching(/^PostgreSQL 15/),
+  });
+});

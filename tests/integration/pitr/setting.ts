@@ -34,8 +34,8 @@ export class PitrSetting {
     this.wal = wal;
   }
 
-  static async start(settings: Readonly<Record<string, string>> = {}): Promise<PitrSetting> {
-    const wal = await WalSetting.start({ track_commit_timestamp: "on", ...settings });
+  static async start(settings: Readonly<Record<string, string>> = {}, major?: number): Promise<PitrSetting> {
+    const wal = await WalSetting.start({ track_commit_timestamp: "on", ...settings }, major);
     await writeFile(wal.path("key.txt"), `${wal.identity}\n`, { mode: 0o644 });
     // The server's user makes the archive's folders: the tests may run as root, who can write to them all the same.
     const [row] = await wal.query<{ name: string }>("SELECT pg_walfile_name(pg_switch_wal()) AS name");
@@ -77,8 +77,8 @@ export class PitrSetting {
   }
 
   /** A base backup, and its id. */
-  async base(): Promise<string> {
-    const { output } = await perform(operation("pitr.base.create"), this.context(), {});
+  async base(input: object = {}): Promise<string> {
+    const { output } = await perform(operation("pitr.base.create"), this.context(), input);
     return (output as { id: string }).id;
   }
 

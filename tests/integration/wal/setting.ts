@@ -31,8 +31,11 @@ export class WalSetting {
     this.cluster = cluster;
   }
 
-  /** @param settings of the server; archive_command is the built one */
-  static async start(settings: Readonly<Record<string, string>> = {}): Promise<WalSetting> {
+  /**
+   * @param settings of the server; archive_command is the built one
+   * @param major of the server; default: the system's own
+   */
+  static async start(settings: Readonly<Record<string, string>> = {}, major?: number): Promise<WalSetting> {
     const folder = await mkdtemp(join(tmpdir(), "ops-wal-"));
     try {
       const identity = await generateX25519Identity();
@@ -44,6 +47,7 @@ export class WalSetting {
       }
       const cluster = await startCluster({
         directory: join(folder, "data"),
+        major,
         env: { OPS_CONFIG: join(folder, "opsrc.yaml"), HOME: folder },
         settings: {
           fsync: "off",
