@@ -8,6 +8,7 @@ import { decompress } from "../storage/zstd.ts";
 import { readBaseCatalog, wholeBases } from "../wal-archive/base-catalog.ts";
 import type { BaseManifest } from "../wal-archive/base-manifest.ts";
 import { archivedName, walPrefix } from "../wal-archive/layout.ts";
+import { listLive, liveChainOf } from "../wal-archive/live-part.ts";
 import { parseWalFile } from "../wal-archive/segment.ts";
 import { parseHistory, type TimelineHistory } from "../wal-archive/timeline-history.ts";
 
@@ -19,6 +20,8 @@ export interface ArchiveState {
   readonly broken: readonly string[];
   /** Names of whole segments. */
   readonly segments: ReadonlySet<string>;
+  /** How much there is of segments that are still being written, in bytes from their beginning, by name. */
+  readonly live: ReadonlyMap<string, number>;
   /** Of every timeline that came from another one. */
   readonly histories: ReadonlyMap<number, TimelineHistory>;
 }
@@ -47,10 +50,12 @@ export async function readArchive(target: StoreTarget, database: string): Promis
     }
     histories.set(kind.timeline, history);
   }
+  const live = await listLive(store, database);
   return {
     bases: wholeBases(entries),
     broken: entries.flatMap((each) => (each.status === "broken" ? [each.id] : [])),
     segments,
+    live: new Map([...live].map(([segment, parts]) => [segment, liveChainOf(parts).bytes])),
     histories,
   };
 }

@@ -32,7 +32,7 @@ export function chooseBase(database: string, archive: ArchiveState, wish: Wish):
   const usable = candidates
     .flatMap((base) => {
       const chain = chainOf(archive.bases, base.id);
-      return chain === undefined ? [] : [{ base, chain, line, reach: reachOf(base, line, archive.segments) }];
+      return chain === undefined ? [] : [{ base, chain, line, reach: reachOf(base, line, archive) }];
     })
     .filter(({ base, reach }) => reach.until >= parseLsn(base.stopLsn));
   const oldest = usable.at(-1);
@@ -126,7 +126,7 @@ function noBase(database: string, archive: ArchiveState, line: Line, { target }:
       hint: `make one with: ops pitr base create --database ${database}`,
     });
   }
-  const { missing } = reachOf(newest, line, archive.segments);
+  const { missing } = reachOf(newest, line, archive);
   return new UsageError(
     "E_RESTORE_TARGET",
     `Cannot restore to ${shownTarget(target)}: no base backup leads to timeline ${line.timeline} without a gap in the WAL`,

@@ -49,10 +49,16 @@ export interface Reach {
   readonly until: Lsn;
   /** The first segment that is missing: behind it there may be more. */
   readonly missing: string;
+  /** Whether the end lies in that segment, in what is there of it while it is being written. */
+  readonly isLive: boolean;
 }
 
 /** How far the archive leads from a base backup along the line. */
-export function reachOf(base: BaseManifest, line: Line, segments: ReadonlySet<string>): Reach {
+export function reachOf(
+  base: BaseManifest,
+  line: Line,
+  { segments, live }: Pick<ArchiveState, "segments" | "live">,
+): Reach {
   const size = base.segmentBytes;
   let { number } = ofLsn(base.timeline, parseLsn(base.startLsn), size);
   for (;;) {
@@ -65,7 +71,10 @@ export function reachOf(base: BaseManifest, line: Line, segments: ReadonlySet<st
     const owner = owners.at(-1)?.timeline ?? line.timeline;
     const name = segmentName({ timeline: owner, number }, size);
     if (!segments.has(name)) {
-      return { until: startOf(here, size), missing: name };
+      // As `wal fetch` gives it: live parts are the end of the log, or nothing.
+      const isGap = [...segments].some((each) => each.slice(0, 8) === name.slice(0, 8) && each > name);
+      const bytes = isGap ? 0 : (live.get(name) ?? 0);
+      return { until: lsn(startOf(here, size) + BigInt(bytes)), missing: name, isLive: bytes > 0 };
     }
     number += 1n;
   }

@@ -11,6 +11,7 @@ const windowSchema = z.object({
   from: z.string().describe("The earliest moment, by the server's clock"),
   fromLsn: z.string(),
   untilLsn: z.string().describe("The end of the WAL that is there without a gap"),
+  live: z.boolean().describe("Whether the end is in a segment that is still being written (ops wal receive)"),
   bases: z.array(z.string()).describe("Base backups in it, newest first"),
   missing: z.string().nullable().describe("The segment that ends it although later ones are archived"),
 });
@@ -49,8 +50,8 @@ export const window = defineOperation({
       return `The store ${store} has no base backup of ${database}: make one with: ops pitr base create`;
     }
     return [
-      ...windows.flatMap(({ timeline, from, fromLsn, untilLsn, bases, missing }) => [
-        `timeline ${timeline}: from ${from} (${fromLsn}) to ${untilLsn}, ${bases.length} base backups`,
+      ...windows.flatMap(({ timeline, from, fromLsn, untilLsn, live, bases, missing }) => [
+        `timeline ${timeline}: from ${from} (${fromLsn}) to ${untilLsn}${live ? " (live)" : ""}, ${bases.length} base backups`,
         ...(missing === null ? [] : [`  ! a gap follows: WAL ${missing} is not in the archive`]),
       ]),
       ...useless.map(({ base, reason }) => `! ${base}: ${reason}`),
@@ -76,7 +77,7 @@ export function windowsOf(archive: ArchiveState): {
     // By where they end: base backups with no gap between them end at the same one.
     const groups = new Map<string, Window>();
     for (const base of archive.bases.filter((each) => leadsTo(each, line))) {
-      const { until, missing } = reachOf(base, line, archive.segments);
+      const { until, missing, isLive } = reachOf(base, line, archive);
       if (until < parseLsn(base.stopLsn)) continue;
       used.add(base.id);
       const known = groups.get(missing);
@@ -88,6 +89,7 @@ export function windowsOf(archive: ArchiveState): {
         from: base.stoppedAt,
         fromLsn: base.stopLsn,
         untilLsn: formatLsn(until),
+        live: isLive,
         bases: [...(known?.bases ?? []), base.id],
         missing: isGap ? missing : null,
       });
@@ -98,7 +100,7 @@ export function windowsOf(archive: ArchiveState): {
     .filter((each) => !used.has(each.id))
     .map((base) => {
       const line = lineOf(base.timeline, archive.histories.get(base.timeline) ?? []);
-      const { missing } = reachOf(base, line, archive.segments);
+      const { missing } = reachOf(base, line, archive);
       return { base: base.id, reason: `WAL ${missing} is not in the archive` };
     });
   return {

@@ -70,7 +70,7 @@ export async function listLive(
 }
 
 /** Parts may overlap: a receiver that was killed begins its segment anew. Pure. */
-export function chainOf(parts: readonly LivePart[]): LiveChain {
+export function liveChainOf(parts: readonly LivePart[]): LiveChain {
   const chain: LivePart[] = [];
   let bytes = 0;
   for (;;) {
@@ -100,7 +100,7 @@ export async function readLive(
   const chains = await Promise.all(
     stores.map(async (each) => {
       const parts = (await listLive(each.store, database, segment)).get(segment) ?? [];
-      return { ...each, chain: chainOf(parts.filter(({ to }) => to <= size)) };
+      return { ...each, chain: liveChainOf(parts.filter(({ to }) => to <= size)) };
     }),
   );
   let failure: unknown;

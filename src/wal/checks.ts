@@ -18,9 +18,11 @@ const walLag = defineCheck({
   limitUnits: ["duration", "bytes"],
 
   async measure(context, input) {
-    const { archives, waitingMs, stores } = await readStatus(context, input.database);
+    const { archives, receiver, waitingMs: filesMs, stores } = await readStatus(context, input.database);
     const broken = stores.find((each) => each.error !== null);
-    if (!archives) return { value: null, shown: "archive_mode is off" };
+    if (!archives && receiver?.active !== true)
+      return { value: null, shown: "archive_mode is off and nothing receives" };
+    const waitingMs = Math.max(filesMs, receiver?.lagMs ?? 0);
     if (broken !== undefined) return { value: null, shown: `store ${broken.store}: ${broken.error}` };
     const empty = stores.find((each) => each.lagBytes === null);
     if (empty !== undefined)

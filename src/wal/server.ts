@@ -11,6 +11,8 @@ export interface ArchivingServer {
   /** Where it writes, or, on a standby, replays. */
   readonly position: string;
   readonly archives: boolean;
+  /** Who receives over the replication slot; null where there is no slot. */
+  readonly receiver: Receiver | null;
   readonly lastArchived: string | null;
   /** Null: the last attempt was none that failed. */
   readonly failing: string | null;
@@ -22,6 +24,16 @@ export interface ArchivingServer {
   readonly maxWalBytes: number;
   /** Of the file system of pg_wal; null where it is on another machine. */
   readonly disk: { readonly freeBytes: number; readonly totalBytes: number } | null;
+}
+
+export interface Receiver {
+  readonly slot: string;
+  /** Whether somebody receives now. */
+  readonly active: boolean;
+  /** What the server keeps for it, in bytes; null where it has given the slot up. */
+  readonly keptBytes: number | null;
+  /** How long it took lately until what was written was in the stores, in milliseconds. */
+  readonly lagMs: number;
 }
 
 type Row = Omit<ArchivingServer, "disk" | "segmentBytes" | "walBytes" | "maxWalBytes"> & {
@@ -37,6 +49,14 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()) AS "systemIdent
        (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline,
        (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text AS position,
        current_setting('archive_mode') <> 'off' AS archives,
+       (SELECT json_build_object(
+                 'slot', slot_name, 'active', active,
+                 'keptBytes', CASE WHEN wal_status <> 'lost' THEN pg_wal_lsn_diff(
+                   CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
+                   restart_lsn)::float8 END,
+                 'lagMs', coalesce(extract(epoch FROM flush_lag) * 1000, 0)::float8)
+          FROM pg_replication_slots LEFT JOIN pg_stat_replication ON pid = active_pid
+         WHERE slot_name = $1) AS receiver,
        last_archived_wal AS "lastArchived",
        CASE WHEN last_failed_time > coalesce(last_archived_time, '-infinity') THEN last_failed_wal END AS failing,
        ready.count AS waiting,
@@ -52,7 +72,7 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()) AS "systemIdent
 /** Needs a superuser, or a member of pg_monitor who may see data_directory. */
 export function readServer(target: DatabaseTarget, signal: AbortSignal): Promise<ArchivingServer> {
   return withConnection(target, { signal, applicationName: "ops wal status" }, async (client) => {
-    const { rows } = await client.query<Row>(statement);
+    const { rows } = await client.query<Row>(statement, [target.pitr?.slot]);
     const [row] = rows;
     if (row === undefined) throw new Error("pg_stat_archiver has no row");
     const { dataDirectory, ...rest } = row;

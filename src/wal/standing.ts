@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
 import { formatBytes } from "../core/size.ts";
-import { formatLsn, parseLsn } from "../wal-archive/lsn.ts";
+import { formatLsn, type Lsn, parseLsn } from "../wal-archive/lsn.ts";
 import { restorableWindows, type TimelineReport } from "../wal-archive/window.ts";
-import type { ArchivingServer } from "./server.ts";
+import type { ArchivingServer, Receiver } from "./server.ts";
 
 export const storeStandingSchema = z.object({
   store: z.string(),
@@ -27,16 +27,22 @@ const leastFree = 0.2;
 /** Times max_wal_size that pg_wal may have before something keeps segments there. */
 const mostWal = 2;
 
-/** What a store has, against what the server has written. Pure. */
+/**
+ * What a store has, against what the server has written. Pure.
+ *
+ * @param live where the live parts of the server's timeline end
+ */
 export function storeStanding(
   store: string,
   server: ArchivingServer,
   archived: { readonly segments: ReadonlyMap<number, ReadonlySet<bigint>>; readonly bytes: number },
+  live?: Lsn,
 ): StoreStanding {
   const { segments, bytes } = archived;
   const { segmentBytes, timeline, position } = server;
   const reports = restorableWindows({ segmentBytes, segments, histories: new Map(), bases: [] });
-  const until = reports.find((each) => each.timeline === timeline)?.archivedUntil;
+  const whole = reports.find((each) => each.timeline === timeline)?.archivedUntil;
+  const until = live !== undefined && live > (whole ?? 0n) ? live : whole;
   const lag = until === undefined ? null : Number(parseLsn(position) - until);
   return {
     store,
@@ -58,7 +64,7 @@ function timelineStanding({ timeline, archivedUntil, gaps }: TimelineReport, seg
 
 /** What is worth a look before it is dangerous. Pure. */
 export function warningsOf(server: ArchivingServer, stores: readonly StoreStanding[]): string[] {
-  const { archives, failing, waiting, waitingMs, walBytes, maxWalBytes, disk } = server;
+  const { archives, receiver, failing, waiting, waitingMs, walBytes, maxWalBytes, disk } = server;
   const free = disk === null || disk.totalBytes === 0 ? 1 : disk.freeBytes / disk.totalBytes;
   const gaps = stores.flatMap(({ store, timelines }) =>
     timelines.flatMap((each) =>
@@ -66,7 +72,8 @@ export function warningsOf(server: ArchivingServer, stores: readonly StoreStandi
     ),
   );
   return [
-    ...(archives ? [] : ["the server archives nothing: archive_mode is off"]),
+    ...(archives || receiver?.active === true ? [] : ["the server archives nothing: archive_mode is off"]),
+    ...receiverWarnings(receiver),
     ...(failing === null ? [] : [`the last attempt failed, at ${failing}: the server's log says why`]),
     ...(waiting === 0 ? [] : [`${waiting} files wait, the oldest for ${formatDuration(waitingMs)}`]),
     ...(walBytes <= maxWalBytes * mostWal
@@ -79,4 +86,12 @@ export function warningsOf(server: ArchivingServer, stores: readonly StoreStandi
         ]),
     ...gaps,
   ];
+}
+
+function receiverWarnings(receiver: Receiver | null): string[] {
+  if (receiver === null) return [];
+  const { slot, active, keptBytes } = receiver;
+  if (keptBytes === null) return [`the server has given up the slot ${slot}: what it kept for it is lost`];
+  if (active) return [];
+  return [`nothing receives from the slot ${slot}, for which the server keeps ${formatBytes(keptBytes)}`];
 }

@@ -7,11 +7,15 @@ import { formatBytes } from "../core/size.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation } from "../run/operation.ts";
 import { plainScreen } from "../run/screen.ts";
+import type { ObjectStore } from "../storage/object-store.ts";
 import { openStore } from "../storage/open-store.ts";
 import { readCluster } from "../wal-archive/cluster.ts";
 import { listWal } from "../wal-archive/contents.ts";
+import { listLive, liveChainOf } from "../wal-archive/live-part.ts";
+import { type Lsn, lsn } from "../wal-archive/lsn.ts";
+import { parseSegment, startOf } from "../wal-archive/segment.ts";
 import { pitrOf } from "./archive.ts";
-import { type ArchivingServer, readServer } from "./server.ts";
+import { type ArchivingServer, type Receiver, readServer } from "./server.ts";
 import { type StoreStanding, storeStanding, storeStandingSchema, warningsOf } from "./standing.ts";
 
 const output = z.object({
@@ -19,6 +23,15 @@ const output = z.object({
   timeline: z.number(),
   position: z.string().describe("Where the server writes its log"),
   archives: z.boolean().describe("Whether archive_mode is on"),
+  receiver: z
+    .object({
+      slot: z.string(),
+      active: z.boolean().describe("Whether ops wal receive is connected"),
+      keptBytes: z.number().nullable().describe("What the server keeps for it; null: it gave the slot up"),
+      lagMs: z.number().describe("How long it took lately until what was written was in the stores"),
+    })
+    .nullable()
+    .describe("Null where there is no replication slot for ops wal receive"),
   failing: z.string().nullable().describe("The file at which the last attempt failed, if it did"),
   waiting: z.number().describe("Finished files that are not archived yet"),
   waitingMs: z.number().describe("How long the oldest of them waits"),
@@ -38,12 +51,13 @@ export async function readStatus(context: OperationContext, database?: string): 
   const stores = await Promise.all(
     pitr.stores.map((store) => readStore(context, store, target.name, server)),
   );
-  const { timeline, position, archives, failing, waiting, waitingMs, walBytes, disk } = server;
+  const { timeline, position, archives, receiver, failing, waiting, waitingMs, walBytes, disk } = server;
   return {
     database: target.name,
     timeline,
     position,
     archives,
+    receiver,
     failing,
     waiting,
     waitingMs,
@@ -65,10 +79,12 @@ export const status = defineOperation({
   plan: () => [],
   apply: (context, { database }) => readStatus(context, database),
 
-  failure({ database, archives, failing, stores }) {
+  failure({ database, archives, receiver, failing, stores }) {
     const unread = stores.filter((each) => each.error !== null).map((each) => each.store);
     const why = [
-      ...(archives ? [] : ["archive_mode is off"]),
+      ...(archives || receiver?.active === true
+        ? []
+        : [`archive_mode is off and nothing receives${receiver === null ? "" : ` from ${receiver.slot}`}`]),
       ...(failing === null ? [] : [`the server fails to archive ${failing}`]),
       ...unread.map((each) => `store ${each} has no archive of it that can be read`),
     ];
@@ -88,11 +104,16 @@ export const status = defineOperation({
     return [
       `${color.bold(result.database)}: timeline ${result.timeline}, at ${result.position}; ${waiting}`,
       `  pg_wal ${formatBytes(result.walBytes)}${free}`,
+      ...(result.receiver === null ? [] : [renderReceiver(result.receiver)]),
       ...result.stores.flatMap((each) => renderStore(each)),
       ...result.warnings.map((each) => `${color.yellow("!")} ${each}`),
     ].join("\n");
   },
 });
+
+function renderReceiver({ slot, active, lagMs }: Receiver): string {
+  return `  slot ${slot}: ${active ? `received, ${formatDuration(lagMs)} behind` : "nothing receives"}`;
+}
 
 function renderStore({ store, error, bytes, lagBytes, timelines }: StoreStanding): string[] {
   if (error !== null) return [`  store ${store}: ${error}`];
@@ -122,10 +143,24 @@ async function readStore(
       return unread(
         `the archive is of the cluster ${cluster.systemIdentifier}, not ${server.systemIdentifier}`,
       );
-    return storeStanding(store, server, await listWal(opened, database, cluster.segmentBytes));
+    const archived = await listWal(opened, database, cluster.segmentBytes);
+    return storeStanding(store, server, archived, await liveUntil(opened, database, server));
   } catch (error) {
     if (context.signal.aborted || !(error instanceof OpsError)) throw error;
     const { message, cause } = errorRecord(error);
     return unread(cause === undefined ? message : `${message}: ${cause}`);
   }
+}
+
+/** Where the live parts of the server's timeline end; undefined where there are none. */
+async function liveUntil(store: ObjectStore, database: string, server: ArchivingServer) {
+  const ends = [...(await listLive(store, database))].flatMap(([name, parts]) => {
+    const segment = parseSegment(name, server.segmentBytes);
+    if (segment === undefined || segment.timeline !== server.timeline) return [];
+    return [lsn(startOf(segment, server.segmentBytes) + BigInt(liveChainOf(parts).bytes))];
+  });
+  return ends.reduce<Lsn | undefined>(
+    (last, each) => (last === undefined || each > last ? each : last),
+    undefined,
+  );
 }

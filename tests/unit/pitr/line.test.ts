@@ -10,12 +10,16 @@ const line = lineOf(2, [{ timeline: 1, until: parseLsn("0/5800000") }]);
 const base = { timeline: 1, startLsn: "0/3000028", stopLsn: "0/3000100", segmentBytes } as BaseManifest;
 const segment = (timeline: number, number: number) =>
   [timeline, 0, number].map((each) => each.toString(16).toUpperCase().padStart(8, "0")).join("");
+const archive = (segments: ReadonlySet<string>, live: Record<string, number> = {}) => ({
+  segments,
+  live: new Map(Object.entries(live)),
+});
 
 describe("the way of a base backup through timelines", () => {
   it("changes the timeline in the segment in which it was left", () => {
     const present = new Set([segment(1, 3), segment(1, 4), segment(2, 5), segment(2, 6)]);
 
-    const { until, missing } = reachOf(base, line, present);
+    const { until, missing } = reachOf(base, line, archive(present));
 
     expect(formatLsn(until)).toBe("0/7000000");
     expect(missing).toBe(segment(2, 7));
@@ -24,8 +28,21 @@ describe("the way of a base backup through timelines", () => {
   it("ends where a segment is missing, whatever another timeline has", () => {
     const present = new Set([segment(1, 3), segment(1, 4), segment(1, 5), segment(1, 6)]);
 
-    expect(reachOf(base, line, present).missing).toBe(segment(2, 5));
-    expect(reachOf(base, lineOf(1, []), present).missing).toBe(segment(1, 7));
+    expect(reachOf(base, line, archive(present)).missing).toBe(segment(2, 5));
+    expect(reachOf(base, lineOf(1, []), archive(present)).missing).toBe(segment(1, 7));
+  });
+
+  it("goes on into what is there of the last segment, but not where a later one is there", () => {
+    const present = [segment(1, 3), segment(1, 4), segment(2, 5)];
+    const live = { [segment(2, 6)]: 0x2345 };
+
+    const atTheEnd = reachOf(base, line, archive(new Set(present), live));
+    const before = reachOf(base, line, archive(new Set([...present, segment(2, 7)]), live));
+
+    expect(formatLsn(atTheEnd.until)).toBe("0/6002345");
+    expect(atTheEnd).toMatchObject({ missing: segment(2, 6), isLive: true });
+    expect(formatLsn(before.until)).toBe("0/6000000");
+    expect(before.isLive).toBe(false);
   });
 
   it("knows what was left behind", () => {
