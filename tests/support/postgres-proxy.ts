@@ -59,6 +59,11 @@ export class PostgresProxy implements AsyncDisposable {
     return hold;
   }
 
+  /** Every connection, at once; new ones pass. */
+  cut(): void {
+    for (const socket of this.sockets) socket.destroy();
+  }
+
   /** Whether the boundary was reached. */
   get fired(): boolean {
     return this.fault === undefined;

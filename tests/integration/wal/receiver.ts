@@ -55,6 +55,13 @@ export class ReceiveSetting {
     return setting;
   }
 
+  /** The server again, on the port that it had. */
+  async restart(): Promise<void> {
+    const { directory, port } = this.wal.cluster;
+    const settings = { fsync: "off", wal_level: "replica" };
+    this.wal.cluster = await startCluster({ directory, port, settings });
+  }
+
   async stop(): Promise<void> {
     for (const each of this.receivers) await each.end("SIGKILL");
     for (const each of this.restored) await stopCluster(each);

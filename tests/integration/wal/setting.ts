@@ -66,8 +66,8 @@ export class WalSetting {
     }
   }
 
-  /** Writes `.opsrc` with the stores of these names, each a folder. */
-  async configure(stores: readonly string[] = ["store"]): Promise<void> {
+  /** Writes `.opsrc` with the stores of these names, each a folder. Default of `url`: the server's. */
+  async configure(stores: readonly string[] = ["store"], url = this.cluster.url()): Promise<void> {
     const lines = stores.flatMap((each) => [
       `  ${each}:`,
       `    url: file:${each}`,
@@ -77,7 +77,7 @@ export class WalSetting {
     const text = [
       "databases:",
       "  main:",
-      `    url: ${this.cluster.url()}`,
+      `    url: ${url}`,
       `    pitr: { stores: [${stores.join(", ")}] }`,
       "stores:",
       ...lines,
