@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { UsageError } from "../core/errors.ts";
 import { suggestion } from "../core/suggestion.ts";
+import { type PgBackRestTarget, pgBackRestTarget } from "./pgbackrest-target.ts";
 import type {
   DatabaseSettings,
   EnvironmentSettings,
@@ -12,6 +13,7 @@ import type {
 import { Secret } from "./secret.ts";
 import { placeOfStore, type StoreTarget, storeTarget } from "./store-target.ts";
 
+export type { PgBackRestTarget } from "./pgbackrest-target.ts";
 export type { FileStoreTarget, S3StoreTarget, StoreTarget } from "./store-target.ts";
 
 /** A PostgreSQL database. */
@@ -29,8 +31,10 @@ export interface DatabaseTarget {
   readonly pitr?: PitrTarget | undefined;
 }
 
-/** Where the base backups and the WAL of a database's cluster live. */
-export interface PitrTarget {
+/** What makes the base backups of a database's cluster and archives its WAL, and where to. */
+export type PitrTarget = OpsPitrTarget | PgBackRestTarget;
+
+export interface OpsPitrTarget {
   readonly engine: "ops";
   /** At least one; WAL is archived once it is in all of them. */
   readonly stores: readonly StoreTarget[];
@@ -175,6 +179,7 @@ export class Environment {
 
   private pitr(database: string, settings: DatabaseSettings["pitr"]): PitrTarget | undefined {
     if (settings === undefined) return undefined;
+    if (settings.engine === "pgbackrest") return pgBackRestTarget(database, settings, this.directory);
     const { engine, store, stores, compression } = settings;
     const slot = settings.slot ?? `ops_${database.toLowerCase().replace(/[^a-z0-9_]/g, "_")}`.slice(0, 63);
     return {

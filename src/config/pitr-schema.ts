@@ -2,11 +2,12 @@ import { z } from "zod";
 import { name } from "../core/schema.ts";
 import type { SchemaMistake } from "../core/schema-mistake.ts";
 import { suggestion } from "../core/suggestion.ts";
+import { pgBackRestFields, pgBackRestKeys } from "./pgbackrest-target.ts";
 
 /** Point-in-time recovery of the cluster that a database is in, as it is written in `.opsrc`. */
 export const pitrSchema = z
   .strictObject({
-    engine: z.literal("ops").default("ops").describe("What makes base backups and archives WAL"),
+    engine: z.enum(["ops", "pgbackrest"]).default("ops").describe("What makes base backups and archives WAL"),
     store: name("The store for base backups and WAL").optional(),
     stores: z
       .array(name("A store"))
@@ -28,9 +29,21 @@ export const pitrSchema = z
       .regex(/^[a-z0-9_]{1,63}$/, "must be lower-case letters, digits and underscores, 63 at most")
       .optional()
       .describe("The replication slot of ops wal receive; default: ops_<database>"),
+    ...pgBackRestFields,
   })
   .superRefine((pitr, context) => {
-    const { store, stores } = pitr;
+    const { engine, store, stores } = pitr;
+    const others = engine === "ops" ? pgBackRestKeys : (["store", "stores", "slot"] as const);
+    for (const key of others) {
+      if (pitr[key] === undefined) continue;
+      const hint = `remove it, or write engine: ${engine === "ops" ? "pgbackrest" : "ops"}`;
+      context.addIssue({
+        code: "custom",
+        path: [key],
+        message: `is not for the engine ${engine}`,
+        params: { hint },
+      });
+    }
     if (store !== undefined && stores !== undefined) {
       context.addIssue({
         code: "custom",

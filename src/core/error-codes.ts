@@ -97,6 +97,7 @@ export const errorCodes: readonly string[] = [
   "E_OBJECT_MISSING",
   "E_OBJECT_NAME",
   "E_PERCENT",
+  "E_PGBACKREST",
   "E_PLAIN_SECRET",
   "E_PLAN_CHANGED",
   "E_POINT_EXISTS",

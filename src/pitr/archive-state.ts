@@ -12,10 +12,30 @@ import { listLive, liveChainOf } from "../wal-archive/live-part.ts";
 import { parseWalFile } from "../wal-archive/segment.ts";
 import { parseHistory, type TimelineHistory } from "../wal-archive/timeline-history.ts";
 
-/** What of a cluster is in a store. */
-export interface ArchiveState {
+/** What must be known of a base backup to choose it and to replay from it; a manifest says more. */
+export interface ArchivedBase {
+  readonly id: string;
+  /** What must be unpacked with it; absent: it stands alone, or its engine puts it together by itself. */
+  readonly parent?: string | undefined;
+  readonly systemIdentifier: string;
+  /** `15.18`, or `15` where nobody knows better. */
+  readonly serverVersion: string;
+  readonly segmentBytes: number;
+  readonly timeline: number;
+  readonly startLsn: string;
+  readonly stopLsn: string;
+  /** RFC 3339, by the server's clock, never before the end of the backup: the earliest moment to restore to. */
+  readonly stoppedAt: string;
+  /** The first transaction (64 bits) that had not begun then; null: not known. */
+  readonly nextTransaction: string | null;
+  /** Bytes on the disk once it is restored. */
+  readonly plainBytes: number;
+}
+
+/** What of a cluster is in an archive. */
+export interface ArchiveState<Base extends ArchivedBase = ArchivedBase> {
   /** The whole ones, newest first. */
-  readonly bases: readonly BaseManifest[];
+  readonly bases: readonly Base[];
   /** Ids of base backups that are not what was written. */
   readonly broken: readonly string[];
   /** Names of whole segments. */
@@ -27,7 +47,10 @@ export interface ArchiveState {
 }
 
 /** Histories are encrypted: an identity is needed where there are any. Throws `E_IDENTITY`, `E_WAL_ARCHIVE`. */
-export async function readArchive(target: StoreTarget, database: string): Promise<ArchiveState> {
+export async function readArchive(
+  target: StoreTarget,
+  database: string,
+): Promise<ArchiveState<BaseManifest>> {
   const store = openStore(target);
   const entries = await readBaseCatalog(store, database, await trustedSignersOf(target));
   const segments = new Set<string>();

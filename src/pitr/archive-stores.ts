@@ -1,5 +1,5 @@
 import type { NamedStore } from "../archive/fan-out.ts";
-import type { DatabaseTarget, StoreTarget } from "../config/environment.ts";
+import type { DatabaseTarget, PitrTarget, StoreTarget } from "../config/environment.ts";
 import { UsageError } from "../core/errors.ts";
 import { openStore } from "../storage/open-store.ts";
 import { findBaseManifest } from "../wal-archive/base-catalog.ts";
@@ -7,16 +7,23 @@ import type { SealedBaseManifest } from "../wal-archive/base-manifest.ts";
 
 /** Where a database's base backups and WAL go. Throws `E_TARGET` where `pitr` is not configured. */
 export function archiveStores(database: DatabaseTarget): readonly StoreTarget[] {
-  if (database.pitr === undefined) {
-    throw new UsageError(
-      "E_TARGET",
-      `The database ${database.name} has no archive for point-in-time recovery`,
-      {
-        hint: `add "pitr: { store: NAME }" to databases.${database.name} in .opsrc (docs/pitr.md)`,
-      },
-    );
-  }
-  return database.pitr.stores;
+  const pitr = pitrOf(database);
+  if (pitr.engine === "ops") return pitr.stores;
+  throw new UsageError("E_TARGET", `The archive of ${database.name} is pgBackRest's, not in stores of ops`, {
+    hint: "what this command does for the engine ops, pgbackrest does itself (docs/pitr.md)",
+  });
+}
+
+/** Throws `E_TARGET` where `pitr` is not configured. */
+export function pitrOf(database: DatabaseTarget): PitrTarget {
+  if (database.pitr !== undefined) return database.pitr;
+  throw new UsageError(
+    "E_TARGET",
+    `The database ${database.name} has no archive for point-in-time recovery`,
+    {
+      hint: `add "pitr: { store: NAME }" to databases.${database.name} in .opsrc (docs/pitr.md)`,
+    },
+  );
 }
 
 /** One of them: the named one, or the first. Throws `E_TARGET`. */

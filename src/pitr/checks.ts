@@ -3,9 +3,8 @@ import { formatDuration } from "../core/duration.ts";
 import { name } from "../core/schema.ts";
 import { exceeds } from "../core/threshold.ts";
 import { type Check, defineCheck } from "../run/check.ts";
-import { readArchive } from "./archive-state.ts";
-import { archiveStore } from "./archive-stores.ts";
 import { newestTimeline } from "./line.ts";
+import { openArchive } from "./open-archive.ts";
 import { windowsOf } from "./window.ts";
 
 const pitrWindow = defineCheck({
@@ -19,17 +18,17 @@ const pitrWindow = defineCheck({
 
   async measure(context, input) {
     const database = context.environment.database(input.database);
-    const target = archiveStore(database, input.store);
-    const archive = await readArchive(target, database.name);
+    const opened = await openArchive(database, input.store, context.signal);
+    const archive = await opened.state();
     const { windows } = windowsOf(archive);
     const newest = newestTimeline(archive);
     const open = windows.find((each) => each.timeline === newest && each.missing === null);
-    const evidence = { store: target.name, windows };
+    const evidence = { store: opened.store, windows };
     if (open === undefined) {
       const gap = windows.find((each) => each.missing !== null)?.missing;
       const why =
         gap == null ? "no base backup with its WAL" : `a gap at WAL ${gap} and no base backup behind it`;
-      return { value: null, shown: `${why} in store ${target.name}`, evidence };
+      return { value: null, shown: `${why} in store ${opened.store}`, evidence };
     }
     const length = Math.max(0, context.clock.now().getTime() - Date.parse(open.from));
     return { value: length, shown: formatDuration(length), evidence };

@@ -1,15 +1,14 @@
 import { type Json, UsageError } from "../core/errors.ts";
 import { chainOf } from "../wal-archive/base-chain.ts";
-import type { BaseManifest } from "../wal-archive/base-manifest.ts";
 import { formatLsn, parseLsn } from "../wal-archive/lsn.ts";
-import type { ArchiveState } from "./archive-state.ts";
+import type { ArchivedBase, ArchiveState } from "./archive-state.ts";
 import { isOn, type Line, leadsTo, lineOf, newestTimeline, type Reach, reachOf } from "./line.ts";
 import { type RestoreTarget, shownTarget } from "./restore-target.ts";
 
 export interface Chosen {
-  readonly base: BaseManifest;
+  readonly base: ArchivedBase;
   /** What it is based on, the full one first, and itself. */
-  readonly chain: readonly BaseManifest[];
+  readonly chain: readonly ArchivedBase[];
   readonly line: Line;
   readonly reach: Reach;
 }
@@ -63,7 +62,7 @@ export function chooseBase(database: string, archive: ArchiveState, wish: Wish):
 }
 
 /** Whether the base backup is of before the target. A name's position is not known, so any might be. */
-function isBehind(base: BaseManifest, target: RestoreTarget): boolean {
+function isBehind(base: ArchivedBase, target: RestoreTarget): boolean {
   switch (target.kind) {
     case "latest":
     case "name":
@@ -73,7 +72,7 @@ function isBehind(base: BaseManifest, target: RestoreTarget): boolean {
     case "lsn":
       return parseLsn(target.lsn) >= parseLsn(base.stopLsn);
     case "transaction":
-      return BigInt(target.transaction) >= BigInt(base.nextTransaction);
+      return base.nextTransaction !== null && BigInt(target.transaction) >= BigInt(base.nextTransaction);
   }
 }
 

@@ -14,7 +14,12 @@ export function commandOfServer(
     environment.name,
     ...(environment.file === undefined ? [] : ["--config", environment.file]),
   ];
-  return [...launcher(), ...words, ...options].map(shellQuoted).join(" ");
+  return shellCommand([...launcher(), ...words, ...options]);
+}
+
+/** As in archive_command and restore_command: `%p` and `%f` stay what PostgreSQL replaces. */
+export function shellCommand(words: readonly string[]): string {
+  return words.map(shellQuoted).join(" ");
 }
 
 /** PostgreSQL replaces `%p` and `%f`; other percent signs are doubled. */

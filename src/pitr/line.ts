@@ -1,8 +1,7 @@
-import type { BaseManifest } from "../wal-archive/base-manifest.ts";
 import { type Lsn, lsn, parseLsn } from "../wal-archive/lsn.ts";
 import { endOf, ofLsn, segmentName, startOf } from "../wal-archive/segment.ts";
 import type { TimelineHistory } from "../wal-archive/timeline-history.ts";
-import type { ArchiveState } from "./archive-state.ts";
+import type { ArchivedBase, ArchiveState } from "./archive-state.ts";
 
 /** The timelines that lead to one, oldest first: each counts from where the one before it was left. */
 export interface Line {
@@ -33,7 +32,7 @@ export function newestTimeline({ bases, segments, histories }: ArchiveState): nu
 }
 
 /** Whether what a base backup begins with is on the way to the line's timeline. */
-export function leadsTo(base: BaseManifest, line: Line): boolean {
+export function leadsTo(base: ArchivedBase, line: Line): boolean {
   return isOn(line, base.timeline, parseLsn(base.stopLsn));
 }
 
@@ -55,7 +54,7 @@ export interface Reach {
 
 /** How far the archive leads from a base backup along the line. */
 export function reachOf(
-  base: BaseManifest,
+  base: ArchivedBase,
   line: Line,
   { segments, live }: Pick<ArchiveState, "segments" | "live">,
 ): Reach {

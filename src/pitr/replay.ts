@@ -6,15 +6,15 @@ import type { Program } from "../postgres/programs.ts";
 import { runProgram } from "../process/run-program.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
-import type { BaseManifest } from "../wal-archive/base-manifest.ts";
 import { formatLsn, type Lsn, lsn, parseLsn } from "../wal-archive/lsn.ts";
 import { endOf, parseSegment } from "../wal-archive/segment.ts";
+import type { ArchivedBase } from "./archive-state.ts";
 import type { RestoreFolder } from "./restore-folder.ts";
 import { type RestoreTarget, shownTarget } from "./restore-target.ts";
 
 export interface ReplayWork {
   readonly folder: RestoreFolder;
-  readonly manifest: BaseManifest;
+  readonly base: ArchivedBase;
   readonly target: RestoreTarget;
   readonly controldata: Program;
   readonly port: number | undefined;
@@ -63,11 +63,11 @@ export async function replay(
 }
 
 async function start(work: ReplayWork, signal: AbortSignal): Promise<void> {
-  const { folder, manifest } = work;
+  const { folder, base } = work;
   await startCluster({
     directory: folder.directory,
     port: work.port,
-    major: Number.parseInt(manifest.serverVersion, 10),
+    major: Number.parseInt(base.serverVersion, 10),
     startTimeout: consistentWithin,
     settings: {
       ...(await standbyMinimums(work, signal)),
@@ -107,14 +107,14 @@ async function untilStopped(
 
 /** Ends with the signal. */
 async function reportReplay(context: OperationContext, work: ReplayWork, signal: AbortSignal): Promise<void> {
-  const { manifest, folder, report, until } = work;
-  const from = parseLsn(manifest.startLsn);
+  const { base, folder, report, until } = work;
+  const from = parseLsn(base.startLsn);
   const total = Number(until - from);
   try {
     for (;;) {
       const restored = [...(await logOf(folder)).matchAll(/restored log file "([0-9A-F]{24})"/g)].at(-1)?.[1];
-      const segment = restored === undefined ? undefined : parseSegment(restored, manifest.segmentBytes);
-      const at = segment === undefined ? from : endOf(segment, manifest.segmentBytes);
+      const segment = restored === undefined ? undefined : parseSegment(restored, base.segmentBytes);
+      const at = segment === undefined ? from : endOf(segment, base.segmentBytes);
       const done = Math.min(Number(lsn(at - from)), total);
       report.progress({ message: `replaying WAL (${formatLsn(at)})`, done, total, unit: "bytes" });
       await context.clock.sleep(pollInterval, signal);

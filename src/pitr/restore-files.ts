@@ -71,7 +71,7 @@ export async function restoreFiles(work: FilesWork): Promise<void> {
 }
 
 /** Bytes that the disk must have room for: at the end of a chain all of its links and the cluster are on it. */
-export function bytesOf(chain: readonly BaseManifest[]): number {
+export function bytesOf(chain: readonly { readonly plainBytes: number }[]): number {
   const all = chain.reduce((sum, each) => sum + each.plainBytes, 0);
   return chain.length === 1 ? all : 2 * all;
 }

@@ -1,33 +1,25 @@
 import { randomBytes } from "node:crypto";
 import { resolve } from "node:path";
 import { z } from "zod";
-import type { DatabaseTarget } from "../config/environment.ts";
 import { formatDuration } from "../core/duration.ts";
 import type { Json } from "../core/errors.ts";
 import { UsageError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
-import { openerFor } from "../crypto/encryption.ts";
-import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import { serverBinaries } from "../postgres/binaries.ts";
 import { stopCluster } from "../postgres/cluster.ts";
 import { findProgram } from "../postgres/programs.ts";
 import { serverUser } from "../postgres/unprivileged.ts";
-import { requireProgram } from "../process/find-program.ts";
 import { runProgram } from "../process/run-program.ts";
 import { interruptible } from "../run/interruptible.ts";
 import { defineOperation } from "../run/operation.ts";
-import { openStore } from "../storage/open-store.ts";
-import { requireBase } from "../wal-archive/base-catalog.ts";
 import { formatLsn, parseLsn } from "../wal-archive/lsn.ts";
-import { findPoint } from "../wal-archive/restore-point.ts";
-import { readArchive } from "./archive-state.ts";
-import { archiveStore } from "./archive-stores.ts";
+import type { Archive } from "./archive.ts";
 import { chooseBase } from "./choose-base.ts";
-import { commandOfServer } from "./command-line.ts";
+import { openArchive } from "./open-archive.ts";
 import { writeRecovery } from "./recovery-settings.ts";
 import { type Replayed, replay } from "./replay.ts";
-import { bytesOf, type FilesDone, filesSchema, restoreFiles } from "./restore-files.ts";
+import { bytesOf, type FilesDone, filesSchema } from "./restore-files.ts";
 import { RestoreFolder } from "./restore-folder.ts";
 import { parseTarget, type RestoreTarget, shownTarget, targetFields } from "./restore-target.ts";
 
@@ -72,8 +64,8 @@ const output = z.object({
 const checkpointSchema = filesSchema.extend({ verified: z.boolean() });
 
 /**
- * Guarantee: nothing that was there before is overwritten or removed. What is unpacked is checked by pg_verifybackup
- * before a server sees it. Killed at any moment, it goes on with the objects that are not unpacked yet, or with the
+ * Guarantee: nothing that was there before is overwritten or removed. What is unpacked is checked by pg_verifybackup, or
+ * by pgBackRest, before a server sees it. Killed at any moment, it goes on with what is not unpacked yet, or with the
  * server that replays.
  */
 export const restore = defineOperation({
@@ -93,30 +85,27 @@ export const restore = defineOperation({
       });
     }
     const database = context.environment.database(input.database);
-    const store = archiveStore(database, input.store);
-    await openerFor(store);
+    const archive = await openArchive(database, input.store, context.signal);
     const directory = resolve(input["target-dir"]);
     const folders = {
       directory,
       tablespaces: resolve(input["tablespaces-dir"] ?? `${directory}.tablespaces`),
     };
     await new RestoreFolder(folders.directory, folders.tablespaces, "").requireEmpty();
-    const target = await resolved(asked, database, store);
-    const archive = await readArchive(store, database.name);
-    const { base, chain, line, reach } = chooseBase(database.name, archive, {
+    const target = await resolved(asked, archive);
+    const state = await archive.state();
+    const { base, chain, line, reach } = chooseBase(database.name, state, {
       target,
       timeline: input.timeline,
       base: input.base,
       now: context.clock.now(),
     });
-    await requireProgram("tar", "/");
-    const major = Number.parseInt(base.serverVersion, 10);
-    await findProgram("pg_verifybackup", major);
-    await serverBinaries(major);
+    await archive.requireRestorable(base);
+    await serverBinaries(Number.parseInt(base.serverVersion, 10));
     return {
       token: randomBytes(12).toString("hex"),
       database: database.name,
-      store: store.name,
+      store: archive.store,
       ...folders,
       base: base.id,
       basedOn: base.stoppedAt,
@@ -125,7 +114,7 @@ export const restore = defineOperation({
       target: { ...target } as RestoreTarget & { [key: string]: Json },
       timeline: line.timeline,
       until: formatLsn(reach.until),
-      passedOver: [...archive.broken],
+      passedOver: [...state.broken],
     };
   },
 
@@ -152,25 +141,18 @@ export const restore = defineOperation({
   async apply(context, input, before, report) {
     const begin = context.clock.elapsed();
     const database = context.environment.database(input.database);
-    const target = archiveStore(database, before.store);
-    const store = openStore(target);
-    const signers = await trustedSignersOf(target);
-    const manifest = await requireBase(store, database.name, before.base, signers);
-    const chain = [
-      ...(await Promise.all(before.ancestors.map((id) => requireBase(store, database.name, id, signers)))),
-      manifest,
-    ];
-    const major = Number.parseInt(manifest.serverVersion, 10);
+    const archive = await openArchive(database, before.store, context.signal);
+    const base = await archive.base(before.base);
+    const major = Number.parseInt(base.serverVersion, 10);
     const folder = new RestoreFolder(before.directory, before.tablespaces, before.token);
     const user = await claimed(folder);
     const { verified, ...files } = checkpointSchema.parse(report.last ?? { verified: false });
     let done: FilesDone = files;
     const replayed = await interruptible(context, async (signal) => {
       if (!verified) {
-        await restoreFiles({
-          store,
-          chain,
-          opener: await openerFor(target),
+        await archive.fill({
+          base: base.id,
+          ancestors: before.ancestors,
           folder,
           user,
           jobs: input.jobs,
@@ -189,8 +171,7 @@ export const restore = defineOperation({
             timeline: before.timeline,
             action: input.action,
             restoreCommand:
-              input["restore-command"] ??
-              commandOfServer(context.environment, database.name, ["wal", "fetch", "%f", "%p"]),
+              input["restore-command"] ?? archive.restoreCommand(context.environment, before.directory),
           },
           user,
         );
@@ -203,7 +184,7 @@ export const restore = defineOperation({
       const until = parseLsn(before.target.kind === "lsn" ? before.target.lsn : before.until);
       return replay(
         context,
-        { folder, manifest, target: before.target, controldata, port, until, report },
+        { folder, base, target: before.target, controldata, port, until, report },
         signal,
       );
     });
@@ -241,13 +222,9 @@ export const restore = defineOperation({
 });
 
 /** A restore point that the archive knows is a position on its timeline. */
-async function resolved(
-  target: RestoreTarget,
-  database: DatabaseTarget,
-  store: ReturnType<typeof archiveStore>,
-): Promise<RestoreTarget> {
+async function resolved(target: RestoreTarget, archive: Archive): Promise<RestoreTarget> {
   if (target.kind !== "name") return target;
-  const point = await findPoint(openStore(store), database.name, target.name);
+  const point = await archive.findPoint(target.name);
   return point === undefined
     ? target
     : { kind: "lsn", lsn: point.lsn, name: point.name, timeline: point.timeline };

@@ -6,18 +6,15 @@ import type { DatabaseTarget } from "../config/environment.ts";
 import { Secret } from "../config/secret.ts";
 import { type Json, OpsError } from "../core/errors.ts";
 import { formatBytes } from "../core/size.ts";
-import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import { type Cluster, startCluster, stopCluster } from "../postgres/cluster.ts";
 import { addSuperuser, newSuperuser, type Superuser } from "../postgres/single-user.ts";
 import { withThrowAwayFolder } from "../postgres/throw-away-cluster.ts";
 import { serverUser } from "../postgres/unprivileged.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
-import { openStore } from "../storage/open-store.ts";
-import { requireBase } from "../wal-archive/base-catalog.ts";
-import type { BaseManifest } from "../wal-archive/base-manifest.ts";
 import { parseLsn } from "../wal-archive/lsn.ts";
-import { archiveStore } from "./archive-stores.ts";
+import type { ArchivedBase } from "./archive-state.ts";
+import { openArchive } from "./open-archive.ts";
 import { restore } from "./restore.ts";
 import type { TargetInput } from "./restore-target.ts";
 
@@ -105,14 +102,14 @@ export async function withScratchCluster<T>(
   return withThrowAwayFolder(parent, async (folder) => {
     const directory = join(folder, "data");
     const parsed = restore.input.parse({ ...restoreInput(options), "target-dir": directory });
-    const { before, plan, manifest } = await observed(context, options, parsed);
+    const { before, plan, archived } = await observed(context, options, parsed);
     await requireSpace(parent, plan.bytes);
     const kept = new KeptReport(report);
     await restore.apply(context, { ...parsed, start: false }, before, kept);
     const superuser = newSuperuser("ops_scratch");
     await shutOff(folder, superuser);
     const replayed = await restore.apply(context, { ...parsed, start: true }, before, kept);
-    const cluster = await opened(directory, manifest, superuser, signal);
+    const cluster = await opened(directory, archived, superuser, signal);
     return work({
       ...plan,
       ...replayedSchema.parse(replayed),
@@ -136,15 +133,15 @@ async function observed(
   context: OperationContext,
   options: ScratchOptions,
   input: Record<string, unknown>,
-): Promise<{ before: Json; plan: ScratchPlan; manifest: BaseManifest }> {
+): Promise<{ before: Json; plan: ScratchPlan; archived: ArchivedBase }> {
   const before = await restore.observe(context, input);
   const { base, basedOn, timeline, until, bytes: files } = foundSchema.parse(before);
   const database = context.environment.database(options.database);
-  const target = archiveStore(database, options.store);
-  const manifest = await requireBase(openStore(target), database.name, base, await trustedSignersOf(target));
-  const log = Number(parseLsn(until) - parseLsn(manifest.startLsn));
+  const archive = await openArchive(database, options.store, context.signal);
+  const archived = await archive.base(base);
+  const log = Number(parseLsn(until) - parseLsn(archived.startLsn));
   const bytes = files + Math.min(Math.max(log, 0), mostWal) + ownBytes;
-  return { before, plan: { base, basedOn, timeline, bytes }, manifest };
+  return { before, plan: { base, basedOn, timeline, bytes }, archived };
 }
 
 async function requireSpace(parent: string, bytes: number): Promise<void> {
@@ -218,11 +215,11 @@ async function shutOff(folder: string, superuser: Superuser): Promise<void> {
 /** Stopped once after the replay: a role can only be added to a cluster of its own. */
 async function opened(
   directory: string,
-  manifest: BaseManifest,
+  archived: ArchivedBase,
   superuser: Superuser,
   signal: AbortSignal,
 ): Promise<Cluster> {
-  const major = Number.parseInt(manifest.serverVersion, 10);
+  const major = Number.parseInt(archived.serverVersion, 10);
   await stopCluster(directory);
   await addSuperuser(directory, major, superuser, signal);
   return startCluster({

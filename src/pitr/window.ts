@@ -2,9 +2,9 @@ import { z } from "zod";
 import { name } from "../core/schema.ts";
 import { defineOperation } from "../run/operation.ts";
 import { formatLsn, parseLsn } from "../wal-archive/lsn.ts";
-import { type ArchiveState, readArchive } from "./archive-state.ts";
-import { archiveStore } from "./archive-stores.ts";
+import type { ArchiveState } from "./archive-state.ts";
 import { leadsTo, lineOf, newestTimeline, reachOf } from "./line.ts";
+import { openArchive } from "./open-archive.ts";
 
 const windowSchema = z.object({
   timeline: z.number(),
@@ -40,9 +40,8 @@ export const window = defineOperation({
 
   async apply(context, input) {
     const database = context.environment.database(input.database);
-    const target = archiveStore(database, input.store);
-    const archive = await readArchive(target, database.name);
-    return { database: database.name, store: target.name, ...windowsOf(archive) };
+    const archive = await openArchive(database, input.store, context.signal);
+    return { database: database.name, store: archive.store, ...windowsOf(await archive.state()) };
   },
 
   render({ database, store, windows, useless }) {

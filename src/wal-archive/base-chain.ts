@@ -1,15 +1,19 @@
 import type { BaseEntry } from "./base-catalog.ts";
-import type { BaseManifest } from "./base-manifest.ts";
+
+interface Link {
+  readonly id: string;
+  readonly parent?: string | undefined;
+}
 
 /**
  * An incremental base backup and those that it is based on, the full one first. Undefined where one of them is not among
  * `bases`, or where the chain leads in a circle.
  */
-export function chainOf(bases: readonly BaseManifest[], id: string): readonly BaseManifest[] | undefined {
+export function chainOf<Base extends Link>(bases: readonly Base[], id: string): readonly Base[] | undefined {
   const known = new Map(bases.map((each) => [each.id, each]));
-  const chain: BaseManifest[] = [];
+  const chain: Base[] = [];
   for (let next: string | undefined = id; next !== undefined; next = chain[0]?.parent) {
-    const base = known.get(next);
+    const base: Base | undefined = known.get(next);
     if (base === undefined || chain.includes(base)) return undefined;
     chain.unshift(base);
   }

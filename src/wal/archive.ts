@@ -1,20 +1,25 @@
-import type { DatabaseTarget, PitrTarget } from "../config/environment.ts";
+import type { DatabaseTarget, OpsPitrTarget } from "../config/environment.ts";
 import { UsageError } from "../core/errors.ts";
 import { openerFor, sealerFor } from "../crypto/encryption.ts";
 import { openStore } from "../storage/open-store.ts";
 import type { ArchiveStore } from "../wal-archive/archive-file.ts";
 import type { ReadableStore } from "../wal-archive/read-file.ts";
 
-/** Throws `E_TARGET` where the configuration does not say that the cluster of this database is archived. */
-export function pitrOf(database: DatabaseTarget): PitrTarget {
-  if (database.pitr !== undefined) return database.pitr;
+/** Throws `E_TARGET` where the configuration does not say that ops archives the cluster of this database. */
+export function pitrOf(database: DatabaseTarget): OpsPitrTarget {
+  if (database.pitr?.engine === "ops") return database.pitr;
+  if (database.pitr !== undefined) {
+    throw new UsageError("E_TARGET", `The WAL of ${database.name} is archived by pgBackRest, not by ops`, {
+      hint: `the server's own commands are pgbackrest archive-push and archive-get: ops pitr setup --database ${database.name}`,
+    });
+  }
   throw new UsageError("E_TARGET", `The database ${database.name} has no archive`, {
     hint: `add "pitr: { store: NAME }" under "databases: ${database.name}:" in .opsrc (docs/wal.md)`,
   });
 }
 
 /** The stores of an archive, ready to be written to. Each is encrypted for its own keys. */
-export function archiveStores(pitr: PitrTarget): Promise<ArchiveStore[]> {
+export function archiveStores(pitr: OpsPitrTarget): Promise<ArchiveStore[]> {
   return Promise.all(
     pitr.stores.map(async (target) => ({
       name: target.name,
@@ -25,7 +30,7 @@ export function archiveStores(pitr: PitrTarget): Promise<ArchiveStore[]> {
 }
 
 /** The stores of an archive, ready to be read. Throws `E_IDENTITY` where the private key is not configured. */
-export function readableStores(pitr: PitrTarget): Promise<ReadableStore[]> {
+export function readableStores(pitr: OpsPitrTarget): Promise<ReadableStore[]> {
   return Promise.all(
     pitr.stores.map(async (target) => ({
       name: target.name,

@@ -1,4 +1,4 @@
-import type { DatabaseTarget, PitrTarget } from "../config/environment.ts";
+import type { DatabaseTarget, OpsPitrTarget } from "../config/environment.ts";
 import { OpsError, UsageError } from "../core/errors.ts";
 import { LogStream } from "../postgres/log-stream.ts";
 import type { OperationContext } from "../run/context.ts";
@@ -16,7 +16,7 @@ export interface SessionOptions {
   readonly context: OperationContext;
   readonly report: Report;
   readonly target: DatabaseTarget;
-  readonly pitr: PitrTarget;
+  readonly pitr: OpsPitrTarget;
   readonly stores: readonly ArchiveStore[];
   readonly createSlot: boolean;
   /** Milliseconds between two live parts. */

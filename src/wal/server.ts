@@ -72,7 +72,8 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()) AS "systemIdent
 /** Needs a superuser, or a member of pg_monitor who may see data_directory. */
 export function readServer(target: DatabaseTarget, signal: AbortSignal): Promise<ArchivingServer> {
   return withConnection(target, { signal, applicationName: "ops wal status" }, async (client) => {
-    const { rows } = await client.query<Row>(statement, [target.pitr?.slot]);
+    const slot = target.pitr?.engine === "ops" ? target.pitr.slot : null;
+    const { rows } = await client.query<Row>(statement, [slot]);
     const [row] = rows;
     if (row === undefined) throw new Error("pg_stat_archiver has no row");
     const { dataDirectory, ...rest } = row;

@@ -1,4 +1,4 @@
-import type { DatabaseTarget, PitrTarget } from "../config/environment.ts";
+import type { DatabaseTarget, OpsPitrTarget } from "../config/environment.ts";
 import { ExitCode, OpsError, UsageError } from "../core/errors.ts";
 import { withConnection } from "../postgres/connection.ts";
 import { type Lsn, parseLsn } from "../wal-archive/lsn.ts";
@@ -46,7 +46,7 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()) AS "systemIdent
  */
 export async function readSlot(
   target: DatabaseTarget,
-  { slot }: PitrTarget,
+  { slot }: OpsPitrTarget,
   create: boolean,
   signal: AbortSignal,
 ): Promise<SlotState> {

@@ -16,6 +16,7 @@ const floors: readonly (readonly string[])[] = [
     "crypto",
     "archive",
     "wal-archive",
+    "pgbackrest",
     "process",
     "http",
     "haproxy",

@@ -27,8 +27,32 @@ describe("databases.NAME.pitr", () => {
   ])("%s names the stores", async (pitr, stores) => {
     const target = (await load(pitr)).environment().database().pitr;
 
-    expect(target?.stores.map((each) => each.name)).toEqual(stores);
-    expect(target).toMatchObject({ engine: "ops", compression: 3 });
+    expect(target).toMatchObject({
+      engine: "ops",
+      compression: 3,
+      stores: stores.map((name) => ({ name })),
+    });
+  });
+
+  it.each([
+    ["{ engine: pgbackrest }", "pgbackrest", undefined, "main", 1],
+    [
+      "{ engine: pgbackrest, command: bin/pgbackrest, config: a.conf, stanza: x, repository: 2 }",
+      "bin/pgbackrest",
+      "a.conf",
+      "x",
+      2,
+    ],
+  ])("%s names a stanza of pgBackRest", async (pitr, command, config, stanza, repository) => {
+    const target = (await load(pitr)).environment().database().pitr;
+
+    expect(target).toMatchObject({
+      engine: "pgbackrest",
+      command: command.includes("/") ? join(folder, command) : command,
+      config: config && join(folder, config),
+      stanza,
+      repository,
+    });
   });
 
   it.each([
@@ -37,7 +61,11 @@ describe("databases.NAME.pitr", () => {
     ["{ stores: [one, one] }", 'names the store "one" twice', ""],
     ["{ store: one, stores: [two] }", "excludes", "stores: [one, two]"],
     ["{ store: one, compression: 20 }", "must be at most 19", ""],
-    ["{ store: one, engine: pgbackrest }", "ops", ""],
+    ["{ store: one, engine: barman }", '"ops" or "pgbackrest"', ""],
+    ["{ store: one, engine: pgbackrest }", "is not for the engine pgbackrest", "write engine: ops"],
+    ["{ store: one, stanza: main }", "is not for the engine ops", "write engine: pgbackrest"],
+    ["{ engine: pgbackrest, stanza: a/b }", "must be letters, digits, _ and -", ""],
+    ["{ engine: pgbackrest, repository: 0 }", "must be 1 or more", ""],
   ])("%s is refused at its place", async (pitr, message, hint) => {
     const error = await load(pitr).then(
       () => undefined,
