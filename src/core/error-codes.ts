@@ -167,6 +167,8 @@ export const errorCodes: readonly string[] = [
   "E_STORE_TLS",
   "E_STORE_UNREACHABLE",
   "E_SYSTEMD",
+  "E_TABLE_EXISTS",
+  "E_TABLE_TYPE",
   "E_TABLE_UNKNOWN",
   "E_TARGET",
   "E_TARGET_MOVED",

@@ -1,0 +1,70 @@
+import pg from "pg";
+import { formatDuration } from "../core/duration.ts";
+import { OpsError } from "../core/errors.ts";
+import { withConnection } from "../postgres/connection.ts";
+import type { OperationContext } from "../run/context.ts";
+import type { Report } from "../run/operation.ts";
+import { openStore } from "../storage/open-store.ts";
+import { formatLsn, lsn, parseLsn } from "../wal-archive/lsn.ts";
+import { archiveStore } from "./archive-stores.ts";
+import { missingSegments } from "./missing-wal.ts";
+
+/** Milliseconds between two looks into the store. */
+const pollInterval = 200;
+
+/**
+ * Brings everything that is committed by now into the archive: a moment of a minute ago may be in the segment that the
+ * server is still writing. A transaction of ours comes last, so that a replay finds one behind every earlier moment.
+ * Where the server may not be asked or does not archive in time, that is said; whether it matters shows the restore.
+ */
+export async function archiveUpToNow(
+  context: OperationContext,
+  options: {
+    readonly database: string | undefined;
+    readonly store: string | undefined;
+    readonly timeout: number;
+  },
+  report: Report,
+  signal: AbortSignal,
+): Promise<void> {
+  const database = context.environment.database(options.database);
+  const store = openStore(archiveStore(database, options.store));
+  const end = await withConnection(database, { signal }, async (client) => {
+    const { rows } = await client.query<{ inRecovery: boolean; mode: string; segmentBytes: number }>(
+      `SELECT pg_is_in_recovery() AS "inRecovery", current_setting('archive_mode') AS mode, setting::int AS "segmentBytes"
+         FROM pg_settings WHERE name = 'wal_segment_size'`,
+    );
+    const [server] = rows;
+    if (server === undefined || server.inRecovery || server.mode === "off") return undefined;
+    await client.query("SELECT pg_logical_emit_message(true, 'ops', 'a moment to restore to')");
+    const switched = await client.query<{ lsn: string; timeline: number }>(
+      `SELECT pg_switch_wal()::text AS lsn,
+              ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int AS timeline`,
+    );
+    return switched.rows[0] && { ...switched.rows[0], segmentBytes: server.segmentBytes };
+  }).catch((error: unknown) => {
+    if (!isRefused(error)) throw error;
+    report.log("the role may not call pg_switch_wal(): what is not archived yet cannot be restored to");
+    return undefined;
+  });
+  if (end === undefined) return;
+  const stop = parseLsn(end.lsn);
+  const range = { ...end, startLsn: formatLsn(lsn(stop - 1n)), stopLsn: end.lsn };
+  const deadline = context.clock.elapsed() + options.timeout;
+  while ((await missingSegments(store, database.name, range)).length > 0) {
+    if (context.clock.elapsed() >= deadline) {
+      report.log(`the WAL of now is not archived after ${formatDuration(options.timeout)}: ops wal status`);
+      return;
+    }
+    report.progress({ message: "waiting until the WAL of now is archived" });
+    await context.clock.sleep(pollInterval, signal);
+  }
+}
+
+function isRefused(error: unknown): boolean {
+  if (!(error instanceof OpsError)) return error instanceof pg.DatabaseError && error.code === "42501";
+  const { details } = error;
+  return (
+    typeof details === "object" && details !== null && "sqlstate" in details && details.sqlstate === "42501"
+  );
+}

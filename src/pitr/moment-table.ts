@@ -1,0 +1,187 @@
+import type pg from "pg";
+import { z } from "zod";
+import type { DatabaseTarget } from "../config/environment.ts";
+import { UsageError } from "../core/errors.ts";
+import { duration, name } from "../core/schema.ts";
+import { withConnection } from "../postgres/connection.ts";
+import type { OperationContext } from "../run/context.ts";
+import type { Report } from "../run/operation.ts";
+import { archiveUpToNow } from "./archive-now.ts";
+import { parseTarget, shownTarget, targetFields } from "./restore-target.ts";
+import {
+  planScratchCluster,
+  type ScratchCluster,
+  type ScratchOptions,
+  withScratchCluster,
+} from "./scratch-cluster.ts";
+import { parseTableName, shownName, type TableName } from "./table-name.ts";
+import { prepareRowSession, readShape, schemaOf, type TableShape } from "./table-shape.ts";
+import { checkWhere, checkWhereSyntax } from "./where-condition.ts";
+
+/** What every look at a table as it was is asked. */
+export const tableFields = {
+  table: z.string().min(1).describe('The table, as in SQL: orders, shop.orders, "Odd Name"'),
+  ...targetFields,
+  where: z.string().min(1).optional().describe("Only rows for which this SQL condition is true"),
+  key: z
+    .array(z.string().min(1))
+    .default([])
+    .describe("Columns that tell rows apart, by their names as they are; default: the primary key"),
+  database: name("The database; its pitr settings say where the archive is").optional(),
+  store: name("The store to restore from; default: the first one of its pitr settings").optional(),
+  timeline: z.int().positive().optional().describe("Default: the newest one that the archive has"),
+  base: z.string().optional().describe("The base backup to begin with; default: the best one"),
+  "scratch-dir": z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "Where the temporary cluster is put, with room for all of it; default: scratch beside the journal",
+    ),
+  "wal-timeout": duration("How long to wait until the WAL of now is archived").prefault("1m"),
+  "restore-command": z
+    .string()
+    .min(1)
+    .optional()
+    .describe("How the temporary server gets WAL, with %f and %p; default: ops wal fetch"),
+};
+
+const tableInput = z.strictObject(tableFields);
+export type TableInput = z.output<typeof tableInput>;
+
+/** What can be known of it before anything is restored. Plain data. */
+export interface PlannedTable {
+  readonly database: string;
+  /** Its name on the server. */
+  readonly catalog: string;
+  readonly schema: string;
+  readonly name: string;
+  /** Whether it is there now. */
+  readonly isThere: boolean;
+  readonly base: string;
+  readonly basedOn: string;
+  /** Bytes of disk for the temporary cluster. */
+  readonly bytes: number;
+  readonly moment: string;
+}
+
+/** Reads only. Throws `E_INPUT`, `E_RESTORE_TARGET`, `E_DISK_SPACE` and what a connection throws. */
+export async function planTable(context: OperationContext, input: TableInput): Promise<PlannedTable> {
+  const moment = shownTarget(parseTarget(input));
+  const asked = parseTableName(input.table);
+  await checkWhereSyntax(input.where);
+  const database = context.environment.database(input.database);
+  const found = await withConnection(database, { signal: context.signal }, async (client) => {
+    await client.query("BEGIN READ ONLY");
+    const { rows } = await client.query<{ catalog: string; schema: string | null }>(
+      "SELECT current_database() AS catalog, current_schema() AS schema",
+    );
+    const schema = asked.schema ?? (await schemaOf(client, asked.name)) ?? rows[0]?.schema ?? "public";
+    const table = { schema, name: asked.name };
+    const shape = await readShape(client, table);
+    if (shape !== undefined && input.where !== undefined) {
+      await prepareRowSession(client, schema);
+      await checkWhere(client, table, input.where).catch((error: unknown) => {
+        // A column that is not there now may have been there then.
+        if (!(error instanceof UsageError) || !/column .* does not exist/.test(error.message)) throw error;
+      });
+    }
+    return { ...table, catalog: rows[0]?.catalog ?? "postgres", isThere: shape !== undefined };
+  });
+  const { base, basedOn, bytes } = await planScratchCluster(context, scratchOptions(input));
+  return { database: database.name, ...found, base, basedOn, bytes, moment };
+}
+
+/** The table as it was, in a session of the temporary cluster that only reads. */
+export interface MomentTable {
+  readonly client: pg.Client;
+  readonly target: DatabaseTarget;
+  readonly shape: TableShape;
+  readonly scratch: ScratchCluster;
+}
+
+/**
+ * Restores the moment into a temporary cluster and works with the table as it was there. Throws what
+ * `withScratchCluster` throws, `E_TABLE_UNKNOWN`, and `E_INPUT` where the condition does not fit the table.
+ */
+export async function withMomentTable<T>(
+  context: OperationContext,
+  input: TableInput,
+  planned: Pick<PlannedTable, "database" | "catalog" | "schema" | "name" | "base" | "moment">,
+  report: Report,
+  signal: AbortSignal,
+  work: (then: MomentTable) => Promise<T>,
+): Promise<T> {
+  const { database, store, "wal-timeout": timeout, where } = input;
+  await archiveUpToNow(context, { database, store, timeout }, report, signal);
+  const options = { ...scratchOptions(input), base: planned.base };
+  return withScratchCluster(context, options, report, signal, async (scratch) => {
+    const { server } = scratch;
+    await requireDatabase(scratch, planned, signal);
+    return withConnection(server, { signal, database: planned.catalog }, async (client) => {
+      await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+      const shape = requireRows(await readShape(client, planned), planned);
+      await prepareRowSession(client, planned.schema);
+      if (where !== undefined) await checkWhere(client, planned, where);
+      return work({ client, target: server, shape, scratch });
+    });
+  });
+}
+
+function scratchOptions(input: TableInput): ScratchOptions {
+  return {
+    database: input.database,
+    store: input.store,
+    "to-time": input["to-time"],
+    "to-lsn": input["to-lsn"],
+    "to-xid": input["to-xid"],
+    "to-name": input["to-name"],
+    latest: input.latest,
+    timeline: input.timeline,
+    base: input.base,
+    "scratch-dir": input["scratch-dir"],
+    "restore-command": input["restore-command"],
+  };
+}
+
+async function requireDatabase(
+  { server }: ScratchCluster,
+  { catalog, moment }: Pick<PlannedTable, "catalog" | "moment">,
+  signal: AbortSignal,
+): Promise<void> {
+  const { rowCount } = await withConnection(server, { signal }, (client) =>
+    client.query("SELECT FROM pg_database WHERE datname = $1", [catalog]),
+  );
+  if (rowCount === 1) return;
+  throw new UsageError("E_TABLE_UNKNOWN", `The cluster had no database ${catalog} at ${moment}`, {
+    hint: "choose another moment",
+  });
+}
+
+/** Throws `E_TABLE_UNKNOWN` where there was no such table, or where its rows are not in the archive. */
+function requireRows(
+  shape: TableShape | undefined,
+  planned: TableName & Pick<PlannedTable, "moment">,
+): TableShape {
+  const table = shownName(planned);
+  if (shape === undefined) {
+    throw new UsageError("E_TABLE_UNKNOWN", `There was no table ${table} at ${planned.moment}`, {
+      hint: "choose another moment; name the schema where it is not on the search path: --table schema.name",
+    });
+  }
+  if (!["r", "p", "m"].includes(shape.kind)) {
+    throw new UsageError(
+      "E_TABLE_UNKNOWN",
+      `${table} has no rows of its own: it is a view or a foreign table`,
+      {
+        hint: "name the table that the rows are in",
+      },
+    );
+  }
+  if (shape.isUnlogged) {
+    throw new UsageError("E_TABLE_UNKNOWN", `${table} is unlogged: its rows are never in the WAL`, {
+      hint: "take them from a dump: ops backup restore",
+    });
+  }
+  return shape;
+}
