@@ -71,7 +71,9 @@ export function reachOf(
     const name = segmentName({ timeline: owner, number }, size);
     if (!segments.has(name)) {
       // As `wal fetch` gives it: live parts are the end of the log, or nothing.
-      const isGap = [...segments].some((each) => each.slice(0, 8) === name.slice(0, 8) && each > name);
+      const isGap = [...segments, ...live.keys()].some(
+        (each) => each.slice(0, 8) === name.slice(0, 8) && each > name,
+      );
       const bytes = isGap ? 0 : (live.get(name) ?? 0);
       return { until: lsn(startOf(here, size) + BigInt(bytes)), missing: name, isLive: bytes > 0 };
     }

@@ -80,7 +80,7 @@ export function windowsOf(archive: ArchiveState): {
       if (until < parseLsn(base.stopLsn)) continue;
       used.add(base.id);
       const known = groups.get(missing);
-      const isGap = [...archive.segments].some(
+      const isGap = [...archive.segments, ...archive.live.keys()].some(
         (each) => each.slice(0, 8) === missing.slice(0, 8) && each > missing,
       );
       groups.set(missing, {

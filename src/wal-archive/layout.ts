@@ -30,6 +30,10 @@ export const sumObject = (database: string, file: string) =>
 
 export const livePrefix = (database: string) => `${clusterPrefix(database)}live/`;
 
+/** The live parts of a timeline. */
+export const liveTimelinePrefix = (database: string, timeline: number) =>
+  `${livePrefix(database)}${timelineName(timeline)}/`;
+
 /** The parts of one segment. */
 export const liveSegmentPrefix = (database: string, segment: string) =>
   `${livePrefix(database)}${folderOf(segment)}/${segment}-`;

@@ -3,7 +3,7 @@ import { OpsError } from "../core/errors.ts";
 import type { Opener } from "../crypto/encryption.ts";
 import { type ObjectStore, readObject } from "../storage/object-store.ts";
 import { decompress } from "../storage/zstd.ts";
-import { sumObject, timelinePrefix, walObject } from "./layout.ts";
+import { liveTimelinePrefix, sumObject, timelinePrefix, walObject } from "./layout.ts";
 import { parseSegment, segmentName, timelineName } from "./segment.ts";
 
 /** A store, and what opens what is in it. */
@@ -77,8 +77,8 @@ async function readFrom(
 }
 
 /**
- * Whether the archive has a segment behind this one, in the same or the next 4 GiB of the log of its timeline: then
- * this one is not missing because it is the end.
+ * Whether the archive has a segment behind this one, in the same or the next 4 GiB of the log of its timeline, or a part
+ * of one: then this one is not missing because it is the end.
  *
  * @param size bytes of a segment
  */
@@ -94,10 +94,11 @@ export async function isFollowed(
   for (const { store } of stores) {
     for (const each of [log, log + 1n]) {
       const inLog = timelineName(segment.timeline) + each.toString(16).toUpperCase().padStart(8, "0");
-      const prefix = `${timelinePrefix(database, segment.timeline)}${inLog}`;
-      for await (const object of store.list(prefix)) {
-        const found = parseSegment(object.name.split("/").at(-1)?.slice(0, 24) ?? "", size);
-        if (found !== undefined && found.number > segment.number) return true;
+      for (const folder of [timelinePrefix, liveTimelinePrefix]) {
+        for await (const object of store.list(`${folder(database, segment.timeline)}${inLog}`)) {
+          const found = parseSegment(object.name.split("/").at(-1)?.slice(0, 24) ?? "", size);
+          if (found !== undefined && found.number > segment.number) return true;
+        }
       }
     }
   }

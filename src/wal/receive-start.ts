@@ -1,9 +1,9 @@
 import type { LogStream } from "../postgres/log-stream.ts";
 import type { ArchiveStore } from "../wal-archive/archive-file.ts";
 import { listWal } from "../wal-archive/contents.ts";
-import { hasSegment } from "../wal-archive/live-part.ts";
+import { hasSegment, listLive } from "../wal-archive/live-part.ts";
 import { type Lsn, parseLsn } from "../wal-archive/lsn.ts";
-import { endOf, ofLsn, segmentName, startOf } from "../wal-archive/segment.ts";
+import { endOf, ofLsn, parseSegment, type Segment, segmentName, startOf } from "../wal-archive/segment.ts";
 import { parseHistory, type TimelineHistory } from "../wal-archive/timeline-history.ts";
 import type { SlotState } from "./slot.ts";
 
@@ -53,13 +53,23 @@ export async function archiveEnd(
   for (const { store } of stores) {
     if (first === 0n || (await hasSegment(store, database, nameOf(first - 1n)))) continue;
     const { segments } = await listWal(store, database, size);
-    const there = [...segments].flatMap(([timeline, numbers]) =>
-      [...numbers].filter((each) => each < first && ownerOf(each) === timeline),
+    const whole = [...segments].flatMap(([timeline, numbers]) =>
+      [...numbers].filter((each) => ownerOf(each) === timeline).map((each) => each + 1n),
     );
-    const end = there.reduce((most, each) => (each >= most ? each + 1n : most), 0n);
+    const open = [...(await listLive(store, database)).keys()].flatMap((each) => {
+      const segment = parseSegment(each, size);
+      return segment !== undefined && isOn(line, segment, size) ? [segment.number] : [];
+    });
+    const end = [...whole, ...open].filter((each) => each <= first).reduce((a, b) => (a > b ? a : b), 0n);
     if (end > 0n && end < oldest) oldest = end;
   }
   return oldest === first ? undefined : startAt(line, startOf({ timeline: 0, number: oldest }, size), size);
+}
+
+/** Whether the server's own log went through the segment. */
+function isOn({ timeline, ancestors }: ServerLine, segment: Segment, size: number): boolean {
+  const left = ancestors.find((each) => each.timeline === segment.timeline)?.until;
+  return segment.timeline === timeline || (left !== undefined && startOf(segment, size) < left);
 }
 
 /** Where the next timeline is received from. */

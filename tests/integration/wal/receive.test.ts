@@ -18,7 +18,7 @@ it("a lost server costs what was not confirmed, not a segment", async () => {
   await receiver.says("receiving timeline 1");
   await setting.base("base");
   await setting.write(1, 1000);
-  await setting.wal.fillSegments(2);
+  const names = await setting.wal.fillSegments(2);
   await setting.untilDurable(await setting.write(1001, 1500));
   await setting.wal.cluster.kill();
   await receiver.says("the server keeps its log; again in");
@@ -26,7 +26,14 @@ it("a lost server costs what was not confirmed, not a segment", async () => {
   expect(await receiver.end()).toBe(0);
   expect(await setting.liveParts()).not.toEqual([]);
   expect(await setting.wal.rowsOf(await setting.recover("base"), "ledger")).toBe(1500);
-});
+
+  // With nothing but live parts behind it, a missing segment is a gap all the same.
+  const missing = names.at(-1) ?? "";
+  await rm(setting.wal.path("store/pitr/main/wal", missing.slice(0, 8), `${missing}.zst.age`));
+  const fetched = await setting.wal.asServer(["wal", "fetch", missing, "pg_wal/RECOVERYXLOG"]);
+  expect(fetched.exitCode).toBe(255);
+  expect(fetched.stderr).toContain(`has no ${missing}, but segments behind it`);
+}, 60_000);
 
 it("archives as wal push does, removes live parts of whole segments, and goes on where it was", async () => {
   setting = await ReceiveSetting.start({ wal_keep_size: "1GB" });

@@ -112,6 +112,22 @@ export class ReceiveSetting {
     await runProgram("chmod", ["700", directory]);
   }
 
+  /** A standby that streams from the server, on a port of its own. */
+  async standby(name: string): Promise<Cluster> {
+    await this.base(name);
+    const directory = this.wal.path(name);
+    await writeFile(join(directory, "standby.signal"), "");
+    this.restored.push(directory);
+    return startCluster({
+      directory,
+      settings: {
+        fsync: "off",
+        wal_keep_size: "256MB",
+        primary_conninfo: `host=127.0.0.1 port=${this.wal.cluster.port} user=postgres`,
+      },
+    });
+  }
+
   /** Starts a copy of the base backup, which recovers from the archive alone to its end. */
   async recover(base: string, settings: Readonly<Record<string, string>> = {}): Promise<Cluster> {
     const directory = this.wal.path(`${base}-recovered${this.restored.length}`);
