@@ -40,6 +40,8 @@ export interface OpsPitrTarget {
   readonly stores: readonly StoreTarget[];
   /** zstd level of archived WAL, 1 to 19. */
   readonly compression: number;
+  /** URL of a standby that base backups are read from; undefined: the primary. */
+  readonly standby?: Secret | undefined;
   /** Whether nothing dangerous is done without one. */
   readonly restorePoints: "require" | "never";
   /** The physical replication slot that `ops wal receive` reads from. */
@@ -186,6 +188,7 @@ export class Environment {
       engine,
       compression,
       slot,
+      standby: settings.standby === undefined ? undefined : new Secret(settings.standby, this.directory),
       stores: (stores ?? [store]).map((each) => this.store(each)),
       restorePoints: settings["restore-points"],
     };

@@ -3,6 +3,10 @@ import { name } from "../core/schema.ts";
 import type { SchemaMistake } from "../core/schema-mistake.ts";
 import { suggestion } from "../core/suggestion.ts";
 import { pgBackRestFields, pgBackRestKeys } from "./pgbackrest-target.ts";
+import { isReference } from "./secret.ts";
+import { secret } from "./secret-field.ts";
+
+const isUrl = (text: string) => text === "" || isReference(text) || /^postgres(ql)?:\/\//.test(text);
 
 /** Point-in-time recovery of the cluster that a database is in, as it is written in `.opsrc`. */
 export const pitrSchema = z
@@ -24,6 +28,12 @@ export const pitrSchema = z
       .enum(["require", "never"])
       .default("require")
       .describe("Whether a restore point is made before migrations and before what destroys data"),
+    standby: secret("Connection URL of a standby: base backups are read from it")
+      .refine(
+        isUrl,
+        "must be a connection URL (postgresql://user@host:5432/database) or a reference (env:NAME)",
+      )
+      .optional(),
     slot: z
       .string()
       .regex(/^[a-z0-9_]{1,63}$/, "must be lower-case letters, digits and underscores, 63 at most")
@@ -33,7 +43,7 @@ export const pitrSchema = z
   })
   .superRefine((pitr, context) => {
     const { engine, store, stores } = pitr;
-    const others = engine === "ops" ? pgBackRestKeys : (["store", "stores", "slot"] as const);
+    const others = engine === "ops" ? pgBackRestKeys : (["store", "stores", "slot", "standby"] as const);
     for (const key of others) {
       if (pitr[key] === undefined) continue;
       const hint = `remove it, or write engine: ${engine === "ops" ? "pgbackrest" : "ops"}`;

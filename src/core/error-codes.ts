@@ -151,6 +151,7 @@ export const errorCodes: readonly string[] = [
   "E_SQL",
   "E_SQL_SYNTAX",
   "E_SQUAWK",
+  "E_STANDBY",
   "E_STEP_INPUT",
   "E_STEP_NEEDED",
   "E_STEP_TIMEOUT",

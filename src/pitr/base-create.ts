@@ -2,27 +2,24 @@ import { z } from "zod";
 import { newBackupId } from "../archive/backup-id.ts";
 import { FanOut } from "../archive/fan-out.ts";
 import { sameEncryption } from "../archive/same-encryption.ts";
-import type { DatabaseTarget, StoreTarget } from "../config/environment.ts";
+import type { StoreTarget } from "../config/environment.ts";
 import { formatDuration } from "../core/duration.ts";
 import { causeText, OpsError } from "../core/errors.ts";
 import { duration, name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import { openerFor, sealerFor } from "../crypto/encryption.ts";
-import { trustedSignersOf } from "../crypto/trusted-signers.ts";
-import type { OperationContext } from "../run/context.ts";
 import { interruptible } from "../run/interruptible.ts";
-import { defineOperation, type Report } from "../run/operation.ts";
-import { openStore } from "../storage/open-store.ts";
-import { corruptBase, readBaseObject, removeBase, requireBase } from "../wal-archive/base-catalog.ts";
+import { defineOperation } from "../run/operation.ts";
+import { removeBase } from "../wal-archive/base-catalog.ts";
 import { type BaseManifest, encodeBaseManifest } from "../wal-archive/base-manifest.ts";
-import { claimArchive } from "../wal-archive/cluster.ts";
 import { baseManifestObject } from "../wal-archive/layout.ts";
 import { archiveStores, whereIsBase } from "./archive-stores.ts";
 import { awaitWal, type MissingWal } from "./await-wal.ts";
 import { copyBase } from "./base-copy.ts";
+import { makeBase } from "./base-make.ts";
 import { chooseParent, requireParent } from "./base-parent.ts";
-import { type ClusterFacts, observeAfterwards, observeCluster } from "./base-source.ts";
-import { type BaseParent, streamBase } from "./base-stream.ts";
+import { observeCluster } from "./base-source.ts";
+import { chooseSource, serverTarget } from "./base-standby.ts";
 import { walMissing } from "./missing-wal.ts";
 
 const input = z.strictObject({
@@ -43,6 +40,12 @@ const input = z.strictObject({
   "full-every": duration(
     "Incremental until the last full one is this old, then a full one; also where no incremental one can be made",
   ).optional(),
+  from: z
+    .enum(["standby", "primary", "any"])
+    .optional()
+    .describe(
+      "The server to read; any: the primary where the standby cannot be; default: the standby, where there is one",
+    ),
   "wal-timeout": duration("How long to wait until the WAL that belongs to it is archived").prefault("5m"),
 });
 
@@ -81,10 +84,12 @@ export const createBase = defineOperation({
     const database = context.environment.database(input.database);
     const targets = archiveStores(database);
     await sealerFor(sameEncryption(targets));
-    const cluster = await observeCluster(database, context.signal);
+    const primary = await observeCluster(database, context.signal);
+    const { server, remark, cluster } = await chooseSource(database, primary, input.from, context.signal);
     const now = context.clock.now();
     const wish = { ...input, fullEvery: input["full-every"] };
-    const basis = await chooseParent(database, targets, cluster, wish, now, context.signal);
+    const place = { database, server: serverTarget(database, server), targets, cluster };
+    const basis = await chooseParent(place, wish, now, context.signal);
     // The parent's manifest has to be read, and its object is encrypted as all are.
     if (basis.parent !== null) for (const each of targets.slice(0, 1)) await openerFor(each);
     return {
@@ -92,6 +97,8 @@ export const createBase = defineOperation({
       database: database.name,
       stores: targets.map((each) => each.name),
       cluster: { ...cluster },
+      server,
+      remark,
       ...basis,
     };
   },
@@ -105,11 +112,12 @@ export const createBase = defineOperation({
         `of ${database} (PostgreSQL ${cluster.serverVersion}) to store ${store}`,
     })),
 
-  notes: ({ database, cluster, why }) => [
+  notes: ({ database, cluster, why, remark }) => [
     ...(cluster.archiveMode === "off"
       ? [`archive_mode is off: unless ops wal receive runs, see: ops pitr setup --database ${database}`]
       : []),
     ...(why === null ? [] : [`it is a full one: ${why}`]),
+    ...(remark === null ? [] : [remark]),
   ],
 
   async apply(context, input, before, report) {
@@ -123,7 +131,8 @@ export const createBase = defineOperation({
     if (first === undefined) {
       const out = new FanOut(found.missing);
       manifest = await interruptible(context, async (signal) => {
-        const made = await streamed(context, input, before, targets, out, report, signal);
+        const work = { ...before, database, targets, checkpoint: input.checkpoint };
+        const made = await makeBase(context, work, out, report, signal);
         await out.each(async ({ name, store }) => {
           const key = await signingKey(targets, name);
           await requireParent(store, made);
@@ -177,91 +186,6 @@ export const createBase = defineOperation({
       `Restorable from ${base.restorableFrom} (${base.stopLsn}) on`,
     ].join("\n"),
 });
-
-type Input = z.output<typeof input>;
-interface Before {
-  readonly id: string;
-  readonly cluster: ClusterFacts;
-  readonly parent: string | null;
-}
-
-async function streamed(
-  context: OperationContext,
-  input: Input,
-  { id, cluster, parent }: Before,
-  targets: readonly StoreTarget[],
-  out: FanOut,
-  report: Report,
-  signal: AbortSignal,
-): Promise<BaseManifest> {
-  const database = context.environment.database(input.database);
-  const { systemIdentifier, segmentBytes, serverMajor } = cluster;
-  const environment = context.environment.name;
-  await out.each(({ store }) =>
-    claimArchive(store, {
-      environment,
-      database: database.name,
-      systemIdentifier,
-      serverMajor,
-      segmentBytes,
-    }),
-  );
-  // What an attempt that was killed has left.
-  await out.each(({ store }) => removeBase(store, database.name, id));
-  const sealer = await sealerFor(sameEncryption(targets));
-  const startedAt = context.clock.now();
-  const { start, stop, objects, plainBytes } = await streamBase(
-    { id, database, checkpoint: input.checkpoint, parent: await parentOf(database, targets, parent) },
-    out,
-    sealer,
-    report,
-    signal,
-  );
-  const { now, nextTransaction } = await observeAfterwards(database, signal);
-  return {
-    format: "ops-base-backup",
-    version: 1,
-    id,
-    ...(parent === null ? {} : { parent }),
-    environment,
-    database: database.name,
-    systemIdentifier,
-    serverVersion: cluster.serverVersion,
-    segmentBytes,
-    timeline: start.timeline,
-    startLsn: start.lsn,
-    stopLsn: stop.lsn,
-    startedAt: startedAt.toISOString(),
-    stoppedAt: roundedUp(now).toISOString(),
-    nextTransaction,
-    finishedAt: context.clock.now().toISOString(),
-    run: context.runId ?? null,
-    actor: context.actor,
-    encryption: sealer.describe(),
-    plainBytes,
-    objects: [...objects],
-  };
-}
-
-/** What the server must be told of the base backup that the new one is incremental to. */
-async function parentOf(
-  database: DatabaseTarget,
-  targets: readonly StoreTarget[],
-  id: string | null,
-): Promise<BaseParent | undefined> {
-  const [target] = targets;
-  if (id === null || target === undefined) return undefined;
-  const store = openStore(target);
-  const { objects } = await requireBase(store, database.name, id, await trustedSignersOf(target));
-  const object = objects.find((each) => each.content === "manifest");
-  if (object === undefined) throw corruptBase(id, baseManifestObject(database.name, id), "names no manifest");
-  return { id, manifest: readBaseObject(store, id, object, await openerFor(target)) };
-}
-
-/** The server counts microseconds. */
-function roundedUp(moment: Date): Date {
-  return new Date(moment.getTime() + 1);
-}
 
 async function signingKey(targets: readonly StoreTarget[], store: string): Promise<string | undefined> {
   return targets.find((each) => each.name === store)?.signingKey?.reveal();

@@ -21,6 +21,15 @@ export interface ParentWish {
   readonly fullEvery?: number | undefined;
 }
 
+/** Where a new base backup is read from, and where it goes. */
+export interface BasePlace {
+  readonly database: DatabaseTarget;
+  /** The server of its cluster that is read. */
+  readonly server: DatabaseTarget;
+  readonly targets: readonly StoreTarget[];
+  readonly cluster: ClusterFacts;
+}
+
 /** What a new base backup is made of. */
 export interface Basis {
   /** The base backup that it is incremental to; null: it is a full one. */
@@ -35,9 +44,7 @@ export interface Basis {
  * and there can be none; with `fullEvery` that is a full one, and why.
  */
 export async function chooseParent(
-  database: DatabaseTarget,
-  targets: readonly StoreTarget[],
-  cluster: ClusterFacts,
+  { database, server, targets, cluster }: BasePlace,
   wish: ParentWish,
   now: Date,
   signal: AbortSignal,
@@ -55,7 +62,7 @@ export async function chooseParent(
   if (wish.fullEvery !== undefined && wish.parent === undefined && age >= wish.fullEvery) {
     return { parent: null, why: `the last full one, ${full.id}, is ${formatDuration(age)} old` };
   }
-  if (!(await isSummarized(database, parent, signal))) {
+  if (!(await isSummarized(server, parent, signal))) {
     return refused(isStrict, {
       message: `The server has not noted what changed since base backup ${parent.id}`,
       hint: "make a full one (summarize_wal was off, or the summaries are older than wal_summary_keep_time)",

@@ -11,7 +11,11 @@ import { basePrefix } from "../wal-archive/layout.ts";
 
 export interface BaseSettings {
   readonly id: string;
-  readonly database: DatabaseTarget;
+  /** The database target's name. */
+  readonly database: string;
+  /** The server that is read. */
+  readonly server: DatabaseTarget;
+  readonly isStandby: boolean;
   readonly checkpoint: "fast" | "spread";
   /** Undefined: a full one. */
   readonly parent?: BaseParent | undefined;
@@ -42,13 +46,13 @@ export async function streamBase(
   report: Report,
   signal: AbortSignal,
 ): Promise<Streamed> {
-  const { id, database, parent } = settings;
-  report.progress({ message: `waiting for a checkpoint of ${database.name}` });
+  const { id, database, server, parent } = settings;
+  report.progress({ message: `waiting for a checkpoint of ${server.name}` });
   const backup = await begin(settings, signal);
   try {
     const progress = new ByteProgress(
       report,
-      `copying ${parent === undefined ? "the cluster" : "what changed"} of ${database.name}`,
+      `copying ${parent === undefined ? "the cluster" : "what changed"} of ${server.name}`,
       // The server counts whole files also where it sends parts of them.
       parent === undefined ? backup.expectedBytes : undefined,
     );
@@ -63,7 +67,7 @@ export async function streamBase(
           yield chunk;
         }
       }
-      const name = `${basePrefix(database.name)}${id}/${nameOf(part, names)}`;
+      const name = `${basePrefix(database)}${id}/${nameOf(part, names)}`;
       const written = await out.put(name, sealer.encrypt(compress(counted())), signal);
       objects.push({
         name,
@@ -77,27 +81,33 @@ export async function streamBase(
     if (start.timeline !== stop.timeline) {
       throw new OpsError(
         "E_BASE_BACKUP",
-        `The server of ${database.name} was promoted during its base backup`,
+        `The server of ${server.name} was promoted during its base backup`,
         {
           hint: "make another one: ops pitr base create",
         },
       );
     }
     return { start, stop, objects, plainBytes: objects.reduce((sum, each) => sum + each.plainBytes, 0) };
+  } catch (error) {
+    if (!settings.isStandby || !(error instanceof OpsError) || error.code !== "E_SQL") throw error;
+    throw new OpsError("E_STANDBY", `The standby of ${database} gave up its base backup`, {
+      cause: error,
+      hint: "make another one: ops pitr base create; of the primary with --from primary",
+    });
   } finally {
     await backup.close();
   }
 }
 
-async function begin({ id, database, checkpoint, parent }: BaseSettings, signal: AbortSignal) {
+async function begin({ id, server, checkpoint, parent }: BaseSettings, signal: AbortSignal) {
   try {
     const options = { label: `ops ${id}`, checkpoint, parent: parent?.manifest, signal };
-    return await BaseBackup.begin(database, options);
+    return await BaseBackup.begin(server, options);
   } catch (error) {
     if (parent === undefined || !(error instanceof OpsError) || error.code !== "E_SQL") throw error;
     throw new OpsError(
       "E_INCREMENTAL",
-      `The server of ${database.name} makes no base backup that is incremental to ${parent.id}`,
+      `The server of ${server.name} makes no base backup that is incremental to ${parent.id}`,
       { cause: error, hint: "make a full one: ops pitr base create", retryable: false },
     );
   }

@@ -36,6 +36,8 @@ export async function writeRecovery(
   for (const [file, content] of Object.entries(missingFiles)) {
     if ((await folder.read(file)) === undefined) await folder.write(file, content, user);
   }
+  // A base backup of a standby has its signal, with which the server would wait for more WAL for ever.
+  await folder.discard("standby.signal");
   await folder.write("recovery.signal", "", user);
 }
 

@@ -90,6 +90,11 @@ export class RestoreFolder {
     return readFile(join(this.directory, file), "utf8").catch(absent);
   }
 
+  /** Fine where there is no such file. */
+  async discard(file: string): Promise<void> {
+    await rm(join(this.directory, file), { force: true });
+  }
+
   private get links(): string {
     return `${this.directory}.chain`;
   }
