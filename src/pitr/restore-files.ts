@@ -7,7 +7,7 @@ import { findProgram } from "../postgres/programs.ts";
 import { runProgram } from "../process/run-program.ts";
 import type { BaseManifest } from "../wal-archive/base-manifest.ts";
 import type { RestoreFolder } from "./restore-folder.ts";
-import { type UnpackWork, unpackBase, verifyBase } from "./unpack.ts";
+import { type Compared, type UnpackWork, unpackBase, verifyBase } from "./unpack.ts";
 
 /** How far a restore of the files has come. */
 export const filesSchema = z.object({
@@ -48,26 +48,27 @@ export async function restoreFiles(work: FilesWork): Promise<void> {
         await work.onDone({ unpacked: [...unpacked], combined: false });
       },
     });
-  const verify = async (manifest: BaseManifest, place: RestoreFolder) => {
+  const verify = async (manifest: BaseManifest, place: RestoreFolder, compared: Compared) => {
     report.progress({ message: `checking ${place.directory} with pg_verifybackup` });
-    await verifyBase(manifest, place, path, user, signal);
+    await verifyBase(manifest, place, path, user, compared, signal);
   };
+  // Of what pg_combinebackup has written nothing was compared yet.
+  let compared: Compared = "some";
   if (chain.length === 1) {
-    await unpack(newest, folder);
+    compared = await unpack(newest, folder);
   } else {
     if (!work.done.combined) {
       for (const each of chain) {
         const link = folder.link(each.id);
         await link.claim(user);
-        await unpack(each, link);
-        await verify(each, link);
+        await verify(each, link, await unpack(each, link));
       }
       await combine(work, newest);
       await work.onDone({ unpacked, combined: true });
     }
     await folder.removeLinks();
   }
-  await verify(newest, folder);
+  await verify(newest, folder, compared);
 }
 
 /** Bytes that the disk must have room for: at the end of a chain all of its links and the cluster are on it. */

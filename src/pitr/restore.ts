@@ -64,7 +64,7 @@ const output = z.object({
 const checkpointSchema = filesSchema.extend({ verified: z.boolean() });
 
 /**
- * Guarantee: nothing that was there before is overwritten or removed. What is unpacked is checked by pg_verifybackup, or
+ * Guarantee: nothing that was there before is overwritten or removed. Every file is compared with its checksum, by us or
  * by pgBackRest, before a server sees it. Killed at any moment, it goes on with what is not unpacked yet, or with the
  * server that replays.
  */

@@ -2,19 +2,20 @@ import { createWriteStream } from "node:fs";
 import { chown, readdir, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { OpsError } from "../core/errors.ts";
 import { inParallel } from "../core/parallel.ts";
 import type { Opener } from "../crypto/encryption.ts";
-import { RunningProgram } from "../postgres/programs.ts";
 import type { ServerUser } from "../postgres/unprivileged.ts";
-import { requireProgram } from "../process/find-program.ts";
 import { runProgram } from "../process/run-program.ts";
 import { ByteProgress } from "../run/byte-progress.ts";
 import type { Report } from "../run/operation.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
+import { released } from "../storage/released.ts";
 import { corruptBase, readBaseObject } from "../wal-archive/base-catalog.ts";
 import type { BaseManifest, BaseObject } from "../wal-archive/base-manifest.ts";
+import { type FileChecksums, largestManifest, parseFileChecksums } from "./file-checksums.ts";
 import type { RestoreFolder } from "./restore-folder.ts";
+import { TarError } from "./tar.ts";
+import { DifferentFile, type ExtractWork, extractTar } from "./untar.ts";
 
 export interface UnpackWork {
   readonly store: ObjectStore;
@@ -31,62 +32,77 @@ export interface UnpackWork {
   onDone(name: string): Promise<void>;
 }
 
-/** Every object into its place, by the stock `tar` from a pipe. Throws `E_BACKUP_CORRUPT`, `E_PROGRAM_FAILED`. */
-export async function unpackBase(work: UnpackWork): Promise<void> {
+/** What was compared with the backup_manifest on the way: every file, or not all of them. */
+export type Compared = "all" | "some";
+
+/** Every object into its place. Throws `E_BACKUP_CORRUPT`, `E_DISK_SPACE`, `E_RESTORE_FOLDER`. */
+export async function unpackBase(work: UnpackWork): Promise<Compared> {
   const { manifest, folder, report } = work;
   const left = manifest.objects.filter((each) => !work.done.includes(each.name));
   const total = left.reduce((sum, each) => sum + each.plainBytes, 0);
   const progress = new ByteProgress(report, `unpacking base backup ${manifest.id}`, total);
-  const tar = await requireProgram("tar", "/");
+  const checksums = await fileChecksums(work);
   await inParallel(left, work.jobs, work.signal, async (object, signal) => {
     const source = counted(readBaseObject(work.store, manifest.id, object, work.opener), progress);
     if (object.content === "manifest") await writeManifest(source, work, signal);
-    else await extract(tar, source, await placeOf(object, work), work.user, signal);
+    else await extract(released(source), object, work, { checksums, signal });
     await work.onDone(object.name);
   });
   await linkTablespaces(manifest, folder);
+  // What an attempt that was killed has written may have been lost in a power cut.
+  return checksums !== undefined && left.length === manifest.objects.length ? "all" : "some";
 }
 
-/** PostgreSQL's own check: every file is there with the size and checksum of the backup's manifest. */
+/**
+ * PostgreSQL's own check: every file is there with its size, and, where not all were compared while they were written,
+ * with its checksum.
+ */
 export async function verifyBase(
   manifest: BaseManifest,
   folder: RestoreFolder,
   program: string,
   user: ServerUser,
+  compared: Compared,
   signal: AbortSignal,
 ): Promise<void> {
-  const [file = "", ...args] = [...user.prefix, program, "--no-parse-wal", "--quiet", folder.directory];
+  const options = ["--no-parse-wal", "--quiet", ...(compared === "all" ? ["--skip-checksums"] : [])];
+  const [file = "", ...args] = [...user.prefix, program, ...options, folder.directory];
   const { exitCode, stderr } = await runProgram(file, args, { signal, cwd: "/" });
   if (exitCode === 0) return;
   const [first = "pg_verifybackup finds a difference"] = stderr.trim().split("\n");
   throw corruptBase(manifest.id, "backup_manifest", `does not describe what was unpacked: ${first}`);
 }
 
-async function placeOf({ tablespace }: BaseObject, { folder, user }: UnpackWork): Promise<string> {
-  return tablespace === null ? folder.directory : folder.addTablespace(tablespace.oid, user);
+/** Undefined where the manifest is too large, or is none that we know. */
+async function fileChecksums(work: UnpackWork): Promise<FileChecksums | undefined> {
+  const { manifest, store, opener } = work;
+  const object = manifest.objects.find((each) => each.content === "manifest");
+  if (object === undefined || object.plainBytes > largestManifest) return undefined;
+  const parts: Uint8Array[] = [];
+  for await (const part of readBaseObject(store, manifest.id, object, opener)) parts.push(part);
+  return parseFileChecksums(Buffer.concat(parts));
 }
 
 async function extract(
-  tar: string,
   source: AsyncIterable<Uint8Array>,
-  directory: string,
-  user: ServerUser,
-  signal: AbortSignal,
+  object: BaseObject,
+  { manifest, folder, user }: UnpackWork,
+  work: Pick<ExtractWork, "checksums" | "signal">,
 ): Promise<void> {
-  // As the server's user: what it unpacks belongs to it.
-  const [path = "", ...args] = [...user.prefix, tar, "-x", "-p", "-f", "-", "-C", directory];
-  const program = new RunningProgram({ path, version: "", major: 0 }, args, {}, signal);
+  const { name, tablespace } = object;
+  const place =
+    tablespace === null
+      ? { directory: folder.directory, prefix: "" }
+      : {
+          directory: await folder.addTablespace(tablespace.oid, user),
+          prefix: `pg_tblspc/${tablespace.oid}/`,
+        };
   try {
-    await program.feed(source, signal);
-    await program.success();
+    await extractTar(source, { ...place, ...work, user });
   } catch (error) {
-    if (!(error instanceof OpsError) || error.code !== "E_PROGRAM_FAILED") throw error;
-    throw new OpsError("E_PROGRAM_FAILED", `tar could not unpack the base backup into ${directory}`, {
-      cause: error.cause,
-      hint: "look at the room on that disk (df -h); then: ops runs resume",
-    });
-  } finally {
-    await program.stop();
+    if (error instanceof DifferentFile || error instanceof TarError)
+      throw corruptBase(manifest.id, name, `is not what PostgreSQL sent: ${error.message}`);
+    throw error;
   }
 }
 

@@ -11,14 +11,20 @@ type Stream = ReturnType<typeof createZstdCompress> | ReturnType<typeof createZs
 export class ZstdLanes {
   private readonly open: () => Stream;
   private readonly limit: number;
+  private readonly outputSize: number | undefined;
   private readonly idle: Lane[] = [];
   private readonly waiting: ((lane: Lane) => void)[] = [];
   private lanes = 0;
 
-  /** @param limit how many contexts at most */
-  constructor(open: () => Stream, limit: number) {
+  /**
+   * @param limit how many contexts at most
+   * @param outputSize the streams' `chunkSize`, where most frames have so many bytes: each of them is then a buffer of
+   * its own, which its reader can release
+   */
+  constructor(open: () => Stream, limit: number, outputSize?: number) {
     this.open = open;
     this.limit = limit;
+    this.outputSize = outputSize;
   }
 
   /**
@@ -42,9 +48,11 @@ export class ZstdLanes {
     return new Lane(this.open());
   }
 
-  /** One that failed is in the middle of a frame. */
+  /** One that failed is in the middle of a frame; one whose last frame was short, in the middle of a buffer. */
   private giveBack(used: Lane): void {
-    const lane = used.isBroken ? new Lane(this.open()) : used;
+    const isAmidst = this.outputSize !== undefined && used.written % this.outputSize !== 0;
+    if (isAmidst) used.close();
+    const lane = used.isBroken || isAmidst ? new Lane(this.open()) : used;
     const next = this.waiting.shift();
     if (next === undefined) this.idle.push(lane);
     else next(lane);
@@ -53,6 +61,8 @@ export class ZstdLanes {
 
 class Lane {
   isBroken = false;
+  /** Bytes, of all frames. */
+  written = 0;
   private readonly stream: Stream;
   private pieces: Buffer[] = [];
   private room = 0;
@@ -80,7 +90,12 @@ class Lane {
     });
   }
 
+  close(): void {
+    this.stream.destroy();
+  }
+
   private collect(piece: Buffer): void {
+    this.written += piece.length;
     this.room -= piece.length;
     if (this.room < 0) this.break(new RangeError("a frame is longer than it may be"));
     else this.pieces.push(piece);

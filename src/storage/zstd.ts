@@ -16,7 +16,11 @@ const parallel = Math.min(4, Math.max(2, availableParallelism()));
 
 /** By the level of compression. */
 const compressors = new Map<number, ZstdLanes>();
-const decompressors = new ZstdLanes(() => createZstdDecompress({ chunkSize: 2 * blockSize }), parallel);
+const decompressors = new ZstdLanes(
+  () => createZstdDecompress({ chunkSize: blockSize }),
+  parallel,
+  blockSize,
+);
 
 /** @param level 1 to 19 */
 export async function* compress(source: AsyncIterable<Uint8Array>, level = 3): AsyncGenerator<Buffer> {
