@@ -2,7 +2,6 @@ import type { DatabaseTarget, Environment, StoreTarget } from "../config/environ
 import { openerFor } from "../crypto/encryption.ts";
 import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import { findProgram } from "../postgres/programs.ts";
-import { requireProgram } from "../process/find-program.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
 import { openStore } from "../storage/open-store.ts";
 import { readBaseCatalog, requireBase, wholeBases } from "../wal-archive/base-catalog.ts";
@@ -79,7 +78,6 @@ export class StoreArchive implements Archive {
 
   async requireRestorable({ serverVersion }: ArchivedBase): Promise<void> {
     await openerFor(this.target);
-    await requireProgram("tar", "/");
     await findProgram("pg_verifybackup", Number.parseInt(serverVersion, 10));
   }
 
