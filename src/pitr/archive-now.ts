@@ -1,4 +1,5 @@
 import pg from "pg";
+import type { DatabaseTarget } from "../config/environment.ts";
 import { formatDuration } from "../core/duration.ts";
 import { OpsError } from "../core/errors.ts";
 import { withConnection } from "../postgres/connection.ts";
@@ -6,11 +7,13 @@ import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
 import { openStore } from "../storage/open-store.ts";
 import { formatLsn, lsn, parseLsn } from "../wal-archive/lsn.ts";
-import { archiveStore } from "./archive-stores.ts";
+import { ofLsn, segmentName } from "../wal-archive/segment.ts";
+import { archiveStore, pitrOf } from "./archive-stores.ts";
 import { missingSegments } from "./missing-wal.ts";
+import { openArchive } from "./open-archive.ts";
 
 /** Milliseconds between two looks into the store. */
-const pollInterval = 200;
+const pollInterval = 300;
 
 /**
  * Brings everything that is committed by now into the archive: a moment of a minute ago may be in the segment that the
@@ -28,7 +31,6 @@ export async function archiveUpToNow(
   signal: AbortSignal,
 ): Promise<void> {
   const database = context.environment.database(options.database);
-  const store = openStore(archiveStore(database, options.store));
   const end = await withConnection(database, { signal }, async (client) => {
     const { rows } = await client.query<{ inRecovery: boolean; mode: string; segmentBytes: number }>(
       `SELECT pg_is_in_recovery() AS "inRecovery", current_setting('archive_mode') AS mode, setting::int AS "segmentBytes"
@@ -48,10 +50,8 @@ export async function archiveUpToNow(
     return undefined;
   });
   if (end === undefined) return;
-  const stop = parseLsn(end.lsn);
-  const range = { ...end, startLsn: formatLsn(lsn(stop - 1n)), stopLsn: end.lsn };
   const deadline = context.clock.elapsed() + options.timeout;
-  while ((await missingSegments(store, database.name, range)).length > 0) {
+  while (!(await isArchived(database, options.store, end, signal))) {
     if (context.clock.elapsed() >= deadline) {
       report.log(`the WAL of now is not archived after ${formatDuration(options.timeout)}: ops wal status`);
       return;
@@ -59,6 +59,29 @@ export async function archiveUpToNow(
     report.progress({ message: "waiting until the WAL of now is archived" });
     await context.clock.sleep(pollInterval, signal);
   }
+}
+
+interface EndOfLog {
+  readonly lsn: string;
+  readonly timeline: number;
+  readonly segmentBytes: number;
+}
+
+async function isArchived(
+  database: DatabaseTarget,
+  store: string | undefined,
+  { lsn: position, timeline, segmentBytes }: EndOfLog,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const last = lsn(parseLsn(position) - 1n);
+  if (pitrOf(database).engine === "ops") {
+    // Asks for one segment; all that there is may be a hundred thousand.
+    const range = { timeline, segmentBytes, startLsn: formatLsn(last), stopLsn: position };
+    const missing = await missingSegments(openStore(archiveStore(database, store)), database.name, range);
+    return missing.length === 0;
+  }
+  const { segments } = await (await openArchive(database, store, signal)).state();
+  return segments.has(segmentName(ofLsn(timeline, last, segmentBytes), segmentBytes));
 }
 
 function isRefused(error: unknown): boolean {

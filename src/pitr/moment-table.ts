@@ -79,6 +79,12 @@ export async function planTable(context: OperationContext, input: TableInput): P
     const schema = asked.schema ?? (await schemaOf(client, asked.name)) ?? rows[0]?.schema ?? "public";
     const table = { schema, name: asked.name };
     const shape = await readShape(client, table);
+    const unknown = input.key.find((each) => shape?.columns.every((column) => column.name !== each));
+    if (shape !== undefined && unknown !== undefined) {
+      throw new UsageError("E_INPUT", `${shownName(table)} has no column "${unknown}" for the key`, {
+        hint: `it has: ${shape.columns.map((each) => each.name).join(", ")}`,
+      });
+    }
     if (shape !== undefined && input.where !== undefined) {
       await prepareRowSession(client, schema);
       await checkWhere(client, table, input.where).catch((error: unknown) => {

@@ -15,7 +15,7 @@ export function parseTableName(text: string): { readonly schema: string | undefi
     ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? (plain ?? "").toLowerCase(),
   );
   const [first, second] = names;
-  if (!isWhole || first === undefined || names.length > 2) {
+  if (!isWhole || text.startsWith(".") || first === undefined || names.length > 2) {
     throw new UsageError("E_INPUT", `"${text}" is not the name of a table`, {
       hint: 'write it as in SQL: orders, shop.orders, "Odd Name"."T"',
     });

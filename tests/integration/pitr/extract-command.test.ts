@@ -23,7 +23,7 @@ beforeAll(async () => {
   const [row] = await setting.wal.query<{ now: Date }>("SELECT clock_timestamp() AS now");
   moment = new Date((row?.now.getTime() ?? 0) + 1).toISOString();
   await new Promise((done) => setTimeout(done, 5));
-}, 120_000);
+}, 180_000);
 afterAll(() => setting.stop());
 
 beforeEach(async () => {
@@ -79,7 +79,7 @@ describe("a dry run", () => {
     expect(stdout).toContain("put back the rows that are missing from public.orders");
     expect(await rowsOf("SELECT count(*)::int FROM orders")).toEqual([{ count: 1 }]);
     expect(await left()).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 });
 
 const asked = (into: readonly string[]) => [
@@ -114,7 +114,7 @@ describe("an extract killed with SIGKILL", () => {
     const resumed = await ops(["runs", "resume", "last", "--yes"], options());
     expect(resumed).toMatchObject({ exitCode: 0 });
     expect(await rowsOf("SELECT count(*)::int FROM orders_restored")).toEqual([{ count: 1000 }]);
-  }, 120_000);
+  }, 180_000);
 });
 
 describe("an extract that is interrupted", () => {

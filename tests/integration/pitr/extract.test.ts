@@ -61,7 +61,7 @@ beforeAll(async () => {
   await setting.wal.query("DELETE FROM shop.orders WHERE id <= 300");
   await setting.wal.query(`UPDATE shop.orders SET "Total Price" = 1 WHERE id = 1000`);
   await setting.wal.query("INSERT INTO shop.orders (customer, note) VALUES (1, E'\\x1b[31mred')");
-}, 120_000);
+}, 180_000);
 afterAll(() => setting.stop());
 
 describe("pitr.diff", () => {
@@ -95,13 +95,13 @@ describe("pitr.diff", () => {
     expect(text).toContain("~ id=1000  Total Price: 1000.50 → 1.00, doubled: 2001.00 → 2.00");
     expect(text).toContain("\\u{1b}[31mred");
     expect(await readdir(setting.wal.path(".ops/scratch"))).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   it("tells only the counts within a run, whose journal keeps them", async () => {
     const { output } = await perform(operation("pitr.diff"), setting.context(), asked({ where: "id < 10" }));
 
     expect(output).toMatchObject({ removed: 9, shown: { removed: [], added: [], changed: [] } });
-  }, 60_000);
+  }, 180_000);
 });
 
 describe("pitr.extract into a new table", () => {
@@ -129,7 +129,7 @@ describe("pitr.extract into a new table", () => {
 
     expect(await undo()).toMatchObject({ undone: true });
     expect(await rowsOf("SELECT to_regclass('shop.orders_restored') AS there")).toEqual([{ there: null }]);
-  }, 60_000);
+  }, 180_000);
 
   it("takes only the rows of a condition, or those that are missing", async () => {
     const some = await extract({ into: "some", where: "mood = 'bad' -- the angry ones" });
@@ -142,7 +142,7 @@ describe("pitr.extract into a new table", () => {
     ]);
     await some.undo();
     await gone.undo();
-  }, 60_000);
+  }, 180_000);
 
   it("undo leaves a table that somebody else has put in its place", async () => {
     const { undo } = await extract({ into: "taken", where: "id = 1" });
@@ -151,7 +151,7 @@ describe("pitr.extract into a new table", () => {
 
     expect(await undo()).toMatchObject({ undone: "kept", note: expect.stringContaining("shop.kept") });
     await rowsOf("DROP TABLE shop.taken, shop.kept");
-  }, 60_000);
+  }, 180_000);
 });
 
 describe("pitr.extract --missing into the table itself", () => {
@@ -177,7 +177,7 @@ describe("pitr.extract --missing into the table itself", () => {
       { min: 11, count: 1 },
     ]);
     await rowsOf("DELETE FROM shop.orders WHERE id = 11");
-  }, 60_000);
+  }, 180_000);
 
   it("asks what triggers are to do, and can leave them out", async () => {
     await rowsOf(`
@@ -202,7 +202,7 @@ describe("pitr.extract --missing into the table itself", () => {
     expect(await rowsOf("SELECT count(*)::int FROM shop.fired")).toEqual([{ count: 3 }]);
     await fired.undo();
     await rowsOf("DROP TRIGGER outbox ON shop.orders");
-  }, 90_000);
+  }, 180_000);
 
   it("puts back nothing where a foreign key does not hold", async () => {
     await rowsOf("DELETE FROM shop.orders WHERE customer = 2");
@@ -213,7 +213,7 @@ describe("pitr.extract --missing into the table itself", () => {
       message: expect.stringContaining("foreign key"),
     });
     expect(await rowsOf("SELECT count(*)::int FROM shop.orders WHERE id <= 300")).toEqual([{ count: 0 }]);
-  }, 60_000);
+  }, 180_000);
 });
 
 describe("what is refused before anything is restored", () => {
@@ -239,5 +239,5 @@ describe("what is refused before anything is restored", () => {
       code: "E_TABLE_UNKNOWN",
       exitCode: 2,
     });
-  }, 30_000);
+  }, 180_000);
 });

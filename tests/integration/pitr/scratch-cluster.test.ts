@@ -21,7 +21,7 @@ beforeAll(async () => {
   await setting.wal.query("DELETE FROM orders");
   const [last] = await setting.wal.fillSegments(1);
   await setting.wal.untilArchived(last ?? "");
-}, 120_000);
+}, 180_000);
 afterAll(() => setting.stop());
 
 function scratch<T>(work: (scratch: ScratchCluster) => Promise<T>, signal = new AbortController().signal) {
@@ -63,7 +63,7 @@ describe("a temporary cluster of the archive", () => {
 
     expect(await postmasterPid(directory)).toBeUndefined();
     expect(await left()).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   it("is gone after a failure and after an interruption", async () => {
     await expect(
@@ -83,5 +83,5 @@ describe("a temporary cluster of the archive", () => {
     ).rejects.toThrow("stopped");
 
     expect(await left()).toEqual([]);
-  }, 120_000);
+  }, 180_000);
 });
