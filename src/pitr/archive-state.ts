@@ -44,6 +44,8 @@ export interface ArchiveState<Base extends ArchivedBase = ArchivedBase> {
   readonly live: ReadonlyMap<string, number>;
   /** Of every timeline that came from another one. */
   readonly histories: ReadonlyMap<number, TimelineHistory>;
+  /** Stores that could not be read and are left out. */
+  readonly unread?: readonly { readonly store: string; readonly reason: string }[];
 }
 
 /** Histories are encrypted: an identity is needed where there are any. Throws `E_IDENTITY`, `E_WAL_ARCHIVE`. */

@@ -16,7 +16,7 @@ import { defineOperation } from "../run/operation.ts";
 import { formatLsn, parseLsn } from "../wal-archive/lsn.ts";
 import type { Archive } from "./archive.ts";
 import { chooseBase } from "./choose-base.ts";
-import { openArchive } from "./open-archive.ts";
+import { openForRestore } from "./open-archive.ts";
 import { writeRecovery } from "./recovery-settings.ts";
 import { type Replayed, replay } from "./replay.ts";
 import { bytesOf, type FilesDone, filesSchema } from "./restore-files.ts";
@@ -25,7 +25,9 @@ import { parseTarget, type RestoreTarget, shownTarget, targetFields } from "./re
 
 const input = z.strictObject({
   database: name("A database of the cluster").optional(),
-  store: name("The store to restore from; default: the first one of its pitr settings").optional(),
+  store: name(
+    "Restore from this store only; default: from all of its pitr settings, as far as they are whole",
+  ).optional(),
   ...targetFields,
   timeline: z.int().positive().optional().describe("Default: the newest one that the archive has"),
   base: z.string().optional().describe("The base backup to begin with; default: the best one"),
@@ -85,15 +87,15 @@ export const restore = defineOperation({
       });
     }
     const database = context.environment.database(input.database);
-    const archive = await openArchive(database, input.store, context.signal);
+    const archive = await openForRestore(database, input.store, context.signal);
     const directory = resolve(input["target-dir"]);
     const folders = {
       directory,
       tablespaces: resolve(input["tablespaces-dir"] ?? `${directory}.tablespaces`),
     };
     await new RestoreFolder(folders.directory, folders.tablespaces, "").requireEmpty();
-    const target = await resolved(asked, archive);
     const state = await archive.state();
+    const target = await resolved(asked, archive);
     const { base, chain, line, reach } = chooseBase(database.name, state, {
       target,
       timeline: input.timeline,
@@ -115,6 +117,7 @@ export const restore = defineOperation({
       timeline: line.timeline,
       until: formatLsn(reach.until),
       passedOver: [...state.broken],
+      unread: (state.unread ?? []).map((each) => ({ ...each })),
     };
   },
 
@@ -128,7 +131,8 @@ export const restore = defineOperation({
     },
   ],
 
-  notes: ({ passedOver, ancestors, bytes }) => [
+  notes: ({ passedOver, unread, ancestors, bytes }) => [
+    ...unread.map(({ store, reason }) => `store ${store} cannot be read and is left out: ${reason}`),
     ...passedOver.map((each) => `base backup ${each} is broken; it is passed over`),
     ...(ancestors.length === 0
       ? []
@@ -141,7 +145,7 @@ export const restore = defineOperation({
   async apply(context, input, before, report) {
     const begin = context.clock.elapsed();
     const database = context.environment.database(input.database);
-    const archive = await openArchive(database, before.store, context.signal);
+    const archive = await openForRestore(database, before.store, context.signal);
     const base = await archive.base(before.base);
     const major = Number.parseInt(base.serverVersion, 10);
     const folder = new RestoreFolder(before.directory, before.tablespaces, before.token);
@@ -222,7 +226,7 @@ export const restore = defineOperation({
 });
 
 /** A restore point that the archive knows is a position on its timeline. */
-async function resolved(target: RestoreTarget, archive: Archive): Promise<RestoreTarget> {
+async function resolved(target: RestoreTarget, archive: Pick<Archive, "findPoint">): Promise<RestoreTarget> {
   if (target.kind !== "name") return target;
   const point = await archive.findPoint(target.name);
   return point === undefined

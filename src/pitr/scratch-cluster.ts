@@ -14,7 +14,7 @@ import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
 import { parseLsn } from "../wal-archive/lsn.ts";
 import type { ArchivedBase } from "./archive-state.ts";
-import { openArchive } from "./open-archive.ts";
+import { openForRestore } from "./open-archive.ts";
 import { restore } from "./restore.ts";
 import type { TargetInput } from "./restore-target.ts";
 
@@ -57,6 +57,7 @@ export interface ScratchCluster extends ScratchPlan {
 }
 
 const foundSchema = z.looseObject({
+  store: z.string(),
   base: z.string(),
   basedOn: z.string(),
   timeline: z.number(),
@@ -135,9 +136,9 @@ async function observed(
   input: Record<string, unknown>,
 ): Promise<{ before: Json; plan: ScratchPlan; archived: ArchivedBase }> {
   const before = await restore.observe(context, input);
-  const { base, basedOn, timeline, until, bytes: files } = foundSchema.parse(before);
+  const { store, base, basedOn, timeline, until, bytes: files } = foundSchema.parse(before);
   const database = context.environment.database(options.database);
-  const archive = await openArchive(database, options.store, context.signal);
+  const archive = await openForRestore(database, store, context.signal);
   const archived = await archive.base(base);
   const log = Number(parseLsn(until) - parseLsn(archived.startLsn));
   const bytes = files + Math.min(Math.max(log, 0), mostWal) + ownBytes;

@@ -3,24 +3,23 @@ import { chown, readdir, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { inParallel } from "../core/parallel.ts";
-import type { Opener } from "../crypto/encryption.ts";
 import type { ServerUser } from "../postgres/unprivileged.ts";
 import { runProgram } from "../process/run-program.ts";
 import { ByteProgress } from "../run/byte-progress.ts";
 import type { Report } from "../run/operation.ts";
-import type { ObjectStore } from "../storage/object-store.ts";
 import { released } from "../storage/released.ts";
-import { corruptBase, readBaseObject } from "../wal-archive/base-catalog.ts";
+import { corruptBase } from "../wal-archive/base-catalog.ts";
 import type { BaseManifest, BaseObject } from "../wal-archive/base-manifest.ts";
+import { type BaseSource, readBaseFrom } from "../wal-archive/read-base.ts";
 import { type FileChecksums, largestManifest, parseFileChecksums } from "./file-checksums.ts";
 import type { RestoreFolder } from "./restore-folder.ts";
 import { TarError } from "./tar.ts";
 import { DifferentFile, type ExtractWork, extractTar } from "./untar.ts";
 
 export interface UnpackWork {
-  readonly store: ObjectStore;
+  /** Each may have it; what is damaged in one is taken from the next. */
+  readonly sources: readonly BaseSource[];
   readonly manifest: BaseManifest;
-  readonly opener: Opener;
   readonly folder: RestoreFolder;
   readonly user: ServerUser;
   /** How many objects at once. */
@@ -43,7 +42,7 @@ export async function unpackBase(work: UnpackWork): Promise<Compared> {
   const progress = new ByteProgress(report, `unpacking base backup ${manifest.id}`, total);
   const checksums = await fileChecksums(work);
   await inParallel(left, work.jobs, work.signal, async (object, signal) => {
-    const source = counted(readBaseObject(work.store, manifest.id, object, work.opener), progress);
+    const source = counted(readBaseFrom(work.sources, manifest.id, object), progress);
     if (object.content === "manifest") await writeManifest(source, work, signal);
     else await extract(released(source), object, work, { checksums, signal });
     await work.onDone(object.name);
@@ -75,11 +74,11 @@ export async function verifyBase(
 
 /** Undefined where the manifest is too large, or is none that we know. */
 async function fileChecksums(work: UnpackWork): Promise<FileChecksums | undefined> {
-  const { manifest, store, opener } = work;
+  const { manifest, sources } = work;
   const object = manifest.objects.find((each) => each.content === "manifest");
   if (object === undefined || object.plainBytes > largestManifest) return undefined;
   const parts: Uint8Array[] = [];
-  for await (const part of readBaseObject(store, manifest.id, object, opener)) parts.push(part);
+  for await (const part of readBaseFrom(sources, manifest.id, object)) parts.push(part);
   return parseFileChecksums(Buffer.concat(parts));
 }
 

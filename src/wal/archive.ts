@@ -29,10 +29,21 @@ export function archiveStores(pitr: OpsPitrTarget): Promise<ArchiveStore[]> {
   );
 }
 
-/** The stores of an archive, ready to be read. Throws `E_IDENTITY` where the private key is not configured. */
-export function readableStores(pitr: OpsPitrTarget): Promise<ReadableStore[]> {
+/**
+ * The stores of an archive, ready to be read. Throws `E_IDENTITY` where the private key is not configured.
+ *
+ * @param names only these; throws `E_TARGET` where one of them is none of the archive's
+ */
+export function readableStores(pitr: OpsPitrTarget, names?: readonly string[]): Promise<ReadableStore[]> {
+  const unknown = names?.find((name) => pitr.stores.every((each) => each.name !== name));
+  if (unknown !== undefined) {
+    throw new UsageError("E_TARGET", `The archive is not in a store "${unknown}"`, {
+      hint: `it is in: ${pitr.stores.map((each) => each.name).join(", ")}`,
+    });
+  }
+  const chosen = pitr.stores.filter((each) => names === undefined || names.includes(each.name));
   return Promise.all(
-    pitr.stores.map(async (target) => ({
+    chosen.map(async (target) => ({
       name: target.name,
       store: openStore(target),
       opener: await openerFor(target),

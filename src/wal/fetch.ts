@@ -21,6 +21,11 @@ export const fetchFields = {
   file: z.string().min(1, "must not be empty").describe("The name, as PostgreSQL gives it: %f"),
   path: z.string().min(1, "must not be empty").describe("Where it goes, as PostgreSQL gives it: %p"),
   database: name("The database whose cluster was archived").optional(),
+  stores: z
+    .array(name("A store"))
+    .min(1)
+    .optional()
+    .describe("Ask these stores only, as if there were no others; default: all of the archive"),
 };
 
 export const fetch = defineOperation({
@@ -36,10 +41,10 @@ export const fetch = defineOperation({
   observe: async () => null,
   plan: (_before, { file, path }) => [{ target: path, action: "create", summary: `fetch ${file}` }],
 
-  async apply(context, { file, path, database }) {
+  async apply(context, { file, path, database, stores: names }) {
     requireWalFile(file);
     const target = context.environment.database(database);
-    const stores = await readableStores(pitrOf(target));
+    const stores = await readableStores(pitrOf(target), names);
     const read = () => readArchivedFile(stores, target.name, file, context.signal);
     const whole = await unlessMissing(read);
     const content = whole ?? (await endOfLog({ stores, database: target.name, file, path }, read, context));

@@ -31,7 +31,7 @@ export const prefetch = defineOperation({
     { target: "pg_wal/ops-spool", action: "create", summary: `fetch what is behind ${file}` },
   ],
 
-  async apply(context, { file, path, database }) {
+  async apply(context, { file, path, database, stores: names }) {
     requireWalFile(file);
     const target = context.environment.database(database);
     const pitr = pitrOf(target);
@@ -41,7 +41,7 @@ export const prefetch = defineOperation({
     const unlock = await tryLock(spool.fetchLock);
     if (unlock === undefined) return { fetched: [] };
     try {
-      const stores = await readableStores(pitr);
+      const stores = await readableStores(pitr, names);
       const [first] = stores;
       const cluster = first === undefined ? undefined : await readCluster(first.store, target.name);
       if (cluster === undefined) return { fetched: [] };
