@@ -4,10 +4,10 @@ import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import { openerFor, sealerFor } from "../crypto/encryption.ts";
 import { openedBy } from "../crypto/sealer.ts";
+import { backupsAtWork } from "../run/backups-at-work.ts";
 import { ByteProgress } from "../run/byte-progress.ts";
 import { defineOperation } from "../run/operation.ts";
 import { openStore } from "../storage/open-store.ts";
-import { backupsAtWork } from "./backups-at-work.ts";
 import { readKeys, shortKey } from "./keys-store.ts";
 import { rotateBackup, signingOf } from "./rotate-backup.ts";
 

@@ -5,9 +5,9 @@ import { findLeftovers, type Leftover } from "../archive/leftovers.ts";
 import { type Decision, decideRetention, type RetainableBackup } from "../archive/retention.ts";
 import type { StoreTarget } from "../config/environment.ts";
 import { trustedSignersOf } from "../crypto/trusted-signers.ts";
+import { backupsAtWork } from "../run/backups-at-work.ts";
 import type { OperationContext } from "../run/context.ts";
 import { openStore } from "../storage/open-store.ts";
-import { backupsAtWork } from "./backups-at-work.ts";
 
 export interface PruneChoices {
   readonly database?: string | undefined;

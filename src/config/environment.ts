@@ -42,6 +42,8 @@ export interface OpsPitrTarget {
   readonly compression: number;
   /** URL of a standby that base backups are read from; undefined: the primary. */
   readonly standby?: Secret | undefined;
+  /** How far back one must be able to go, as it is written: `14d`; undefined: nothing expires. */
+  readonly window?: string | undefined;
   /** Whether nothing dangerous is done without one. */
   readonly restorePoints: "require" | "never";
   /** The physical replication slot that `ops wal receive` reads from. */
@@ -189,6 +191,7 @@ export class Environment {
       compression,
       slot,
       standby: settings.standby === undefined ? undefined : new Secret(settings.standby, this.directory),
+      window: settings.window,
       stores: (stores ?? [store]).map((each) => this.store(each)),
       restorePoints: settings["restore-points"],
     };

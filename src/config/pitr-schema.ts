@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { name } from "../core/schema.ts";
+import { name, writtenDuration } from "../core/schema.ts";
 import type { SchemaMistake } from "../core/schema-mistake.ts";
 import { suggestion } from "../core/suggestion.ts";
 import { pgBackRestFields, pgBackRestKeys } from "./pgbackrest-target.ts";
@@ -24,6 +24,9 @@ export const pitrSchema = z
       .max(19, "must be at most 19")
       .default(3)
       .describe("zstd level of archived WAL"),
+    window: writtenDuration(
+      "How far back one must be able to go: ops pitr prune removes base backups and WAL that this does not need; default: nothing is removed",
+    ).optional(),
     "restore-points": z
       .enum(["require", "never"])
       .default("require")

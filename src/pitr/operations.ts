@@ -4,6 +4,7 @@ import { listBases } from "./base-list.ts";
 import { diff } from "./diff.ts";
 import { extract } from "./extract.ts";
 import { point } from "./point.ts";
+import { prune } from "./prune.ts";
 import { restore } from "./restore.ts";
 import { setup } from "./setup.ts";
 import { window } from "./window.ts";
@@ -17,4 +18,5 @@ export const operations: readonly Operation[] = [
   restore,
   diff,
   extract,
+  prune,
 ];

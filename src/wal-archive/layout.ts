@@ -25,8 +25,11 @@ export const walObject = (database: string, file: string, suffix: string) =>
 export const timelinePrefix = (database: string, timeline: number) =>
   `${walPrefix(database)}${timelineName(timeline)}/`;
 
+/** Of all timelines. */
+export const sumPrefix = (database: string) => `${clusterPrefix(database)}sum/`;
+
 export const sumObject = (database: string, file: string) =>
-  `${clusterPrefix(database)}sum/${folderOf(file)}/${file}`;
+  `${sumPrefix(database)}${folderOf(file)}/${file}`;
 
 export const livePrefix = (database: string) => `${clusterPrefix(database)}live/`;
 

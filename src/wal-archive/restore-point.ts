@@ -42,6 +42,24 @@ export async function findPoint(
   }
 }
 
+/** All whose records are whole. */
+export async function listPoints(store: ObjectStore, database: string): Promise<RestorePoint[]> {
+  const found: RestorePoint[] = [];
+  for await (const { name } of store.list(pointPrefix(database))) {
+    const { data } = pointSchema.safeParse(jsonOf(await readObject(store, name)));
+    if (data !== undefined && name === pointObject(database, data.name)) found.push(data);
+  }
+  return found;
+}
+
+function jsonOf(content: Buffer): unknown {
+  try {
+    return JSON.parse(content.toString());
+  } catch {
+    return undefined;
+  }
+}
+
 export async function removePoint(store: ObjectStore, database: string, name: string): Promise<void> {
   await store.delete(pointObject(database, name));
 }

@@ -1,7 +1,7 @@
 import { isBackupId } from "../archive/backup-id.ts";
-import type { OperationContext } from "../run/context.ts";
-import { runState, type StepState } from "../run/run-state.ts";
-import { SqliteJournal } from "../run/sqlite-journal.ts";
+import type { OperationContext } from "./context.ts";
+import { runState, type StepState } from "./run-state.ts";
+import { SqliteJournal } from "./sqlite-journal.ts";
 
 /** A run that lives longer than so many younger ones is not looked for. */
 const recent = 500;
