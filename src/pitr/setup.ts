@@ -7,6 +7,7 @@ import { withConnection } from "../postgres/connection.ts";
 import { defineOperation } from "../run/operation.ts";
 import { archiveStores } from "./archive-stores.ts";
 import { commandOfServer } from "./command-line.ts";
+import { receiveUnit } from "./receive-unit.ts";
 
 const setting = z.object({
   name: z.string(),
@@ -22,6 +23,7 @@ type Before = {
   readonly database: string;
   readonly changes: Setting[];
   readonly altered: Record<string, string | null>;
+  readonly unit: { name: string; text: string };
 };
 
 export const setup = defineOperation({
@@ -34,6 +36,9 @@ export const setup = defineOperation({
     database: z.string(),
     changed: z.array(setting),
     restart: z.array(z.string()).describe("Settings that wait for a restart of the server"),
+    unit: z
+      .object({ name: z.string(), text: z.string() })
+      .describe("A systemd service of ops wal receive, for another machine than the server's"),
   }),
   targets: (input, environment) => [`pitr:${environment.database(input.database).name}`],
 
@@ -56,7 +61,8 @@ export const setup = defineOperation({
         { hint: `start it with: ${stuck.name} = ${stuck.to}` },
       );
     }
-    return { database: database.name, changes, altered };
+    const unit = { ...receiveUnit(context.environment, database.name) };
+    return { database: database.name, changes, altered, unit };
   },
 
   plan: ({ database, changes }) =>
@@ -68,17 +74,20 @@ export const setup = defineOperation({
       to,
     })),
 
-  async apply(context, _input, { database, changes }) {
+  async apply(context, _input, { database, changes, unit }) {
     const target = context.environment.database(database);
     await alter(
       target,
       context.signal,
       changes.map((each) => [each.name, each.to] as const),
     );
-    return { database, changed: changes, restart: await awaitingRestart(target, context.signal) };
+    return { database, changed: changes, restart: await awaitingRestart(target, context.signal), unit };
   },
 
-  unchanged: ({ database }) => ({ output: { database, changed: [], restart: [] }, warnings: [] }),
+  unchanged: ({ database, unit }) => ({
+    output: { database, changed: [], restart: [], unit },
+    warnings: [],
+  }),
 
   async undo(context, _input, { database, changes, altered }) {
     const target = context.environment.database(database);
@@ -92,12 +101,16 @@ export const setup = defineOperation({
     return { undone: true, note: `the server's settings are as before${note}` };
   },
 
-  render: ({ database, changed, restart }) =>
+  render: ({ database, changed, restart, unit }) =>
     [
       changed.length === 0
         ? `The server of ${database} is set to archive its WAL`
         : `The server of ${database} has new settings: ${changed.map((each) => each.name).join(", ")}`,
       ...(restart.length === 0 ? [] : [`Restart it for: ${restart.join(", ")}`]),
+      "",
+      `So that a lost server costs seconds instead of a segment, on another machine, /etc/systemd/system/${unit.name}:`,
+      "",
+      unit.text.trimEnd(),
     ].join("\n"),
 });
 

@@ -38,7 +38,15 @@ it("a server archives after setup and a restart, has nothing to change then, and
     "archive_mode",
     "archive_command",
   ]);
-  expect(done.output).toMatchObject({ restart: ["archive_mode"] });
+  expect(done.output).toMatchObject({
+    restart: ["archive_mode"],
+    unit: {
+      name: "ops-wal-receive-main.service",
+      text: expect.stringMatching(
+        /^ExecStart=.*\/bin\/ops wal receive --database main --create-slot --env default /m,
+      ),
+    },
+  });
 
   await restart();
   expect(setup.plan(await setup.observe(setting.context(), setup.input.parse({})), {})).toEqual([]);

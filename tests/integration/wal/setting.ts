@@ -123,6 +123,10 @@ export class WalSetting {
     return row?.count ?? 0;
   }
 
+  queryOf<T extends pg.QueryResultRow>(cluster: Cluster, sql: string): Promise<T[]> {
+    return queried<T>(cluster, sql);
+  }
+
   async isRecovering(cluster: Cluster): Promise<boolean> {
     const [row] = await queried<{ yes: boolean }>(cluster, "SELECT pg_is_in_recovery() AS yes");
     return row?.yes === true;
