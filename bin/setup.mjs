@@ -40,6 +40,7 @@ const systemPackages = [
 /** Besides, with --tests: the services that only the tests need. */
 const testPackages = [
   { package: "pgbouncer", programs: ["pgbouncer"], brew: "pgbouncer" },
+  { package: "pgbackrest", programs: ["pgbackrest"], brew: "pgbackrest" },
   // An S3 server; Homebrew has none.
   { package: "radosgw", programs: ["radosgw"], brew: "" },
   { package: "ceph-mon", programs: ["ceph-mon"], brew: "" },

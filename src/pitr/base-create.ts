@@ -21,6 +21,7 @@ import { chooseParent, requireParent } from "./base-parent.ts";
 import { observeCluster } from "./base-source.ts";
 import { chooseSource, serverTarget } from "./base-standby.ts";
 import { walMissing } from "./missing-wal.ts";
+import { createByPgBackRest, observeByPgBackRest, undoByPgBackRest } from "./pgbackrest-create.ts";
 
 const input = z.strictObject({
   database: name("A database of the cluster; its pitr settings say where to").optional(),
@@ -32,6 +33,10 @@ const input = z.strictObject({
     .boolean()
     .default(false)
     .describe("Only what changed since an earlier one (PostgreSQL 17 or later, with summarize_wal)"),
+  differential: z
+    .boolean()
+    .default(false)
+    .describe("Only what changed since the last full one (engine pgbackrest)"),
   parent: z
     .string()
     .min(1)
@@ -82,6 +87,9 @@ export const createBase = defineOperation({
 
   async observe(context, input) {
     const database = context.environment.database(input.database);
+    if (database.pitr?.engine === "pgbackrest") {
+      return observeByPgBackRest(context, database, database.pitr, input);
+    }
     const targets = archiveStores(database);
     await sealerFor(sameEncryption(targets));
     const primary = await observeCluster(database, context.signal);
@@ -123,6 +131,9 @@ export const createBase = defineOperation({
   async apply(context, input, before, report) {
     const { id } = before;
     const database = context.environment.database(input.database);
+    if (database.pitr?.engine === "pgbackrest") {
+      return createByPgBackRest(context, database, database.pitr, input, before, report);
+    }
     const targets = archiveStores(database);
     const found = await whereIsBase(targets, database.name, id);
     const failures = new Map<string, unknown>();
@@ -157,6 +168,9 @@ export const createBase = defineOperation({
 
   async undo(context, input, before) {
     const database = context.environment.database(input.database);
+    if (database.pitr?.engine === "pgbackrest") {
+      return undoByPgBackRest(context, database.pitr, before.id);
+    }
     const { complete, missing } = await whereIsBase(archiveStores(database), database.name, before.id);
     for (const { store } of missing) await removeBase(store, database.name, before.id);
     if (complete.length > 0) {

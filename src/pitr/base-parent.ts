@@ -15,6 +15,8 @@ import type { ClusterFacts } from "./base-source.ts";
 export interface ParentWish {
   /** An incremental one, or a refusal. */
   readonly incremental: boolean;
+  /** Refused: there are none without pgBackRest. */
+  readonly differential: boolean;
   /** A base backup's id; undefined: the newest one that fits. */
   readonly parent?: string | undefined;
   /** Milliseconds: incremental for as long as the last full one is younger; undefined: no matter how old. */
@@ -49,6 +51,11 @@ export async function chooseParent(
   now: Date,
   signal: AbortSignal,
 ): Promise<Basis> {
+  if (wish.differential) {
+    throw new UsageError("E_INPUT", `The engine of ${database.name} makes no differential base backups`, {
+      hint: "incremental ones, from PostgreSQL 17 on: --incremental; differential ones: engine: pgbackrest",
+    });
+  }
   const isStrict = wish.incremental || wish.parent !== undefined;
   if (!isStrict && wish.fullEvery === undefined) return { parent: null, why: null };
   const unable = whyUnable(database.name, cluster);

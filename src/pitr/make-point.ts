@@ -2,9 +2,8 @@ import { UsageError } from "../core/errors.ts";
 import { withConnection } from "../postgres/connection.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
-import { openStore } from "../storage/open-store.ts";
-import { findPoint, type RestorePoint, writePoint } from "../wal-archive/restore-point.ts";
-import { archiveStores } from "./archive-stores.ts";
+import type { RestorePoint } from "../wal-archive/restore-point.ts";
+import { pointRecords } from "./point-records.ts";
 
 /**
  * The name is written to the WAL first and to the archive last: a name in the archive can be restored to. A restore goes
@@ -18,12 +17,12 @@ export async function makePoint(
   report: Report,
 ): Promise<RestorePoint> {
   const database = context.environment.database(databaseName);
-  const stores = archiveStores(database).map((each) => openStore(each));
+  const records = await pointRecords(context, database);
   const run = context.runId ?? null;
-  let made: RestorePoint | undefined;
-  for (const store of stores) made ??= await findPoint(store, database.name, name);
+  let made = await records.find(name);
   if (made !== undefined && made.run !== run) throw pointExists(name, made);
   if (made === undefined) {
+    await records.requireRoom();
     report.progress({ message: `naming this moment of ${database.name}` });
     const { rows } = await withConnection(database, { signal: context.signal }, (client) =>
       client.query<{ lsn: string; timeline: number; madeAt: Date }>(
@@ -50,7 +49,7 @@ export async function makePoint(
   await withConnection(database, { signal: context.signal }, (client) =>
     client.query("SELECT pg_switch_wal()"),
   );
-  for (const store of stores) await writePoint(store, made);
+  await records.write(made, report);
   return made;
 }
 

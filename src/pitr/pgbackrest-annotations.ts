@@ -1,5 +1,9 @@
 import { z } from "zod";
+import { OpsError } from "../core/errors.ts";
 import type { StanzaInfo } from "../pgbackrest/info.ts";
+import type { PgBackRest } from "../pgbackrest/program.ts";
+import type { OperationContext } from "../run/context.ts";
+import type { Report } from "../run/operation.ts";
 import type { RestorePoint } from "../wal-archive/restore-point.ts";
 
 /**
@@ -9,7 +13,11 @@ import type { RestorePoint } from "../wal-archive/restore-point.ts";
 export const nextTransactionKey = "ops-next-transaction";
 /** Which attempt made it: a resumed run finds what a killed one has finished. */
 export const attemptKey = "ops-attempt";
+export const runKey = "ops-run";
 const pointKey = "ops-point-";
+
+/** Milliseconds between two tries. */
+const pollInterval = 500;
 
 const noted = z.object({
   lsn: z.string(),
@@ -23,7 +31,10 @@ const noted = z.object({
  * Restore points, by name. Each is an annotation of the newest base backup before it, which is the one that a restore
  * to it begins with: when that expires, nothing leads to the point any more.
  */
-export function annotatedPoints(database: string, { backups }: StanzaInfo): Map<string, RestorePoint> {
+export function annotatedPoints(
+  database: string,
+  { backups }: Pick<StanzaInfo, "backups">,
+): Map<string, RestorePoint> {
   const points = new Map<string, RestorePoint>();
   for (const { annotations } of backups) {
     for (const [key, text] of Object.entries(annotations)) {
@@ -48,6 +59,31 @@ export function noPointAnnotation(name: string): string {
 
 export function annotation(key: string, value: string): string {
   return `--annotation=${key}=${value}`;
+}
+
+/** Waits for another pgBackRest that works on the stanza, for so many milliseconds. Throws `E_LOCK_HELD` after them. */
+export async function annotate(
+  context: OperationContext,
+  program: PgBackRest,
+  label: string,
+  annotations: readonly string[],
+  patience: number,
+  report: Report,
+): Promise<void> {
+  const { repository } = program.target;
+  const deadline = context.clock.elapsed() + patience;
+  for (;;) {
+    try {
+      const options = [`--repo=${repository}`, `--set=${label}`, ...annotations];
+      await program.run("annotate", options, { signal: context.signal });
+      return;
+    } catch (error) {
+      const waits = error instanceof OpsError && error.code === "E_LOCK_HELD";
+      if (!waits || context.clock.elapsed() >= deadline) throw error;
+    }
+    report.progress({ message: "waiting for another pgBackRest that works on the stanza" });
+    await context.clock.sleep(pollInterval, context.signal);
+  }
 }
 
 /** Undefined for what somebody else has written there. */

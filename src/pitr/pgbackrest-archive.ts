@@ -150,12 +150,16 @@ export class PgBackRestArchive implements Archive {
       timeline: backup.timeline,
       startLsn: backup.startLsn,
       stopLsn: backup.stopLsn,
-      // Whole seconds, rounded down by pgBackRest.
-      stoppedAt: new Date((backup.stoppedAt + 1) * 1000).toISOString(),
+      stoppedAt: restorableFrom(backup),
       nextTransaction: backup.annotations[nextTransactionKey] ?? null,
       plainBytes: backup.plainBytes,
     };
   }
+}
+
+/** RFC 3339. pgBackRest tells whole seconds, rounded down: never early. */
+export function restorableFrom({ stoppedAt }: StanzaBackup): string {
+  return new Date((stoppedAt + 1) * 1000).toISOString();
 }
 
 /** `repo2` → 2; by default the one of the settings. Throws `E_TARGET`. */

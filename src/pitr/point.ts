@@ -1,11 +1,9 @@
 import { z } from "zod";
 import { name } from "../core/schema.ts";
 import { defineOperation } from "../run/operation.ts";
-import { openStore } from "../storage/open-store.ts";
-import { findPoint, removePoint } from "../wal-archive/restore-point.ts";
-import { archiveStores } from "./archive-stores.ts";
 import { observeCluster } from "./base-source.ts";
 import { makePoint, pointExists } from "./make-point.ts";
+import { pointRecords } from "./point-records.ts";
 
 export const point = defineOperation({
   name: "pitr.point",
@@ -31,10 +29,10 @@ export const point = defineOperation({
 
   async observe(context, input) {
     const database = context.environment.database(input.database);
-    for (const target of archiveStores(database)) {
-      const found = await findPoint(openStore(target), database.name, input.name);
-      if (found !== undefined) throw pointExists(input.name, found);
-    }
+    const records = await pointRecords(context, database);
+    const found = await records.find(input.name);
+    if (found !== undefined) throw pointExists(input.name, found);
+    await records.requireRoom();
     await observeCluster(database, context.signal);
     return { database: database.name };
   },
@@ -53,14 +51,11 @@ export const point = defineOperation({
     return { name, database, lsn, timeline, madeAt };
   },
 
-  async undo(context, input) {
-    const database = context.environment.database(input.database);
-    for (const store of archiveStores(database).map(openStoreOf)) {
-      const found = await findPoint(store, database.name, input.name);
-      if (found !== undefined && found.run === (context.runId ?? null)) {
-        await removePoint(store, database.name, input.name);
-      }
-    }
+  async undo(context, input, _before, report) {
+    const records = await pointRecords(context, context.environment.database(input.database));
+    const found = await records.find(input.name);
+    if (found !== undefined && found.run === (context.runId ?? null))
+      await records.remove(input.name, report);
     return { undone: true, note: `the name "${input.name}" stays in the WAL, where it harms nothing` };
   },
 
@@ -68,5 +63,3 @@ export const point = defineOperation({
     `Restore point "${made.name}" of ${made.database} at ${made.lsn} (${made.madeAt}); ` +
     `restore to it with: ops pitr restore --to-name ${made.name}`,
 });
-
-const openStoreOf = (target: Parameters<typeof openStore>[0]) => openStore(target);

@@ -1,12 +1,13 @@
 import pg from "pg";
 import { z } from "zod";
-import type { DatabaseTarget } from "../config/environment.ts";
+import type { DatabaseTarget, Environment } from "../config/environment.ts";
 import { UsageError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { withConnection } from "../postgres/connection.ts";
 import { defineOperation } from "../run/operation.ts";
-import { archiveStores } from "./archive-stores.ts";
+import { pitrOf } from "./archive-stores.ts";
 import { commandOfServer } from "./command-line.ts";
+import { noSteps, pgBackRestSteps, plannedSteps, takeSteps } from "./pgbackrest-setup.ts";
 import { receiveUnit } from "./receive-unit.ts";
 
 const setting = z.object({
@@ -23,7 +24,8 @@ type Before = {
   readonly database: string;
   readonly changes: Setting[];
   readonly altered: Record<string, string | null>;
-  readonly unit: { name: string; text: string };
+  readonly unit: { name: string; text: string } | null;
+  readonly steps: { create: boolean; check: boolean };
 };
 
 export const setup = defineOperation({
@@ -38,19 +40,20 @@ export const setup = defineOperation({
     restart: z.array(z.string()).describe("Settings that wait for a restart of the server"),
     unit: z
       .object({ name: z.string(), text: z.string() })
-      .describe("A systemd service of ops wal receive, for another machine than the server's"),
+      .nullable()
+      .describe(
+        "A systemd service of ops wal receive, for another machine than the server's; null: not for this engine",
+      ),
   }),
   targets: (input, environment) => [`pitr:${environment.database(input.database).name}`],
 
   async observe(context, input): Promise<Before> {
     const database = context.environment.database(input.database);
-    archiveStores(database);
-    if (context.environment.file === undefined) {
-      throw new UsageError("E_TARGET", "There is no configuration file that archive_command could name", {
-        hint: 'write .opsrc with "databases:" and "stores:" (see .opsrc.example)',
-      });
-    }
-    const command = commandOfServer(context.environment, database.name, ["wal", "push", "%p"]);
+    const pitr = pitrOf(database);
+    const { command, steps } =
+      pitr.engine === "pgbackrest"
+        ? await pgBackRestSteps(pitr, context.signal)
+        : { command: pushCommand(context.environment, database.name), steps: noSteps };
     const { current, altered, fixed } = await readSettings(database, context.signal);
     const changes = wanted(current, command).filter((each) => each.from !== each.to);
     const [stuck] = changes.filter((each) => fixed.has(each.name));
@@ -61,27 +64,31 @@ export const setup = defineOperation({
         { hint: `start it with: ${stuck.name} = ${stuck.to}` },
       );
     }
-    const unit = { ...receiveUnit(context.environment, database.name) };
-    return { database: database.name, changes, altered, unit };
+    const unit = pitr.engine === "ops" ? { ...receiveUnit(context.environment, database.name) } : null;
+    return { database: database.name, changes, altered, unit, steps: { ...steps } };
   },
 
-  plan: ({ database, changes }) =>
-    changes.map(({ name: key, from, to, takesEffect }) => ({
+  plan: ({ database, changes, steps }) => [
+    ...changes.map(({ name: key, from, to, takesEffect }) => ({
       target: `database:${database}`,
       action: "update" as const,
       summary: `${key} = ${to} (${takesEffect === "reload" ? "by a reload" : "needs a restart of the server"})`,
       from,
       to,
     })),
+    ...plannedSteps(database, steps),
+  ],
 
-  async apply(context, _input, { database, changes, unit }) {
+  async apply(context, _input, { database, changes, unit, steps }) {
     const target = context.environment.database(database);
     await alter(
       target,
       context.signal,
       changes.map((each) => [each.name, each.to] as const),
     );
-    return { database, changed: changes, restart: await awaitingRestart(target, context.signal), unit };
+    const restart = await awaitingRestart(target, context.signal);
+    if (target.pitr?.engine === "pgbackrest") await takeSteps(target.pitr, steps, restart, context.signal);
+    return { database, changed: changes, restart, unit };
   },
 
   unchanged: ({ database, unit }) => ({
@@ -107,14 +114,27 @@ export const setup = defineOperation({
         ? `The server of ${database} is set to archive its WAL`
         : `The server of ${database} has new settings: ${changed.map((each) => each.name).join(", ")}`,
       ...(restart.length === 0 ? [] : [`Restart it for: ${restart.join(", ")}`]),
-      "",
-      `So that a lost server costs seconds instead of a segment, on another machine, /etc/systemd/system/${unit.name}:`,
-      "",
-      unit.text.trimEnd(),
+      ...(unit === null
+        ? []
+        : [
+            "",
+            `So that a lost server costs seconds instead of a segment, on another machine, /etc/systemd/system/${unit.name}:`,
+            "",
+            unit.text.trimEnd(),
+          ]),
     ].join("\n"),
 });
 
 const watched = ["wal_level", "archive_mode", "archive_command", "summarize_wal"];
+
+function pushCommand(environment: Environment, database: string): string {
+  if (environment.file === undefined) {
+    throw new UsageError("E_TARGET", "There is no configuration file that archive_command could name", {
+      hint: 'write .opsrc with "databases:" and "stores:" (see .opsrc.example)',
+    });
+  }
+  return commandOfServer(environment, database, ["wal", "push", "%p"]);
+}
 
 /** Settings that are good enough stay: `logical`, `always`. */
 function wanted(current: ReadonlyMap<string, string>, command: string): Setting[] {

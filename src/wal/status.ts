@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { StoreTarget } from "../config/environment.ts";
 import { formatDuration } from "../core/duration.ts";
-import { ExitCode, errorRecord, OpsError } from "../core/errors.ts";
+import { ExitCode, OpsError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import type { OperationContext } from "../run/context.ts";
@@ -15,6 +15,7 @@ import { listLive, liveChainOf } from "../wal-archive/live-part.ts";
 import { type Lsn, lsn } from "../wal-archive/lsn.ts";
 import { parseSegment, startOf } from "../wal-archive/segment.ts";
 import { pitrOf } from "./archive.ts";
+import { foreignArchive, readRepository, standingOr } from "./read-standing.ts";
 import { type ArchivingServer, type Receiver, readServer } from "./server.ts";
 import { type StoreStanding, storeStanding, storeStandingSchema, warningsOf } from "./standing.ts";
 
@@ -46,10 +47,12 @@ export type WalStatus = z.output<typeof output>;
 /** Reads the server and every store of its archive. A store that cannot be read hides nothing of the others. */
 export async function readStatus(context: OperationContext, database?: string): Promise<WalStatus> {
   const target = context.environment.database(database);
-  const pitr = pitrOf(target);
+  const pitr = target.pitr?.engine === "pgbackrest" ? target.pitr : pitrOf(target);
   const server = await readServer(target, context.signal);
   const stores = await Promise.all(
-    pitr.stores.map((store) => readStore(context, store, target.name, server)),
+    pitr.engine === "pgbackrest"
+      ? [readRepository(context, pitr, server)]
+      : pitr.stores.map((store) => readStore(context, store, target.name, server)),
   );
   const { timeline, position, archives, receiver, failing, waiting, waitingMs, walBytes, disk } = server;
   return {
@@ -127,29 +130,22 @@ function renderStore({ store, error, bytes, lagBytes, timelines }: StoreStanding
   ];
 }
 
-async function readStore(
+function readStore(
   context: OperationContext,
   target: StoreTarget,
   database: string,
   server: ArchivingServer,
 ): Promise<StoreStanding> {
   const { name: store } = target;
-  const unread = (error: string) => ({ store, error, bytes: 0, lagBytes: null, timelines: [] });
-  try {
+  return standingOr(context, store, async (unread) => {
     const opened = openStore(target);
     const cluster = await readCluster(opened, database);
     if (cluster === undefined) return unread("nothing was archived yet");
     if (cluster.systemIdentifier !== server.systemIdentifier)
-      return unread(
-        `the archive is of the cluster ${cluster.systemIdentifier}, not ${server.systemIdentifier}`,
-      );
+      return unread(foreignArchive(cluster.systemIdentifier, server));
     const archived = await listWal(opened, database, cluster.segmentBytes);
     return storeStanding(store, server, archived, await liveUntil(opened, database, server));
-  } catch (error) {
-    if (context.signal.aborted || !(error instanceof OpsError)) throw error;
-    const { message, cause } = errorRecord(error);
-    return unread(cause === undefined ? message : `${message}: ${cause}`);
-  }
+  });
 }
 
 /** Where the live parts of the server's timeline end; undefined where there are none. */
