@@ -33,7 +33,7 @@ export const diff = defineOperation({
   output: diffOutput,
 
   async observe(context, input) {
-    const planned = await planTable(context, input);
+    const planned = await planTable(context, input, "both");
     if (!planned.isThere) throw tableGone(planned, planned.moment);
     return { ...planned };
   },

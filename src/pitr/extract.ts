@@ -54,7 +54,7 @@ export const extract = defineOperation({
   targets: (input, environment) => [`database:${environment.database(input.database).name}`],
 
   async observe(context, input) {
-    const planned = await planTable(context, input);
+    const planned = await planTable(context, input, "then");
     const into = parseTableName(input.into);
     const place = { schema: into.schema ?? planned.schema, name: into.name };
     const putsBack = input.missing && sameTable(place, planned);
@@ -78,7 +78,8 @@ export const extract = defineOperation({
     ];
   },
 
-  notes: ({ base, basedOn }) => [
+  notes: ({ base, basedOn, doubts }) => [
+    ...doubts,
     `a temporary cluster is restored from base backup ${base} (${basedOn}) and removed afterwards`,
   ],
 

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { UsageError } from "../core/errors.ts";
 import { duration, name } from "../core/schema.ts";
+import { nearest } from "../core/suggestion.ts";
 import { withConnection } from "../postgres/connection.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
@@ -63,10 +64,20 @@ export interface PlannedTable {
   /** Bytes of disk for the temporary cluster. */
   readonly bytes: number;
   readonly moment: string;
+  /** What may turn out to be a mistake once the moment is restored. */
+  readonly doubts: string[];
 }
 
-/** Reads only. Throws `E_INPUT`, `E_RESTORE_TARGET`, `E_DISK_SPACE` and what a connection throws. */
-export async function planTable(context: OperationContext, input: TableInput): Promise<PlannedTable> {
+/**
+ * Reads only. Throws `E_INPUT`, `E_RESTORE_TARGET`, `E_DISK_SPACE` and what a connection throws.
+ *
+ * @param conditionHolds where `--where` is asked: of the table as it was, or as it is now as well
+ */
+export async function planTable(
+  context: OperationContext,
+  input: TableInput,
+  conditionHolds: "then" | "both",
+): Promise<PlannedTable> {
   const moment = shownTarget(parseTarget(input));
   const asked = parseTableName(input.table);
   await checkWhereSyntax(input.where);
@@ -85,17 +96,38 @@ export async function planTable(context: OperationContext, input: TableInput): P
         hint: `it has: ${shape.columns.map((each) => each.name).join(", ")}`,
       });
     }
-    if (shape !== undefined && input.where !== undefined) {
+    const doubts: string[] = [];
+    if (shape === undefined) {
+      const similar = await similarTable(client, table);
+      const instead = similar === undefined ? "" : `; there is ${similar}`;
+      doubts.push(
+        `there is no table ${shownName(table)} now${instead}: whether there was one shows the restore`,
+      );
+    } else if (input.where !== undefined) {
       await prepareRowSession(client, schema);
       await checkWhere(client, table, input.where).catch((error: unknown) => {
         // A column that is not there now may have been there then.
-        if (!(error instanceof UsageError) || !/column .* does not exist/.test(error.message)) throw error;
+        const isUnknown = error instanceof UsageError && /column .* does not exist/.test(error.message);
+        if (!isUnknown || conditionHolds === "both") throw error;
+        doubts.push(`${error.message} now: whether it did shows the restore`);
       });
     }
-    return { ...table, catalog: rows[0]?.catalog ?? "postgres", isThere: shape !== undefined };
+    return { ...table, catalog: rows[0]?.catalog ?? "postgres", isThere: shape !== undefined, doubts };
   });
   const { base, basedOn, bytes } = await planScratchCluster(context, scratchOptions(input));
   return { database: database.name, ...found, base, basedOn, bytes, moment };
+}
+
+async function similarTable(client: pg.Client, { schema, name }: TableName): Promise<string | undefined> {
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'm')`,
+    [schema],
+  );
+  return nearest(
+    name,
+    rows.map((each) => each.name),
+  );
 }
 
 /** The table as it was, in a session of the temporary cluster that only reads. */

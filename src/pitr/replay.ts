@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { OpsError, UsageError } from "../core/errors.ts";
 import { postmasterPid, startCluster } from "../postgres/cluster.ts";
 import type { Program } from "../postgres/programs.ts";
-import { runProgram } from "../process/run-program.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
 import { formatLsn, type Lsn, lsn, parseLsn } from "../wal-archive/lsn.ts";
@@ -11,6 +10,7 @@ import { endOf, parseSegment } from "../wal-archive/segment.ts";
 import type { ArchivedBase } from "./archive-state.ts";
 import type { RestoreFolder } from "./restore-folder.ts";
 import { type RestoreTarget, shownTarget } from "./restore-target.ts";
+import { standbyMinimums } from "./standby-minimums.ts";
 
 export interface ReplayWork {
   readonly folder: RestoreFolder;
@@ -70,7 +70,7 @@ async function start(work: ReplayWork, signal: AbortSignal): Promise<void> {
     major: Number.parseInt(base.serverVersion, 10),
     startTimeout: consistentWithin,
     settings: {
-      ...(await standbyMinimums(work, signal)),
+      ...(await standbyMinimums(folder.directory, work.controldata, signal)),
       // The server's log is how the replay is watched.
       logging_collector: "off",
       log_destination: "stderr",
@@ -122,29 +122,6 @@ async function reportReplay(context: OperationContext, work: ReplayWork, signal:
   } catch (error) {
     if (!signal.aborted) throw error;
   }
-}
-
-/** A standby refuses to replay with less than its original had (the manual: Hot Standby, Administrator's Overview). */
-async function standbyMinimums(
-  { folder, controldata }: ReplayWork,
-  signal: AbortSignal,
-): Promise<Record<string, string>> {
-  const options = { env: { LC_ALL: "C" }, cwd: "/", signal };
-  const { stdout } = await runProgram(controldata.path, [folder.directory], options);
-  const names = [
-    "max_connections",
-    "max_worker_processes",
-    "max_wal_senders",
-    "max_prepared_xacts",
-    "max_locks_per_xact",
-  ];
-  return Object.fromEntries(
-    names.flatMap((each) => {
-      const value = new RegExp(`^${each} setting:\\s*(\\d+)$`, "m").exec(stdout)?.[1];
-      const setting = each.replace("xacts", "transactions").replace("xact", "transaction");
-      return value === undefined ? [] : [[setting, value] as const];
-    }),
-  );
 }
 
 /** What the server has said since its last start. */

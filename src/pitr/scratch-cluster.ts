@@ -7,6 +7,7 @@ import { Secret } from "../config/secret.ts";
 import { type Json, OpsError } from "../core/errors.ts";
 import { formatBytes } from "../core/size.ts";
 import { type Cluster, startCluster, stopCluster } from "../postgres/cluster.ts";
+import { findProgram } from "../postgres/programs.ts";
 import { addSuperuser, newSuperuser, type Superuser } from "../postgres/single-user.ts";
 import { withThrowAwayFolder } from "../postgres/throw-away-cluster.ts";
 import { serverUser } from "../postgres/unprivileged.ts";
@@ -17,6 +18,7 @@ import type { ArchivedBase } from "./archive-state.ts";
 import { openForRestore } from "./open-archive.ts";
 import { restore } from "./restore.ts";
 import type { TargetInput } from "./restore-target.ts";
+import { standbyMinimums } from "./standby-minimums.ts";
 
 export interface ScratchOptions extends Partial<TargetInput> {
   readonly database?: string | undefined;
@@ -207,10 +209,14 @@ async function shutOff(folder: string, superuser: Superuser): Promise<void> {
     autovacuum: "off",
     huge_pages: "try",
   };
+  await addSettings(join(folder, "data"), settings);
+}
+
+async function addSettings(directory: string, settings: Readonly<Record<string, string>>): Promise<void> {
   const lines = Object.entries(settings).map(
     ([key, value]) => `${key} = '${value.replaceAll("\\", "\\\\").replaceAll("'", "''")}'\n`,
   );
-  await appendFile(join(folder, "data", "postgresql.auto.conf"), lines.join(""));
+  await appendFile(join(directory, "postgresql.auto.conf"), lines.join(""));
 }
 
 /** Stopped once after the replay: a role can only be added to a cluster of its own. */
@@ -222,6 +228,14 @@ async function opened(
 ): Promise<Cluster> {
   const major = Number.parseInt(archived.serverVersion, 10);
   await stopCluster(directory);
+  // Transactions that were prepared at the moment are still there, with their locks.
+  const controldata = await findProgram("pg_controldata", major);
+  const { max_prepared_transactions = "0", max_locks_per_transaction = "64" } = await standbyMinimums(
+    directory,
+    controldata,
+    signal,
+  );
+  await addSettings(directory, { max_prepared_transactions, max_locks_per_transaction });
   await addSuperuser(directory, major, superuser, signal);
   return startCluster({
     directory,

@@ -234,6 +234,26 @@ describe("what is refused before anything is restored", () => {
     });
   });
 
+  it("a condition of diff that does not fit the table of now", async () => {
+    await expect(diff({ where: "custmer = 1" })).rejects.toMatchObject({
+      code: "E_INPUT",
+      message: expect.stringMatching(/at character 1: column "custmer" does not exist/),
+    });
+  });
+
+  it("but a name that may have been right then is only doubted", async () => {
+    const chosen = operation("pitr.extract");
+    const doubts = async (input: object) => {
+      const parsed = chosen.input.parse(asked({ into: "x", ...input }));
+      return chosen.notes?.(await chosen.observe(setting.context(), parsed), parsed)[0];
+    };
+
+    expect(await doubts({ table: "shop.ordrs" })).toContain(
+      "there is no table shop.ordrs now; there is orders",
+    );
+    expect(await doubts({ where: "custmer = 1" })).toContain('column "custmer" does not exist');
+  });
+
   it("a table that there was not", async () => {
     await expect(extract({ table: "nothing", into: "x" })).rejects.toMatchObject({
       code: "E_TABLE_UNKNOWN",

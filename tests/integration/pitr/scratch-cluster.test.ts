@@ -11,10 +11,11 @@ let setting: PitrSetting;
 let moment = "";
 
 beforeAll(async () => {
-  setting = await PitrSetting.start();
+  setting = await PitrSetting.start({ max_prepared_transactions: "5" });
   await setting.wal.query("CREATE TABLE orders AS SELECT n FROM generate_series(1, 10) n");
   await setting.base();
   await setting.wal.query("INSERT INTO orders VALUES (11)");
+  await setting.wal.query("BEGIN; INSERT INTO orders VALUES (12); PREPARE TRANSACTION 'open'");
   const [row] = await setting.wal.query<{ now: Date }>("SELECT clock_timestamp() AS now");
   moment = new Date((row?.now.getTime() ?? 0) + 1).toISOString();
   await new Promise((done) => setTimeout(done, 5));
@@ -63,6 +64,20 @@ describe("a temporary cluster of the archive", () => {
 
     expect(await postmasterPid(directory)).toBeUndefined();
     expect(await left()).toEqual([]);
+  }, 180_000);
+
+  it("reaches nothing outside, and has what was prepared at the moment", async () => {
+    const rows = await scratch(({ server }) =>
+      withConnection(server, { signal: new AbortController().signal }, async (client) => {
+        const { rows } = await client.query(
+          `SELECT current_setting('max_logical_replication_workers') AS workers, current_setting('archive_mode') AS archiving,
+                  (SELECT string_agg(gid, ',') FROM pg_prepared_xacts) AS prepared`,
+        );
+        return rows;
+      }),
+    );
+
+    expect(rows).toEqual([{ workers: "0", archiving: "off", prepared: "open" }]);
   }, 180_000);
 
   it("is gone after a failure and after an interruption", async () => {
