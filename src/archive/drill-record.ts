@@ -1,6 +1,6 @@
-import { randomBytes } from "node:crypto";
 import { z } from "zod";
 import { type ObjectStore, readObject } from "../storage/object-store.ts";
+import { listDrillObjects, parseDrillObject, writeDrillObject } from "./drill-objects.ts";
 
 /** What a drill found out, kept in the store beside the backup. Written once, never changed. */
 const drillSchema = z.strictObject({
@@ -32,9 +32,12 @@ export type DrillRecord = z.output<typeof drillSchema>;
 export const drillPrefix = "drills/";
 
 export async function writeDrillRecord(store: ObjectStore, record: DrillRecord): Promise<void> {
-  const time = record.startedAt.replace(/[-:]|\.\d+/g, "");
-  const name = `${drillPrefix}${record.backup}-${time}-${randomBytes(2).toString("hex")}.json`;
-  await store.putIfAbsent(name, Buffer.from(`${JSON.stringify(drillSchema.parse(record), null, 2)}\n`));
+  const { backup, startedAt } = record;
+  await writeDrillObject(store, drillPrefix, {
+    subject: backup,
+    startedAt,
+    content: drillSchema.parse(record),
+  });
 }
 
 /** The backup whose drill an object of this name records; undefined for any other object. */
@@ -47,23 +50,9 @@ export async function newestDrill(
   store: ObjectStore,
   owner: { readonly environment: string; readonly database: string },
 ): Promise<DrillRecord | undefined> {
-  const names: { readonly name: string; readonly time: string }[] = [];
-  for await (const { name } of store.list(drillPrefix)) {
-    const time = /-(\d{8}T\d{6}Z)-[^/-]*\.json$/.exec(name)?.[1];
-    if (time !== undefined) names.push({ name, time });
-  }
-  for (const { name } of names.sort((a, b) => (a.time < b.time ? 1 : -1))) {
-    const record = parsed(await readObject(store, name));
+  for (const { name } of await listDrillObjects(store, drillPrefix)) {
+    const record = parseDrillObject(drillSchema, await readObject(store, name));
     if (record?.environment === owner.environment && record.database === owner.database) return record;
   }
   return undefined;
-}
-
-function parsed(bytes: Uint8Array): DrillRecord | undefined {
-  try {
-    return drillSchema.safeParse(JSON.parse(Buffer.from(bytes).toString("utf8"))).data;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }

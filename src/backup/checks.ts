@@ -8,6 +8,7 @@ import { formatBytes } from "../core/size.ts";
 import { exceeds, parseThreshold, type Threshold } from "../core/threshold.ts";
 import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import { type Check, defineCheck } from "../run/check.ts";
+import { judgeDrillAge, measureDrillAge } from "../run/drill-age.ts";
 import { openStore } from "../storage/open-store.ts";
 import { readOverview } from "./overview.ts";
 import { sizeShare, smallerThan, standingOf } from "./standing.ts";
@@ -16,8 +17,6 @@ import { sizeShare, smallerThan, standingOf } from "./standing.ts";
 const usualLimit = parseThreshold("> 25h");
 /** Much smaller than the ones before: something is missing, or somebody has deleted a lot. */
 const usualWarning = parseThreshold(`< ${smallerThan}%`);
-/** A weekly drill, and a day to hold it in. */
-const usualDrillLimit = parseThreshold("> 8d");
 /** Clocks of two machines may differ a little; a backup from further ahead says that one of them is wrong. */
 const clockTolerance = 5 * 60_000;
 
@@ -134,34 +133,10 @@ const drillAge = defineCheck({
       environment: context.environment.name,
       database: context.environment.database(input.database).name,
     });
-    if (newest === undefined) return { value: null, shown: `no drill in store ${target.name}` };
-    const evidence = { backup: newest.backup, verdict: newest.verdict, startedAt: newest.startedAt };
-    if (newest.verdict === "fail") {
-      return { value: null, shown: `a failed drill: ${newest.reason}`, evidence };
-    }
-    const age = context.clock.now().getTime() - Date.parse(newest.startedAt);
-    if (age < -clockTolerance) {
-      throw new OpsError(
-        "E_CLOCK",
-        `The drill of ${newest.backup} is ${formatDuration(-age)} in the future`,
-        {
-          hint: "compare this machine's clock with the one that holds the drills",
-        },
-      );
-    }
-    return { value: Math.max(0, age), shown: formatDuration(Math.max(0, age)), evidence };
+    return measureDrillAge(newest, context.clock.now(), target.name, { backup: newest?.backup ?? null });
   },
 
-  judge({ value, shown }, _input, limits) {
-    if (typeof value !== "number") return { status: "fail", reason: `the newest drill says: ${shown}` };
-    const fail = limits.fail ?? usualDrillLimit;
-    const reason = `newest drill passed ${shown} ago`;
-    if (exceeds(value, fail)) return { status: "fail", reason: `${reason}, limit ${fail.text}` };
-    if (limits.warn !== undefined && exceeds(value, limits.warn)) {
-      return { status: "warn", reason: `${reason}, warns at ${limits.warn.text}` };
-    }
-    return { status: "pass", reason: `${reason}, limit ${fail.text}` };
-  },
+  judge: (measurement, _input, limits) => judgeDrillAge(measurement, limits),
 });
 
 export const checks: readonly Check[] = [backupAge, backupSize, drillAge];

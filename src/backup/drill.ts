@@ -11,12 +11,13 @@ import type { DatabaseTarget } from "../config/environment.ts";
 import { Secret } from "../config/secret.ts";
 import { causeText, OpsError } from "../core/errors.ts";
 import { connectionEnvironment, withConnection } from "../postgres/connection.ts";
+import { held, shortened } from "../postgres/sql-checks.ts";
 import { withThrowAwayCluster } from "../postgres/throw-away-cluster.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
 import { ReportedLoad } from "./load-progress.ts";
 import { differences } from "./read-through.ts";
-import { dumpedAgain, held, shortened } from "./restored-rows.ts";
+import { dumpedAgain } from "./restored-rows.ts";
 
 export interface DrillOptions {
   readonly jobs: number;

@@ -6,6 +6,7 @@ import { verifyBeforeLoading } from "../archive/read-object.ts";
 import { restoreProgram } from "../archive/restore-version.ts";
 import { OpsError } from "../core/errors.ts";
 import { connectionEnvironment, withConnection } from "../postgres/connection.ts";
+import { held, shortened } from "../postgres/sql-checks.ts";
 import { ByteProgress } from "../run/byte-progress.ts";
 import type { Report } from "../run/operation.ts";
 import { ReportedLoad } from "./load-progress.ts";
@@ -30,7 +31,7 @@ import {
   setForLoading,
   tryStatements,
 } from "./restored-database.ts";
-import { dumpedAgain, held, shortened } from "./restored-rows.ts";
+import { dumpedAgain } from "./restored-rows.ts";
 
 export interface ScratchOptions {
   /** The database to fill; what has that name is ours, and begun anew. */

@@ -1,4 +1,3 @@
-import type pg from "pg";
 import { type ArchivedTable, ArchiveReader } from "../archive/custom-format.ts";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { connectionEnvironment, withConnection } from "../postgres/connection.ts";
@@ -31,26 +30,4 @@ export async function dumpedAgain(
     await dump.stop();
   }
   return archive.finish();
-}
-
-/** A check that fails to run does not hold. */
-export async function held(
-  client: pg.Client,
-  checks: readonly string[],
-): Promise<{ sql: string; passed: boolean }[]> {
-  const results: { sql: string; passed: boolean }[] = [];
-  for (const sql of checks) {
-    const passed = await client
-      .query({ text: sql, rowMode: "array" })
-      .then(({ rows }) => (rows as unknown[][])[0]?.[0] === true)
-      .catch(() => false);
-    results.push({ sql, passed });
-  }
-  return results;
-}
-
-/** The first few reasons, and how many more there are. */
-export function shortened(reasons: readonly string[]): string {
-  const shown = reasons.slice(0, 5).join("; ");
-  return reasons.length > 5 ? `${shown}; and ${reasons.length - 5} more` : shown;
 }

@@ -1,5 +1,6 @@
 /** Every code that an error of `ops` can have; `retry: { on: […] }` of a runbook may name them. A test keeps it whole. */
 export const errorCodes: readonly string[] = [
+  "E_AMCHECK",
   "E_ARCHIVE_FORMAT",
   "E_BACKFILL_CHANGED",
   "E_BACKFILL_GONE",

@@ -20,6 +20,11 @@ export interface Archive {
   list(now: Date): Promise<ListedBase[]>;
   /** Throws `E_BACKUP_MISSING`, `E_BACKUP_CORRUPT`. */
   base(id: string): Promise<ArchivedBase>;
+  /**
+   * The content of a segment, or what there is of it while it is being written with zeros behind. Undefined where the
+   * engine does not give single ones. Throws `E_WAL_MISSING`, `E_WAL_CORRUPT`.
+   */
+  segment(name: string, size: number, signal: AbortSignal): Promise<Buffer | undefined>;
   /** Undefined where the archive knows none of this name. */
   findPoint(name: string): Promise<RestorePoint | undefined>;
   /** Throws before anything is written where this machine lacks a key or a program that restores need. */

@@ -3,6 +3,9 @@ import { formatDuration } from "../core/duration.ts";
 import { name } from "../core/schema.ts";
 import { exceeds } from "../core/threshold.ts";
 import { type Check, defineCheck } from "../run/check.ts";
+import { judgeDrillAge, measureDrillAge } from "../run/drill-age.ts";
+import { newestArchiveDrill } from "../wal-archive/drill-record.ts";
+import { drillStore } from "./drill-store.ts";
 import { newestTimeline } from "./line.ts";
 import { openArchive } from "./open-archive.ts";
 import { windowsOf } from "./window.ts";
@@ -47,4 +50,29 @@ const pitrWindow = defineCheck({
   },
 });
 
-export const checks: readonly Check[] = [pitrWindow];
+const pitrDrillAge = defineCheck({
+  kind: "pitr-drill-age",
+  summary: "Age of the newest drill of point-in-time recovery that passed (pitr drill)",
+  input: z.strictObject({
+    database: name("A database of the cluster").optional(),
+    store: name("The store; default: the first one of its pitr settings").optional(),
+  }),
+  limitUnits: ["duration"],
+
+  async measure(context, input) {
+    const database = context.environment.database(input.database);
+    const { name, store } = drillStore(context, database, input.store);
+    const owner = { environment: context.environment.name, database: database.name };
+    const newest = await newestArchiveDrill(store, owner);
+    return measureDrillAge(newest, context.clock.now(), name, {
+      base: newest?.base ?? null,
+      target: newest?.target ?? null,
+      recoveryTimeMs: newest?.recoveryTimeMs ?? null,
+      recoveryPointMs: newest?.recoveryPointMs ?? null,
+    });
+  },
+
+  judge: (measurement, _input, limits) => judgeDrillAge(measurement, limits),
+});
+
+export const checks: readonly Check[] = [pitrWindow, pitrDrillAge];

@@ -6,6 +6,8 @@ import { findProgram } from "../postgres/programs.ts";
 import { openStore } from "../storage/open-store.ts";
 import { requireBase } from "../wal-archive/base-catalog.ts";
 import type { BaseManifest } from "../wal-archive/base-manifest.ts";
+import { readLive } from "../wal-archive/live-part.ts";
+import { readArchivedFile } from "../wal-archive/read-file.ts";
 import { findPoint, type RestorePoint } from "../wal-archive/restore-point.ts";
 import type { Archive, FillWork } from "./archive.ts";
 import { type ArchivedBase, type ArchiveState, readArchive } from "./archive-state.ts";
@@ -56,6 +58,22 @@ export class JoinedArchive implements Omit<Archive, "list"> {
     const [first] = found;
     if (first === undefined) throw new Error("an archive without a store");
     return first;
+  }
+
+  async segment(name: string, size: number, signal: AbortSignal): Promise<Buffer> {
+    const { found: stores } = await this.ofEach(async (target) => ({
+      name: target.name,
+      store: openStore(target),
+      opener: await openerFor(target),
+    }));
+    try {
+      return await readArchivedFile(stores, this.database.name, name, signal);
+    } catch (error) {
+      if (!(error instanceof OpsError) || error.code !== "E_WAL_MISSING") throw error;
+      const live = await readLive(stores, this.database.name, name, size, signal);
+      if (live === undefined) throw error;
+      return live.content;
+    }
   }
 
   async findPoint(name: string): Promise<RestorePoint | undefined> {

@@ -62,13 +62,7 @@ export function reachOf(
   let { number } = ofLsn(base.timeline, parseLsn(base.startLsn), size);
   for (;;) {
     const here = { timeline: base.timeline, number };
-    // Where a timeline was left in the middle of a segment, the next one's segment has the whole.
-    const owners = line.parts.filter(
-      (each) =>
-        each.from < endOf(here, size) && (each.until === undefined || each.until > startOf(here, size)),
-    );
-    const owner = owners.at(-1)?.timeline ?? line.timeline;
-    const name = segmentName({ timeline: owner, number }, size);
+    const name = segmentOn(line, number, size);
     if (!segments.has(name)) {
       // As `wal fetch` gives it: live parts are the end of the log, or nothing.
       const isGap = [...segments, ...live.keys()].some(
@@ -79,4 +73,13 @@ export function reachOf(
     }
     number += 1n;
   }
+}
+
+/** Name of the segment of this number. Where a timeline was left in the middle of one, the next one's has the whole. */
+export function segmentOn(line: Line, number: bigint, size: number): string {
+  const here = { timeline: line.timeline, number };
+  const owners = line.parts.filter(
+    (each) => each.from < endOf(here, size) && (each.until === undefined || each.until > startOf(here, size)),
+  );
+  return segmentName({ timeline: owners.at(-1)?.timeline ?? line.timeline, number }, size);
 }

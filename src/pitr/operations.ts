@@ -2,6 +2,7 @@ import type { Operation } from "../run/operation.ts";
 import { createBase } from "./base-create.ts";
 import { listBases } from "./base-list.ts";
 import { diff } from "./diff.ts";
+import { drill } from "./drill.ts";
 import { extract } from "./extract.ts";
 import { point } from "./point.ts";
 import { prune } from "./prune.ts";
@@ -19,4 +20,5 @@ export const operations: readonly Operation[] = [
   diff,
   extract,
   prune,
+  drill,
 ];

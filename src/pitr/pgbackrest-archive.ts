@@ -115,6 +115,11 @@ export class PgBackRestArchive implements Archive {
     });
   }
 
+  /** `archive-get` wants the data folder of the cluster, and `repo-get` gives what is stored, compressed in its own way. */
+  async segment(): Promise<undefined> {
+    return undefined;
+  }
+
   async findPoint(name: string): Promise<RestorePoint | undefined> {
     return annotatedPoints(this.database, this.stanza).get(name);
   }

@@ -1,8 +1,11 @@
 import { z } from "zod";
+import { formatDuration } from "../core/duration.ts";
 import { name } from "../core/schema.ts";
 import { defineOperation } from "../run/operation.ts";
+import { type ArchiveDrill, newestArchiveDrill } from "../wal-archive/drill-record.ts";
 import { formatLsn, parseLsn } from "../wal-archive/lsn.ts";
 import type { ArchiveState } from "./archive-state.ts";
+import { drillStore } from "./drill-store.ts";
 import { leadsTo, lineOf, newestTimeline, reachOf } from "./line.ts";
 import { openArchive } from "./open-archive.ts";
 
@@ -14,6 +17,15 @@ const windowSchema = z.object({
   live: z.boolean().describe("Whether the end is in a segment that is still being written (ops wal receive)"),
   bases: z.array(z.string()).describe("Base backups in it, newest first"),
   missing: z.string().nullable().describe("The segment that ends it although later ones are archived"),
+});
+
+const drillSchema = z.object({
+  verdict: z.enum(["pass", "fail"]),
+  reason: z.string().nullable(),
+  startedAt: z.string(),
+  target: z.string(),
+  recoveryTimeMs: z.number().nullable(),
+  recoveryPointMs: z.number().nullable(),
 });
 
 export type Window = z.output<typeof windowSchema>;
@@ -34,6 +46,7 @@ export const window = defineOperation({
     useless: z
       .array(z.object({ base: z.string(), reason: z.string() }))
       .describe("Base backups that nothing can be restored from"),
+    drill: drillSchema.nullable().describe("The newest drill: ops pitr drill"),
   }),
   observe: async () => null,
   plan: () => [],
@@ -41,10 +54,13 @@ export const window = defineOperation({
   async apply(context, input) {
     const database = context.environment.database(input.database);
     const archive = await openArchive(database, input.store, context.signal);
-    return { database: database.name, store: archive.store, ...windowsOf(await archive.state()) };
+    const owner = { environment: context.environment.name, database: database.name };
+    const drill = await newestArchiveDrill(drillStore(context, database, input.store).store, owner);
+    const { windows, useless } = windowsOf(await archive.state());
+    return { database: database.name, store: archive.store, windows, useless, drill: drillOf(drill) };
   },
 
-  render({ database, store, windows, useless }) {
+  render({ database, store, windows, useless, drill }) {
     if (windows.length === 0 && useless.length === 0) {
       return `The store ${store} has no base backup of ${database}: make one with: ops pitr base create`;
     }
@@ -54,9 +70,22 @@ export const window = defineOperation({
         ...(missing === null ? [] : [`  ! a gap follows: WAL ${missing} is not in the archive`]),
       ]),
       ...useless.map(({ base, reason }) => `! ${base}: ${reason}`),
+      drill === null ? "never drilled: ops pitr drill" : shownDrill(drill),
     ].join("\n");
   },
 });
+
+function drillOf(record: ArchiveDrill | undefined): z.output<typeof drillSchema> | null {
+  if (record === undefined) return null;
+  const { verdict, reason, startedAt, target, recoveryTimeMs, recoveryPointMs } = record;
+  return { verdict, reason, startedAt, target, recoveryTimeMs, recoveryPointMs };
+}
+
+function shownDrill(drill: z.output<typeof drillSchema>): string {
+  const { verdict, reason, startedAt, target, recoveryTimeMs } = drill;
+  if (verdict === "fail") return `! the newest drill, of ${startedAt}, failed: ${reason}`;
+  return `newest drill ${startedAt}: restored to ${target} in ${formatDuration(recoveryTimeMs ?? 0)}`;
+}
 
 /** For each timeline, newest first: what the base backups on the way to it lead to. Gaps split it. */
 export function windowsOf(archive: ArchiveState): {

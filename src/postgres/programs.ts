@@ -18,7 +18,9 @@ export type ProgramName =
   | "pg_basebackup"
   | "pg_receivewal"
   | "pg_verifybackup"
-  | "pg_controldata";
+  | "pg_controldata"
+  | "pg_waldump"
+  | "pg_amcheck";
 
 export interface Program {
   readonly path: string;
