@@ -10,6 +10,7 @@ import { makeRoles, rolesOfBackup } from "../archive/roles.ts";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { Secret } from "../config/secret.ts";
 import { causeText, OpsError } from "../core/errors.ts";
+import { serverMajor } from "../postgres/binaries.ts";
 import { connectionEnvironment, withConnection } from "../postgres/connection.ts";
 import { held, shortened } from "../postgres/sql-checks.ts";
 import { withThrowAwayCluster } from "../postgres/throw-away-cluster.ts";
@@ -101,7 +102,9 @@ async function restoreAndCompare(
   await verifyBeforeLoading(backup, undefined, signal);
   report.progress({ message: "starting a throw-away server" });
   const parent = join(context.stateDirectory, "drills");
-  return withThrowAwayCluster({ parent, settings: serverSettings, signal }, async (cluster) => {
+  // What is dumped of a server, an older one does not always take.
+  const major = await serverMajor(Number.parseInt(manifest.dumpProgram, 10));
+  return withThrowAwayCluster({ parent, major, settings: serverSettings, signal }, async (cluster) => {
     const server: DatabaseTarget = {
       name: "drill",
       url: new Secret(cluster.url(), context.environment.directory),

@@ -13,15 +13,7 @@ export async function serverBinaries(major?: number): Promise<string> {
     if (!(await isExecutable(join(folder, "initdb")))) continue;
     if (major === undefined || (await majorOf(folder)) === major) return folder;
   }
-  if (major !== undefined) {
-    throw new OpsError("E_POSTGRES_MISSING", `The server programs of PostgreSQL ${major} are not installed`, {
-      hint:
-        process.platform === "darwin"
-          ? `run: brew install postgresql@${major}`
-          : `run: apt-get install postgresql-${major}`,
-      retryable: false,
-    });
-  }
+  if (major !== undefined) missing(major);
   throw new OpsError(
     "E_POSTGRES_MISSING",
     "PostgreSQL's server programs (initdb, pg_ctl) are not installed",
@@ -31,6 +23,27 @@ export async function serverBinaries(major?: number): Promise<string> {
       retryable: false,
     },
   );
+}
+
+function missing(major: number): never {
+  throw new OpsError("E_POSTGRES_MISSING", `The server programs of PostgreSQL ${major} are not installed`, {
+    hint:
+      process.platform === "darwin"
+        ? `run: brew install postgresql@${major}`
+        : `run: apt-get install postgresql-${major}`,
+    retryable: false,
+  });
+}
+
+/** The oldest major version whose server programs are here and that is not older. Throws `E_POSTGRES_MISSING`. */
+export async function serverMajor(atLeast: number): Promise<number> {
+  let oldest: number | undefined;
+  for (const folder of await programFolders()) {
+    if (!(await isExecutable(join(folder, "initdb")))) continue;
+    const major = await majorOf(folder);
+    if (major >= atLeast && major < (oldest ?? Number.POSITIVE_INFINITY)) oldest = major;
+  }
+  return oldest ?? missing(atLeast);
 }
 
 async function majorOf(folder: string): Promise<number> {

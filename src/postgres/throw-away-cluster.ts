@@ -11,6 +11,8 @@ export interface ThrowAwayOptions {
   readonly parent: string;
   /** They win over the ones below. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Of the server programs. Default: the newest that the machine has. */
+  readonly major?: number | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -43,6 +45,7 @@ export async function withThrowAwayCluster<T>(
     work(
       await startCluster({
         directory: join(folder, "data"),
+        major: options.major,
         settings: { ...throwAwaySettings, ...options.settings },
         password: randomBytes(24).toString("base64url"),
         signal: options.signal,

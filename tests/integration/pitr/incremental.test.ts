@@ -1,54 +1,20 @@
-import { access, readdir, rename } from "node:fs/promises";
+import { readdir, rename } from "node:fs/promises";
+import { basename } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { stopCluster } from "../../../src/postgres/cluster.ts";
 import { perform } from "../../support/context.ts";
-import { ops, startOps } from "../../support/ops.ts";
-import { postgres17 } from "../../support/postgres17.ts";
-import { until } from "../wal/setting.ts";
-import { operation, PitrSetting, queryPort, type Restored } from "./setting.ts";
+import { ChainSetting } from "./chain-setting.ts";
+import { operation, type PitrSetting, queryPort, type Restored } from "./setting.ts";
 
+let chain: ChainSetting;
 let setting: PitrSetting;
-const bases: string[] = [];
-
-async function write(n: number): Promise<void> {
-  await setting.wal.query(
-    `INSERT INTO ledger SELECT i, repeat('x', 500) FROM generate_series(${n}, ${n + 9}) i`,
-  );
-}
-
-async function archived(): Promise<void> {
-  const [row] = await setting.wal.query<{ name: string }>("SELECT pg_walfile_name(pg_switch_wal()) AS name");
-  await setting.wal.untilArchived(row?.name ?? "");
-}
+let bases: readonly string[];
 
 beforeAll(async () => {
-  postgres17();
-  setting = await PitrSetting.start({ summarize_wal: "on" }, 17);
-  const folder = await setting.tablespaceFolder("apart=here");
-  await setting.wal.query(`CREATE TABLESPACE apart LOCATION '${folder}'`);
-  await setting.wal.query("CREATE TABLE ledger (n int PRIMARY KEY, text text) TABLESPACE apart");
-  await setting.wal.query(
-    "CREATE TABLE large AS SELECT i, repeat('y', 900) AS text FROM generate_series(1, 20000) i",
-  );
-  // Hint bits would change every page of it later on.
-  await setting.wal.query("VACUUM (FREEZE) large");
-  await write(1);
-  bases.push(await setting.base());
-  await write(11);
-  bases.push(await setting.base({ incremental: true }));
-  await setting.wal.query("UPDATE large SET text = 'changed' WHERE i = 7");
-  await write(21);
-  bases.push(await setting.base({ "full-every": "7d" }));
-  await write(31);
-  await archived();
+  chain = await ChainSetting.start();
+  setting = chain.pitr;
+  bases = chain.bases;
 }, 120_000);
-afterAll(() => setting?.stop());
-
-async function countOf(restored: Restored): Promise<number | undefined> {
-  const found = await queryPort<{ n: number }>(restored.port, "SELECT count(*)::int AS n FROM ledger");
-  await stopCluster(restored.directory);
-  return found[0]?.n;
-}
+afterAll(() => chain?.stop());
 
 describe("incremental base backups", () => {
   it("hold only what changed, and name their chain", async () => {
@@ -70,15 +36,15 @@ describe("incremental base backups", () => {
     expect(
       await queryPort(port, "SELECT count(*)::int AS n, sum(length(text))::int AS size FROM large"),
     ).toEqual([{ n: 20_000, size: 19_999 * 900 + 7 }]);
-    expect(await countOf(restored.output as Restored)).toBe(40);
-    expect(await readdir(setting.wal.folder)).not.toContain(`${directory.split("/").at(-1)}.chain`);
+    expect(await chain.rowsOf(restored.output as Restored)).toBe(40);
+    expect(await readdir(setting.wal.folder)).not.toContain(`${basename(directory)}.chain`);
   }, 120_000);
 
   it("can be passed over for an earlier one", async () => {
     const { output } = await setting.restore({ latest: true, base: bases[1] });
 
     expect(output).toMatchObject({ base: bases[1] });
-    expect(await countOf(output as Restored)).toBe(40);
+    expect(await chain.rowsOf(output as Restored)).toBe(40);
   }, 120_000);
 
   it("say why there is a full one where incremental ones are asked for", async () => {
@@ -122,51 +88,10 @@ describe("incremental base backups", () => {
       await rename(`${object}.away`, object);
     }
   });
-});
 
-describe("a restore of a chain that is killed with SIGKILL", () => {
-  const exists = (path: string) =>
-    access(path).then(
-      () => true,
-      () => false,
-    );
-  const moments = [
-    { when: "while a link is unpacked", reached: (to: string) => exists(`${to}.chain/${bases[1]}`) },
-    { when: "while it is combined", reached: (to: string) => exists(`${to}/base`) },
-    {
-      when: "when it is combined",
-      reached: async (to: string) =>
-        (await exists(`${to}/global`)) && !(await exists(`${to}.chain/${bases[0]}`)),
-    },
-  ];
-
-  it.each(moments)(
-    "$when: goes on, or leaves nothing",
-    async ({ reached }) => {
-      const options = { config: setting.wal.config, cwd: setting.wal.folder };
-      for (const goOn of ["rollback", "resume"]) {
-        const directory = setting.newFolder();
-        const args = ["pitr", "restore", "--latest", "--target-dir", directory, "--start", "--yes"];
-        const killed = startOps(args, options);
-        await until(() => reached(directory), "the moment");
-        killed.child.kill("SIGKILL");
-        await killed.result;
-
-        const ended = await ops(["runs", goOn, "last", "--yes"], options);
-
-        const left = (await readdir(setting.wal.folder)).filter((each) =>
-          each.startsWith(directory.slice(directory.lastIndexOf("/") + 1)),
-        );
-        if (goOn === "rollback") {
-          expect(left).toEqual([]);
-          continue;
-        }
-        expect(ended.exitCode, ended.stderr).toBe(0);
-        expect(left.some((each) => each.endsWith(".chain"))).toBe(false);
-        const port = Number(/127\.0\.0\.1:(\d+)/.exec(ended.stdout)?.[1]);
-        expect(await countOf({ port, directory } as Restored)).toBe(40);
-      }
-    },
-    60_000,
+  it(
+    "go on after a SIGKILL while they are combined",
+    () => chain.killRestore("combining", "resume"),
+    120_000,
   );
 });
