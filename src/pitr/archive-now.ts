@@ -31,13 +31,17 @@ export async function archiveUpToNow(
   signal: AbortSignal,
 ): Promise<void> {
   const database = context.environment.database(options.database);
+  const slot = database.pitr?.engine === "ops" ? database.pitr.slot : null;
   const end = await withConnection(database, { signal }, async (client) => {
-    const { rows } = await client.query<{ inRecovery: boolean; mode: string; segmentBytes: number }>(
-      `SELECT pg_is_in_recovery() AS "inRecovery", current_setting('archive_mode') AS mode, setting::int AS "segmentBytes"
+    const { rows } = await client.query<{ inRecovery: boolean; archives: boolean; segmentBytes: number }>(
+      `SELECT pg_is_in_recovery() AS "inRecovery", setting::int AS "segmentBytes",
+              current_setting('archive_mode') <> 'off'
+              OR EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active) AS archives
          FROM pg_settings WHERE name = 'wal_segment_size'`,
+      [slot],
     );
     const [server] = rows;
-    if (server === undefined || server.inRecovery || server.mode === "off") return undefined;
+    if (server === undefined || server.inRecovery || !server.archives) return undefined;
     await client.query("SELECT pg_logical_emit_message(true, 'ops', 'a moment to restore to')");
     const switched = await client.query<{ lsn: string; timeline: number }>(
       `SELECT pg_switch_wal()::text AS lsn,
