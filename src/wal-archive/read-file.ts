@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import { OpsError } from "../core/errors.ts";
 import type { Opener } from "../crypto/encryption.ts";
 import { type ObjectStore, readObject } from "../storage/object-store.ts";
+import { release } from "../storage/released.ts";
 import { decompress } from "../storage/zstd.ts";
 import { liveTimelinePrefix, sumObject, timelinePrefix, walObject } from "./layout.ts";
 import { parseSegment, segmentName, timelineName } from "./segment.ts";
@@ -60,6 +61,7 @@ async function readFrom(
       const parts: Buffer[] = [];
       for await (const part of decompress(opener.decrypt(store.get(object, { signal })))) parts.push(part);
       const content = Buffer.concat(parts);
+      for (const part of parts) release(part);
       const sum = (await readObject(store, sumObject(database, file))).toString().trim();
       if (hash("sha256", content, "hex") === sum) return content;
       throw corrupt(name, file, "its checksum differs");

@@ -1,19 +1,25 @@
 import { existsSync } from "node:fs";
 import { readdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { OpsError } from "../core/errors.ts";
 import { inParallel } from "../core/parallel.ts";
 import { defineOperation } from "../run/operation.ts";
+import { release } from "../storage/released.ts";
 import { readCluster } from "../wal-archive/cluster.ts";
-import { following, readArchivedFile } from "../wal-archive/read-file.ts";
+import { following, type ReadableStore, readArchivedFile } from "../wal-archive/read-file.ts";
 import { pitrOf, readableStores } from "./archive.ts";
 import { fetchFields, requireWalFile, writeWhole } from "./fetch.ts";
 import { aheadCount, fetchCall, ownSpool, unfinishedSuffix } from "./fetched.ts";
 import { tryLock } from "./lock.ts";
 import { spoolOf } from "./spool.ts";
 
+/** Segments that are fetched at a time; so many must have been taken before it goes on. */
 const parallel = 4;
+/** It ends where the server takes so few for so long; milliseconds. */
+const idleFor = 3_000;
+const lookEvery = 20;
 /** Bytes that lie in the spool at most. */
 const mostBytes = 256 * 2 ** 20;
 
@@ -47,29 +53,22 @@ export const prefetch = defineOperation({
       if (cluster === undefined) return { fetched: [] };
       const { segmentBytes } = cluster;
       const count = Math.max(1, Math.min(aheadCount, Math.floor(mostBytes / segmentBytes)));
-      const wanted = following(file, count, segmentBytes);
       ownSpool(spool, configuration, fetchCall(file, path, process.argv.slice(2)));
-      const there = new Set(await cleaned(spool.fetched, new Set(wanted)));
-      const missing = wanted.filter((each) => !there.has(each));
-      let ended = false;
-      const fetched = await inParallel(missing, parallel, context.signal, async (each, signal) => {
-        if (ended) return [];
-        const whole = join(spool.fetched, each);
-        // Tells the server's call that it is on its way.
-        await writeFile(whole + unfinishedSuffix, "", { mode: 0o600 });
-        try {
-          const content = await readArchivedFile(stores, target.name, each, signal);
-          await writeWhole(whole, content, whole + unfinishedSuffix);
-          return [each];
-        } catch (error) {
-          await rm(whole + unfinishedSuffix, { force: true });
-          if (!(error instanceof OpsError) || error.code !== "E_WAL_MISSING") throw error;
-          // The end of the archive, as it seems; the server asks again.
-          ended = true;
-          return [];
-        }
-      });
-      return { fetched: fetched.flat() };
+      const source = { stores, database: target.name, folder: spool.fetched };
+      const fetched: string[] = [];
+      for (let behind = file; ; ) {
+        const wanted = following(behind, count, segmentBytes);
+        const there = new Set(await cleaned(spool.fetched, new Set(wanted)));
+        const missing = wanted.filter((each) => !there.has(each));
+        const found = await fetchAll(source, missing, context.signal);
+        fetched.push(...found);
+        // The end of the archive, as it seems; the server asks again.
+        if (found.length < missing.length) break;
+        const next = await untilTaken(spool.fetched, wanted, context.signal);
+        if (next === undefined || !isRecovering(path)) break;
+        behind = next;
+      }
+      return { fetched };
     } finally {
       // The recovery has ended meanwhile, and what it leaves was removed while this went on.
       if (!isRecovering(path)) await rm(spool.fetched, { recursive: true, force: true });
@@ -77,6 +76,66 @@ export const prefetch = defineOperation({
     }
   },
 });
+
+interface Source {
+  readonly stores: readonly ReadableStore[];
+  readonly database: string;
+  /** Where the files go. */
+  readonly folder: string;
+}
+
+/** Returns those that the archive has. */
+async function fetchAll(
+  { stores, database, folder }: Source,
+  files: readonly string[],
+  signal: AbortSignal,
+): Promise<string[]> {
+  const unfinished = (each: string) => join(folder, each + unfinishedSuffix);
+  // Tells the server's calls that they are on their way: to wait costs less than to fetch one twice.
+  for (const each of files) await writeFile(unfinished(each), "", { mode: 0o600 });
+  let ended = false;
+  try {
+    const fetched = await inParallel(files, parallel, signal, async (each, signal) => {
+      if (ended) return [];
+      try {
+        const content = await readArchivedFile(stores, database, each, signal);
+        await writeWhole(join(folder, each), content, unfinished(each));
+        release(content);
+        return [each];
+      } catch (error) {
+        if (!(error instanceof OpsError) || error.code !== "E_WAL_MISSING") throw error;
+        ended = true;
+        await rm(unfinished(each), { force: true });
+        return [];
+      }
+    });
+    return fetched.flat();
+  } finally {
+    for (const each of files) await rm(unfinished(each), { force: true });
+  }
+}
+
+/**
+ * Waits until the server has taken some of these files, which it takes in order. To go on costs less than to start
+ * again.
+ *
+ * @returns the last one that it took; undefined where it took none for a while
+ */
+async function untilTaken(
+  folder: string,
+  files: readonly string[],
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const deadline = performance.now() + idleFor;
+  while (performance.now() < deadline) {
+    const there = new Set(await readdir(folder));
+    // One that it fetched itself, before this process had begun, stays behind.
+    const taken = files.findLastIndex((each) => !there.has(each)) + 1;
+    if (taken >= Math.min(parallel, files.length)) return files[taken - 1];
+    await delay(lookEvery, undefined, { signal });
+  }
+  return undefined;
+}
 
 /** Whether the server that a file is fetched for still reads an archive. */
 function isRecovering(path: string): boolean {
