@@ -1,18 +1,21 @@
 import type pg from "pg";
 import { z } from "zod";
 import type { DatabaseTarget } from "../config/environment.ts";
-import { UsageError } from "../core/errors.ts";
+import { OpsError, UsageError } from "../core/errors.ts";
 import { duration, name } from "../core/schema.ts";
 import { nearest } from "../core/suggestion.ts";
 import { withConnection } from "../postgres/connection.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
+import { parseLsn } from "../wal-archive/lsn.ts";
 import { archiveUpToNow } from "./archive-now.ts";
+import { openArchive } from "./open-archive.ts";
 import { parseTarget, shownTarget, targetFields } from "./restore-target.ts";
 import {
   planScratchCluster,
   type ScratchCluster,
   type ScratchOptions,
+  type ScratchPlan,
   withScratchCluster,
 } from "./scratch-cluster.ts";
 import { parseTableName, shownName, type TableName } from "./table-name.ts";
@@ -114,8 +117,40 @@ export async function planTable(
     }
     return { ...table, catalog: rows[0]?.catalog ?? "postgres", isThere: shape !== undefined, doubts };
   });
-  const { base, basedOn, bytes } = await planScratchCluster(context, scratchOptions(input));
+  const { base, basedOn, bytes } = await plannedCluster(context, input, database);
   return { database: database.name, ...found, base, basedOn, bytes, moment };
+}
+
+/** A position that is written but not archived yet is archived before the restore. */
+async function plannedCluster(
+  context: OperationContext,
+  input: TableInput,
+  database: DatabaseTarget,
+): Promise<ScratchPlan> {
+  const options = scratchOptions(input);
+  try {
+    return await planScratchCluster(context, options);
+  } catch (error) {
+    const { "to-lsn": position, ...rest } = options;
+    const isOutside = error instanceof OpsError && error.code === "E_RESTORE_TARGET";
+    if (position === undefined || !isOutside || !(await isWritten(database, position, context.signal)))
+      throw error;
+    const plan = await planScratchCluster(context, { ...rest, latest: true });
+    // Without a base backup before the position there is no way to it either.
+    const { stopLsn } = await (await openArchive(database, input.store, context.signal)).base(plan.base);
+    if (parseLsn(stopLsn) > parseLsn(position)) throw error;
+    return plan;
+  }
+}
+
+async function isWritten(database: DatabaseTarget, position: string, signal: AbortSignal): Promise<boolean> {
+  return withConnection(database, { signal }, async (client) => {
+    const { rows } = await client.query<{ yes: boolean }>(
+      "SELECT NOT pg_is_in_recovery() AND pg_current_wal_insert_lsn() >= $1::pg_lsn AS yes",
+      [position],
+    );
+    return rows[0]?.yes === true;
+  });
 }
 
 async function similarTable(client: pg.Client, { schema, name }: TableName): Promise<string | undefined> {

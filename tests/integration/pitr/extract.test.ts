@@ -97,6 +97,19 @@ describe("pitr.diff", () => {
     expect(await readdir(setting.wal.path(".ops/scratch"))).toEqual([]);
   }, 180_000);
 
+  it("reaches a position that is not archived yet", async () => {
+    const [row] = await setting.wal.query<{ lsn: string }>("SELECT pg_current_wal_insert_lsn()::text AS lsn");
+    await rowsOf("UPDATE shop.truth SET note = 'later' WHERE id = 5");
+    const found = await diff({ table: "shop.truth", key: ["id"], "to-time": undefined, "to-lsn": row?.lsn });
+
+    expect(found).toMatchObject({
+      removed: 0,
+      changed: 1,
+      shown: { changed: [{ after: { note: "later" } }] },
+    });
+    await rowsOf("UPDATE shop.truth t SET note = NULL WHERE id = 5");
+  }, 180_000);
+
   it("tells only the counts within a run, whose journal keeps them", async () => {
     const { output } = await perform(operation("pitr.diff"), setting.context(), asked({ where: "id < 10" }));
 
