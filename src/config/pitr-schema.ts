@@ -46,7 +46,8 @@ export const pitrSchema = z
   })
   .superRefine((pitr, context) => {
     const { engine, store, stores } = pitr;
-    const others = engine === "ops" ? pgBackRestKeys : (["store", "stores", "slot", "standby"] as const);
+    const others =
+      engine === "ops" ? pgBackRestKeys : (["store", "stores", "slot", "standby", "window"] as const);
     for (const key of others) {
       if (pitr[key] === undefined) continue;
       const hint = `remove it, or write engine: ${engine === "ops" ? "pgbackrest" : "ops"}`;

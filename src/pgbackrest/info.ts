@@ -147,10 +147,13 @@ async function readStanza(program: PgBackRest, options: readonly string[], signa
   });
 }
 
-/** A system identifier has 64 bits, more than a number here. Undefined for what is no JSON. */
+/**
+ * A system identifier has 64 bits, more than a number here; and what a wrong key makes of a file is quoted as it is, with
+ * bytes that JSON does not allow. Undefined for what is no JSON even so.
+ */
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text.replace(/("system-id":)(\d+)/g, '$1"$2"'));
+    return JSON.parse(text.replace(/\p{Cc}/gu, " ").replace(/("system-id":)(\d+)/g, '$1"$2"'));
   } catch {
     // The schema refuses it, with a way out.
     return undefined;

@@ -65,6 +65,7 @@ describe("databases.NAME.pitr", () => {
     ["{ store: one, engine: pgbackrest }", "is not for the engine pgbackrest", "write engine: ops"],
     ["{ store: one, stanza: main }", "is not for the engine ops", "write engine: pgbackrest"],
     ["{ engine: pgbackrest, stanza: a/b }", "must be letters, digits, _ and -", ""],
+    ["{ engine: pgbackrest, window: 14d }", "is not for the engine pgbackrest", ""],
     ["{ engine: pgbackrest, repository: 0 }", "must be 1 or more", ""],
   ])("%s is refused at its place", async (pitr, message, hint) => {
     const error = await load(pitr).then(
