@@ -1,7 +1,12 @@
-import { readdir } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, readdir } from "node:fs/promises";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type ScratchCluster, withScratchCluster } from "../../../src/pitr/scratch-cluster.ts";
+import {
+  planScratchCluster,
+  type ScratchCluster,
+  withScratchCluster,
+} from "../../../src/pitr/scratch-cluster.ts";
 import { postmasterPid } from "../../../src/postgres/cluster.ts";
 import { withConnection } from "../../../src/postgres/connection.ts";
 import { RecordingReport } from "../../support/context.ts";
@@ -78,6 +83,22 @@ describe("a temporary cluster of the archive", () => {
     );
 
     expect(rows).toEqual([{ workers: "0", archiving: "off", prepared: "open" }]);
+  }, 180_000);
+
+  it("is refused before anything is written where the disk is too small", async () => {
+    const small = setting.wal.path("small");
+    await mkdir(small);
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", small]);
+    try {
+      const options = { "to-time": moment, "scratch-dir": small };
+      await expect(planScratchCluster(setting.context(), options)).rejects.toMatchObject({
+        code: "E_DISK_SPACE",
+        message: expect.stringMatching(/needs \d.* has 4\.0 MiB free/),
+      });
+      expect(await readdir(small)).toEqual([]);
+    } finally {
+      execFileSync("umount", [small]);
+    }
   }, 180_000);
 
   it("is gone after a failure and after an interruption", async () => {
