@@ -4,7 +4,7 @@ import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
 import type { Json } from "../core/errors.ts";
 import { UsageError } from "../core/errors.ts";
-import { name } from "../core/schema.ts";
+import { name, size } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import { serverBinaries } from "../postgres/binaries.ts";
 import { stopCluster } from "../postgres/cluster.ts";
@@ -42,6 +42,11 @@ const input = z.strictObject({
     .default("promote")
     .describe("At the target. promote: a server of its own; pause: read-only, to look first"),
   start: z.boolean().default(false).describe("Also start the server (on 127.0.0.1) and replay the WAL"),
+  "shared-buffers": size(
+    "Memory of the started server, as 2GiB; default: an eighth of what is free, at most 1GiB",
+  )
+    .refine((bytes) => bytes >= 2 ** 20, "must be at least 1MiB")
+    .optional(),
   port: z.int().min(1).max(65_535).optional().describe("Of the started server; default: a free one"),
   jobs: z.int().min(1).max(16).default(2).describe("How many objects are unpacked at once"),
   "restore-command": z
@@ -117,6 +122,7 @@ export const restore = defineOperation({
       timeline: line.timeline,
       until: formatLsn(reach.until),
       passedOver: [...state.broken],
+      isOpen: isOpen(target, state.bases),
       unread: (state.unread ?? []).map((each) => ({ ...each })),
     };
   },
@@ -131,7 +137,13 @@ export const restore = defineOperation({
     },
   ],
 
-  notes: ({ passedOver, unread, ancestors, bytes }) => [
+  notes: ({ target, isOpen, passedOver, unread, ancestors, bytes }) => [
+    ...(isOpen
+      ? [
+          `that the archive has a transaction behind ${shownTarget(target)} shows only in the replay, which otherwise ends ` +
+            "with the time of the last one",
+        ]
+      : []),
     ...unread.map(({ store, reason }) => `store ${store} cannot be read and is left out: ${reason}`),
     ...passedOver.map((each) => `base backup ${each} is broken; it is passed over`),
     ...(ancestors.length === 0
@@ -184,11 +196,11 @@ export const restore = defineOperation({
       }
       if (!input.start) return undefined;
       const controldata = await findProgram("pg_controldata", major);
-      const { port } = input;
+      const { port, "shared-buffers": sharedBuffers } = input;
       const until = parseLsn(before.target.kind === "lsn" ? before.target.lsn : before.until);
       return replay(
         context,
-        { folder, base, target: before.target, controldata, port, until, report },
+        { folder, base, target: before.target, controldata, port, sharedBuffers, until, report },
         signal,
       );
     });
@@ -224,6 +236,13 @@ export const restore = defineOperation({
     return `${what}${last}\n${state}`;
   },
 });
+
+/** Whether nothing that is known without reading the WAL is later than a time. */
+function isOpen(target: RestoreTarget, bases: readonly { readonly stoppedAt: string }[]): boolean {
+  if (target.kind !== "time") return false;
+  const { time } = target;
+  return bases.every((each) => Date.parse(each.stoppedAt) < Date.parse(time));
+}
 
 /** A restore point that the archive knows is a position on its timeline. */
 async function resolved(target: RestoreTarget, archive: Pick<Archive, "findPoint">): Promise<RestoreTarget> {

@@ -1,6 +1,6 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
-import { type Spool, spoolOf } from "./spool.ts";
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { makeFolders, type Spool, spoolOf } from "./spool.ts";
 
 /**
  * A mark says that a file of pg_wal is durable in every store: the call that the server makes for it later has nothing
@@ -34,7 +34,7 @@ export function markDone(
   call: readonly string[],
 ): void {
   const mark: MarkedCall = { file: identity, configuration: identifiedConfiguration(configuration), call };
-  mkdirSync(spool.done, { recursive: true, mode: 0o700 });
+  makeFolders(dirname(spool.done), spool.done);
   const path = join(spool.done, name);
   writeFileSync(`${path}.${process.pid}`, JSON.stringify([configuration, mark]), { mode: 0o600 });
   renameSync(`${path}.${process.pid}`, path);

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { OpsError, UsageError } from "../core/errors.ts";
@@ -76,7 +76,7 @@ export async function writeWhole(
     await file.sync();
   } catch (error) {
     await rm(unfinished, { force: true });
-    throw error;
+    throw noSpace(path, error);
   } finally {
     await file.close();
   }
@@ -88,6 +88,16 @@ interface Asked {
   readonly database: string;
   readonly file: string;
   readonly path: string;
+}
+
+/** Which disk it is, where it is full. */
+function noSpace(path: string, error: unknown): unknown {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code !== "ENOSPC" && code !== "EDQUOT") return error;
+  return new OpsError("E_DISK_SPACE", `There is no space left for ${basename(path)} in ${dirname(path)}`, {
+    cause: error,
+    hint: "free some space there (see: df -h), then start the server again",
+  });
 }
 
 /**

@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { callOf, identifiedConfiguration } from "./done-mark.ts";
-import { type Spool, spoolOf } from "./spool.ts";
+import { makeFolders, type Spool, spoolOf } from "./spool.ts";
 
 /** Where the files in the spool are from: another configuration or call must not take them. */
 const origin = "origin.json";
@@ -66,7 +66,7 @@ export function fetchAhead(file: string, path: string, args: readonly string[]):
 export function ownSpool(spool: Spool, configuration: string, call: readonly string[]): void {
   if (!isFrom(spool, call)) {
     rmSync(spool.fetched, { recursive: true, force: true });
-    mkdirSync(spool.fetched, { recursive: true, mode: 0o700 });
+    makeFolders(dirname(spool.fetched), spool.fetched);
     const text = JSON.stringify([configuration, identifiedConfiguration(configuration), call]);
     writeFileSync(join(spool.fetched, origin), text, { mode: 0o600 });
   }

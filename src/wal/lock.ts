@@ -1,7 +1,8 @@
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
 import { liveness, thisProcess } from "../process/live-process.ts";
+import { makeFolders } from "./spool.ts";
 
 const holderSchema = z.object({ host: z.string(), pid: z.number(), pidStartedAt: z.string().nullable() });
 
@@ -12,7 +13,7 @@ const holderSchema = z.object({ host: z.string(), pid: z.number(), pidStartedAt:
  * @returns what releases it; undefined where another process holds it
  */
 export async function tryLock(path: string): Promise<(() => Promise<void>) | undefined> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolders(dirname(path));
   const text = `${JSON.stringify(thisProcess())}\n`;
   for (let attempt = 1; attempt <= 2; attempt += 1) {
     try {

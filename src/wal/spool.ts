@@ -1,3 +1,4 @@
+import { mkdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
 /**
@@ -30,4 +31,18 @@ export function spoolOf(path: string): Spool | undefined {
     fetched: join(spool, "fetched"),
     fetchLock: join(spool, "fetch.lock"),
   };
+}
+
+/**
+ * Makes folders where they are not there yet, each in the one before. Not by the `recursive` of mkdir, which never ends
+ * where a relative path begins in a working directory that was removed: with the data folder of a dropped restore.
+ */
+export function makeFolders(...paths: readonly string[]): void {
+  for (const path of paths) {
+    try {
+      mkdirSync(path, { mode: 0o700 });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+  }
 }

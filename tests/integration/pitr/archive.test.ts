@@ -89,6 +89,7 @@ describe("a moment behind the last transaction of the archive", () => {
       start: true,
     });
     const before = await chosen.observe(setting.context(), input);
+    expect(chosen.notes?.(before, input)).toEqual([expect.stringContaining("shows only in the replay")]);
     const report = {
       progress: () => undefined,
       log: () => undefined,
