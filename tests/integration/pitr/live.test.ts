@@ -1,7 +1,10 @@
-import { afterAll, expect, it } from "vitest";
+import { afterAll, expect, it, vi } from "vitest";
 import { stopCluster } from "../../../src/postgres/cluster.ts";
 import { ReceiveSetting } from "../wal/receiver.ts";
 import { queryPort } from "./setting.ts";
+
+// Several servers and commands one after the other.
+vi.setConfig({ testTimeout: 240_000 });
 
 let setting: ReceiveSetting;
 const restored: string[] = [];
@@ -42,4 +45,4 @@ it("a base backup and what was received restore a lost server, to a position in 
   expect(windows).toEqual([expect.objectContaining({ timeline: 1, live: true, missing: null })]);
   expect(await rowsAfterRestore("--to-lsn", position)).toBe(20);
   expect(await rowsAfterRestore("--latest")).toBe(30);
-}, 120_000);
+});

@@ -1,7 +1,10 @@
-import { afterEach, expect, it } from "vitest";
+import { afterEach, expect, it, vi } from "vitest";
 import { type Cluster, startCluster } from "../../../src/postgres/cluster.ts";
 import { ReceiveSetting } from "./receiver.ts";
 import { until } from "./setting.ts";
+
+// Several servers and commands one after the other.
+vi.setConfig({ testTimeout: 240_000 });
 
 let setting: ReceiveSetting;
 afterEach(() => setting.stop());
@@ -48,7 +51,7 @@ it("follows a promotion of the server that it receives from, with its history an
   expect(status.stores[0].timelines.map((each: { timeline: number }) => each.timeline)).toEqual([1, 2]);
   expect(status.warnings.join()).not.toContain("lacks");
   expect(await setting.wal.rowsOf(await setting.recover("base"), "ledger")).toBe(40);
-}, 60_000);
+});
 
 it("goes on with a server that took the place of a lost one, where the archive ends and not where its slot begins", async () => {
   setting = await start();
@@ -77,4 +80,4 @@ it("goes on with a server that took the place of a lost one, where the archive e
   expect(await receiver.end()).toBe(0);
   await setting.wal.cluster.kill();
   expect(await setting.wal.rowsOf(await setting.recover("base"), "ledger")).toBe(40);
-}, 60_000);
+});

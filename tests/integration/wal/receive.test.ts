@@ -1,8 +1,11 @@
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { PostgresProxy } from "../../support/postgres-proxy.ts";
 import { ReceiveSetting } from "./receiver.ts";
 import { until } from "./setting.ts";
+
+// Several servers and commands one after the other.
+vi.setConfig({ testTimeout: 240_000 });
 
 let setting: ReceiveSetting;
 afterEach(() => setting.stop());
@@ -33,7 +36,7 @@ it("a lost server costs what was not confirmed, not a segment", async () => {
   const fetched = await setting.wal.asServer(["wal", "fetch", missing, "pg_wal/RECOVERYXLOG"]);
   expect(fetched.exitCode).toBe(255);
   expect(fetched.stderr).toContain(`has no ${missing}, but segments behind it`);
-}, 60_000);
+});
 
 it("archives as wal push does, removes live parts of whole segments, and goes on where it was", async () => {
   setting = await ReceiveSetting.start({ wal_keep_size: "1GB" });
@@ -100,7 +103,7 @@ describe("what it refuses", () => {
     const foreign = await setting.receiver();
     expect(await foreign.ended).toBe(1);
     expect(foreign.output).toContain("belongs to another cluster");
-  }, 60_000);
+  });
 
   it("a slot that the server has given up", async () => {
     setting = await ReceiveSetting.start({ max_slot_wal_keep_size: "16MB", max_wal_size: "32MB" });
@@ -116,7 +119,7 @@ describe("what it refuses", () => {
     expect(await second.ended).toBe(2);
     expect(second.output).toContain("was given up by the server");
     expect((await status()).warnings.join()).toContain("has given up the slot ops_main");
-  }, 60_000);
+  });
 });
 
 describe("what it survives", () => {
@@ -145,7 +148,7 @@ describe("what it survives", () => {
     expect(await receiver.end()).toBe(0);
     expect(await setting.wal.rowsOf(await setting.recover("base"), "ledger")).toBe(40);
     expect((await setting.liveParts("second")).length).toBeGreaterThan(0);
-  }, 60_000);
+  });
 
   it("a cut connection, again and again", async () => {
     setting = await ReceiveSetting.start();
@@ -169,7 +172,7 @@ describe("what it survives", () => {
     } finally {
       await proxy[Symbol.asyncDispose]();
     }
-  }, 60_000);
+  });
 
   it("a server that shuts down has everything in the stores", async () => {
     setting = await ReceiveSetting.start();
@@ -181,5 +184,5 @@ describe("what it survives", () => {
 
     await until(async () => receiver.output.includes("again in"), "the receiver to notice");
     expect(await setting.wal.rowsOf(await setting.recover("base"), "ledger")).toBe(77);
-  }, 60_000);
+  });
 });
