@@ -1,14 +1,5 @@
-import { randomBytes } from "node:crypto";
-import { open, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
-import { OpsError } from "../core/errors.ts";
+import { type Metric, metricsText } from "../metrics/text.ts";
 import type { BackupStatus } from "./status.ts";
-
-interface Metric {
-  readonly name: string;
-  readonly help: string;
-  readonly samples: readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
-}
 
 /** The text format 0.0.4 that node_exporter's textfile collector reads. Times and durations in seconds, sizes in bytes. */
 export function prometheusText({ environment, stores, databases }: BackupStatus, now: Date): string {
@@ -83,44 +74,5 @@ export function prometheusText({ environment, stores, databases }: BackupStatus,
       samples: [{ labels: { environment }, value: now.getTime() / 1000 }],
     },
   ];
-  return metrics
-    .filter(({ samples }) => samples.length > 0)
-    .map(metricText)
-    .join("");
-}
-
-function metricText({ name, help, samples }: Metric): string {
-  const lines = samples.map(({ labels, value }) => {
-    const shown = Object.entries(labels).map(([key, text]) => `${key}="${escaped(text)}"`);
-    return `${name}{${shown.join(",")}} ${value}\n`;
-  });
-  return `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${lines.join("")}`;
-}
-
-function escaped(text: string): string {
-  return text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
-}
-
-/** A reader sees the old file or the new one, whole: the collector may come at any moment. Readable for everybody. */
-export async function writeMetrics(file: string, text: string): Promise<void> {
-  const partial = `${file}.${randomBytes(4).toString("hex")}.partial`;
-  try {
-    try {
-      const handle = await open(partial, "wx", 0o644);
-      try {
-        await handle.writeFile(text);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await rename(partial, file);
-    } finally {
-      await rm(partial, { force: true });
-    }
-  } catch (error) {
-    throw new OpsError("E_METRICS_FILE", `The metrics cannot be written to ${file}`, {
-      cause: error,
-      hint: `see that this user may write to ${dirname(file)}`,
-    });
-  }
+  return metricsText(metrics);
 }

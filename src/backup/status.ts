@@ -1,16 +1,15 @@
-import { stat } from "node:fs/promises";
-import { dirname } from "node:path";
 import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
-import { ExitCode, errorRecord, OpsError, UsageError } from "../core/errors.ts";
+import { ExitCode, errorRecord, OpsError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
+import { prometheusFile, refuseMissingFolder, writeMetrics } from "../metrics/file.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation } from "../run/operation.ts";
 import { plainScreen, type Screen } from "../run/screen.ts";
 import { chart } from "./chart.ts";
 import { type BackupOverview, readOverview } from "./overview.ts";
-import { prometheusText, writeMetrics } from "./prometheus.ts";
+import { prometheusText } from "./prometheus.ts";
 import { type Standing, standingOf, standingSchema } from "./standing.ts";
 
 const output = z.object({
@@ -36,11 +35,7 @@ export const status = defineOperation({
       .max(1000, "must be at most 1000")
       .default(10)
       .describe("How many backups the chart shows"),
-    prometheus: z
-      .string()
-      .min(1)
-      .optional()
-      .describe("Also write the metrics to this file, for the textfile collector of node_exporter"),
+    prometheus: prometheusFile,
   }),
   output,
   observe: async () => null,
@@ -177,14 +172,4 @@ function expected(
   const saved = new Set(named(everywhere));
   const never = context.environment.names("databases").filter((each) => !saved.has(each));
   return [...new Set([...found, ...never])].sort();
-}
-
-async function refuseMissingFolder(file: string): Promise<void> {
-  const folder = dirname(file);
-  const found = await stat(folder).catch((error: NodeJS.ErrnoException) => error);
-  if (!(found instanceof Error) && found.isDirectory()) return;
-  throw new UsageError("E_METRICS_FILE", `--prometheus: ${folder} is not a folder that can be reached`, {
-    cause: found instanceof Error ? found : undefined,
-    hint: "name a file in the folder of node_exporter's --collector.textfile.directory",
-  });
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
 import { name } from "../core/schema.ts";
+import { prometheusFile, refuseMissingFolder, writeMetrics } from "../metrics/file.ts";
 import { defineOperation } from "../run/operation.ts";
 import { type ArchiveDrill, newestArchiveDrill } from "../wal-archive/drill-record.ts";
 import { formatLsn, parseLsn } from "../wal-archive/lsn.ts";
@@ -8,6 +9,7 @@ import type { ArchiveState } from "./archive-state.ts";
 import { drillStore } from "./drill-store.ts";
 import { leadsTo, lineOf, newestTimeline, reachOf } from "./line.ts";
 import { openArchive } from "./open-archive.ts";
+import { prometheusText } from "./prometheus.ts";
 
 const windowSchema = z.object({
   timeline: z.number(),
@@ -30,6 +32,18 @@ const drillSchema = z.object({
 
 export type Window = z.output<typeof windowSchema>;
 
+const output = z.object({
+  database: z.string(),
+  store: z.string(),
+  windows: z.array(windowSchema),
+  useless: z
+    .array(z.object({ base: z.string(), reason: z.string() }))
+    .describe("Base backups that nothing can be restored from"),
+  drill: drillSchema.nullable().describe("The newest drill: ops pitr drill"),
+});
+
+export type WindowReport = z.output<typeof output>;
+
 export const window = defineOperation({
   name: "pitr.window",
   summary: "Show what moments a cluster can be restored to, and every gap",
@@ -38,26 +52,25 @@ export const window = defineOperation({
   input: z.strictObject({
     database: name("A database of the cluster").optional(),
     store: name("The store; default: the first one of its pitr settings").optional(),
+    prometheus: prometheusFile,
   }),
-  output: z.object({
-    database: z.string(),
-    store: z.string(),
-    windows: z.array(windowSchema),
-    useless: z
-      .array(z.object({ base: z.string(), reason: z.string() }))
-      .describe("Base backups that nothing can be restored from"),
-    drill: drillSchema.nullable().describe("The newest drill: ops pitr drill"),
-  }),
+  output,
   observe: async () => null,
   plan: () => [],
 
   async apply(context, input) {
+    if (input.prometheus !== undefined) await refuseMissingFolder(input.prometheus);
     const database = context.environment.database(input.database);
     const archive = await openArchive(database, input.store, context.signal);
     const owner = { environment: context.environment.name, database: database.name };
     const drill = await newestArchiveDrill(drillStore(context, database, input.store).store, owner);
     const { windows, useless } = windowsOf(await archive.state());
-    return { database: database.name, store: archive.store, windows, useless, drill: drillOf(drill) };
+    const report = { database: database.name, store: archive.store, windows, useless, drill: drillOf(drill) };
+    if (input.prometheus !== undefined) {
+      const text = prometheusText(report, context.environment.name, context.clock.now());
+      await writeMetrics(input.prometheus, text);
+    }
+    return report;
   },
 
   render({ database, store, windows, useless, drill }) {

@@ -11,6 +11,7 @@ import { type ArchivedCluster, claimArchive } from "../wal-archive/cluster.ts";
 import { parseWalFile } from "../wal-archive/segment.ts";
 import { headerBytes, readSegmentHeader } from "../wal-archive/segment-header.ts";
 import { archiveStores, pitrOf } from "./archive.ts";
+import { lowRoom } from "./disk-room.ts";
 import { callOf, fileIdentity, isDone, markDone } from "./done-mark.ts";
 import { tryLock } from "./lock.ts";
 import { hasHeader, headerFor, readyBeside, serverMajor } from "./ready.ts";
@@ -50,20 +51,36 @@ export const push = defineOperation({
         hint: "give the command what PostgreSQL gives it: archive_command = 'ops wal push %p'",
       });
     }
-    const shipment = await Shipment.begin(context, context.environment.database(database), path);
-    const spool = spoolOf(path);
-    const unlock = spool === undefined ? undefined : await lockAhead(spool.pushLock, report);
     try {
-      const ahead = unlock === undefined ? [] : await readyBeside(path);
-      return { archived: await shipment.ship(path, ahead) };
-    } finally {
-      await unlock?.();
+      return await archiveWithOthers(context, context.environment.database(database), path, report);
+    } catch (error) {
+      // Whatever keeps it from the archive keeps it on this disk: the server's log says so before it is full.
+      const low = await lowRoom(path).catch(() => undefined);
+      if (low !== undefined) report.log(`wal push: ${low}`);
+      throw error;
     }
   },
 
   // What an archive_command prints goes to the server's log, once for each segment.
   render: () => "",
 });
+
+async function archiveWithOthers(
+  context: OperationContext,
+  database: DatabaseTarget,
+  path: string,
+  report: Report,
+): Promise<{ archived: string[] }> {
+  const shipment = await Shipment.begin(context, database, path);
+  const spool = spoolOf(path);
+  const unlock = spool === undefined ? undefined : await lockAhead(spool.pushLock, report);
+  try {
+    const ahead = unlock === undefined ? [] : await readyBeside(path);
+    return { archived: await shipment.ship(path, ahead) };
+  } finally {
+    await unlock?.();
+  }
+}
 
 /** A folder that cannot be written to (a full disk, above all) must not keep the server from archiving. */
 async function lockAhead(path: string, report: Report) {

@@ -3,6 +3,7 @@ import { formatDuration } from "../core/duration.ts";
 import { formatBytes } from "../core/size.ts";
 import { formatLsn, type Lsn, parseLsn } from "../wal-archive/lsn.ts";
 import { restorableWindows, type TimelineReport } from "../wal-archive/window.ts";
+import { leastFree, roomLeft } from "./disk-room.ts";
 import type { ArchivingServer, Receiver } from "./server.ts";
 
 export const storeStandingSchema = z.object({
@@ -22,8 +23,8 @@ export const storeStandingSchema = z.object({
 
 export type StoreStanding = z.output<typeof storeStandingSchema>;
 
-/** Warn when less of the file system of pg_wal is free: the server stops where nothing is. */
-const leastFree = 0.2;
+/** Milliseconds: warn when it is full sooner than this, as WAL goes. A night, to be found in the morning. */
+const soonestFull = 12 * 3_600_000;
 /** Times max_wal_size that pg_wal may have before something keeps segments there. */
 const mostWal = 2;
 
@@ -62,6 +63,15 @@ function timelineStanding({ timeline, archivedUntil, gaps }: TimelineReport, seg
   };
 }
 
+/**
+ * Milliseconds until pg_wal's file system is full, if WAL goes on as it has since the oldest file waits; null where nothing
+ * waits or the disk is another machine's. Pure.
+ */
+export function fullIn({ waiting, waitingMs, segmentBytes, disk }: ArchivingServer): number | null {
+  if (disk === null || waiting === 0 || waitingMs <= 0) return null;
+  return (disk.freeBytes * waitingMs) / (waiting * segmentBytes);
+}
+
 /** What is worth a look before it is dangerous. Pure. */
 export function warningsOf(server: ArchivingServer, stores: readonly StoreStanding[]): string[] {
   const { archives, receiver, failing, waiting, waitingMs, walBytes, maxWalBytes, disk } = server;
@@ -79,13 +89,15 @@ export function warningsOf(server: ArchivingServer, stores: readonly StoreStandi
     ...(walBytes <= maxWalBytes * mostWal
       ? []
       : [`pg_wal has ${formatBytes(walBytes)}, and max_wal_size is ${formatBytes(maxWalBytes)}`]),
-    ...(free >= leastFree || disk === null
-      ? []
-      : [
-          `pg_wal's file system has ${formatBytes(disk.freeBytes)} free (${Math.floor(free * 100)}%): the server stops when it is full`,
-        ]),
+    ...(free >= leastFree || disk === null ? [] : [roomLeft(disk.freeBytes, free)]),
+    ...fullSoon(fullIn(server)),
     ...gaps,
   ];
+}
+
+function fullSoon(ms: number | null): string[] {
+  if (ms === null || ms > soonestFull) return [];
+  return [`as WAL piles up, pg_wal's file system is full in ${formatDuration(ms)}: the server stops then`];
 }
 
 function receiverWarnings(receiver: Receiver | null): string[] {

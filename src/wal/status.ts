@@ -4,6 +4,7 @@ import { formatDuration } from "../core/duration.ts";
 import { ExitCode, OpsError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
+import { prometheusFile, refuseMissingFolder, writeMetrics } from "../metrics/file.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation } from "../run/operation.ts";
 import { plainScreen } from "../run/screen.ts";
@@ -15,9 +16,10 @@ import { listLive, liveChainOf } from "../wal-archive/live-part.ts";
 import { type Lsn, lsn } from "../wal-archive/lsn.ts";
 import { parseSegment, startOf } from "../wal-archive/segment.ts";
 import { pitrOf } from "./archive.ts";
+import { prometheusText } from "./prometheus.ts";
 import { foreignArchive, readRepository, standingOr } from "./read-standing.ts";
 import { type ArchivingServer, type Receiver, readServer } from "./server.ts";
-import { type StoreStanding, storeStanding, storeStandingSchema, warningsOf } from "./standing.ts";
+import { fullIn, type StoreStanding, storeStanding, storeStandingSchema, warningsOf } from "./standing.ts";
 
 const output = z.object({
   database: z.string(),
@@ -38,6 +40,12 @@ const output = z.object({
   waitingMs: z.number().describe("How long the oldest of them waits"),
   walBytes: z.number().describe("Size of pg_wal"),
   freeBytes: z.number().nullable().describe("Free on its file system; null on another machine"),
+  fullInMs: z
+    .number()
+    .nullable()
+    .describe(
+      "When it is full, as fast as WAL has piled up since the oldest file waits; null: nothing waits",
+    ),
   stores: z.array(storeStandingSchema),
   warnings: z.array(z.string()),
 });
@@ -66,6 +74,7 @@ export async function readStatus(context: OperationContext, database?: string): 
     waitingMs,
     walBytes,
     freeBytes: disk?.freeBytes ?? null,
+    fullInMs: fullIn(server),
     stores,
     warnings: warningsOf(server, stores),
   };
@@ -76,11 +85,22 @@ export const status = defineOperation({
   summary: "Show how the archive of a cluster's log stands; exit code 3 where it does not keep up",
   example: "wal status --database main",
   effect: "read",
-  input: z.strictObject({ database: name("The database whose cluster is archived").optional() }),
+  input: z.strictObject({
+    database: name("The database whose cluster is archived").optional(),
+    prometheus: prometheusFile,
+  }),
   output,
   observe: async () => null,
   plan: () => [],
-  apply: (context, { database }) => readStatus(context, database),
+  async apply(context, { database, prometheus }) {
+    if (prometheus !== undefined) await refuseMissingFolder(prometheus);
+    const result = await readStatus(context, database);
+    if (prometheus !== undefined) {
+      const text = prometheusText(result, context.environment.name, context.clock.now());
+      await writeMetrics(prometheus, text);
+    }
+    return result;
+  },
 
   failure({ database, archives, receiver, failing, stores }) {
     const unread = stores.filter((each) => each.error !== null).map((each) => each.store);

@@ -1,14 +1,12 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { afterEach, describe, expect, it } from "vitest";
 import { checks } from "../../src/backup/checks.ts";
 import type { OpsError } from "../../src/core/errors.ts";
 import { FileStore } from "../../src/storage/file-store.ts";
 import { perform, testContext } from "../support/context.ts";
+import { promtool } from "../support/promtool.ts";
 import { storeBackup } from "../support/stored-backups.ts";
 import { operation } from "./backup-setting.ts";
 
@@ -261,13 +259,4 @@ async function drill(store: FileStore, backup: string, verdict: string, startedA
     name,
     Buffer.from(JSON.stringify({ format: "ops-drill", backup, verdict, startedAt })),
   );
-}
-
-async function promtool(metrics: string): Promise<{ code: number | null; output: string }> {
-  const child = spawn("promtool", ["check", "metrics"], { stdio: ["pipe", "pipe", "pipe"] });
-  const closed = once(child, "close");
-  child.stdin.end(metrics);
-  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  const [code] = await closed;
-  return { code, output: out + err };
 }

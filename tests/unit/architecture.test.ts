@@ -21,6 +21,7 @@ const floors: readonly (readonly string[])[] = [
     "http",
     "haproxy",
     "judge",
+    "metrics",
   ],
   ["run"],
   [

@@ -6,6 +6,7 @@ import { checks } from "../../../src/pitr/checks.ts";
 import { postmasterPid, stopCluster } from "../../../src/postgres/cluster.ts";
 import { perform } from "../../support/context.ts";
 import { startOps } from "../../support/ops.ts";
+import { promtool } from "../../support/promtool.ts";
 import { until } from "../wal/setting.ts";
 import { operation, PitrSetting, queryPort } from "./setting.ts";
 
@@ -30,7 +31,9 @@ const restore = (input: object, folder = setting.newFolder()) =>
 describe("what can be restored", () => {
   it("is shown by the list and the window, and measured by the check", async () => {
     const listed = await perform(operation("pitr.base.list"), setting.context(), {});
-    const shown = await perform(operation("pitr.window"), setting.context(), {});
+    const file = setting.wal.path("ops.prom");
+    const shown = await perform(operation("pitr.window"), setting.context(), { prometheus: file });
+    const metrics = await readFile(file, "utf8");
     const [check] = checks;
     const measured = await check?.measure(setting.context(), check.input.parse({}));
 
@@ -40,6 +43,13 @@ describe("what can be restored", () => {
       useless: [],
     });
     expect(measured?.value).toBeGreaterThan(0);
+    expect(await promtool(metrics)).toEqual({ code: 0, output: "" });
+    const labels = 'environment="default",database="main",store="store"';
+    expect(metrics).toContain(`ops_pitr_base_backups{${labels}} 1\n`);
+    const { from } = (shown.output as { windows: { from: string }[] }).windows[0] ?? { from: "" };
+    expect(metrics).toContain(
+      `ops_pitr_window_begin_timestamp_seconds{${labels}} ${Date.parse(from) / 1000}\n`,
+    );
   });
 
   it.each([

@@ -1,9 +1,10 @@
-import { rename, rm } from "node:fs/promises";
+import { readFile, rename, rm } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../../src/config/load.ts";
 import { parseThreshold } from "../../../src/core/threshold.ts";
 import { checks } from "../../../src/wal/checks.ts";
 import { testContext } from "../../support/context.ts";
+import { promtool } from "../../support/promtool.ts";
 import { until, WalSetting } from "./setting.ts";
 
 describe("wal status", () => {
@@ -17,8 +18,8 @@ describe("wal status", () => {
   });
   afterAll(() => setting.stop());
 
-  const status = async () => {
-    const { exitCode, stdout } = await setting.asServer(["wal", "status", "--json"]);
+  const status = async (options: readonly string[] = []) => {
+    const { exitCode, stdout } = await setting.asServer(["wal", "status", "--json", ...options]);
     return { exitCode, ...JSON.parse(stdout) };
   };
   const object = (file: string) => setting.path("store/pitr/main/wal", file.slice(0, 8), `${file}.zst.age`);
@@ -67,11 +68,22 @@ describe("wal status", () => {
       return (row?.failed ?? 0) > 0;
     }, "the archiver to fail");
     await rename(setting.path("config-away"), setting.config);
-    const found = await status();
+    const file = setting.path("ops.prom");
+    const found = await status(["--prometheus", file]);
+    const metrics = await readFile(file, "utf8");
 
     expect(found.exitCode).toBe(3);
     expect(found.waiting).toBeGreaterThan(0);
     expect(found.stores[0].error).toContain("nothing was archived yet");
+    // As WAL has piled up since the oldest file waits.
+    const rate = (found.waiting * 2 ** 24) / found.waitingMs;
+    expect(found.fullInMs).toBeCloseTo(found.freeBytes / rate, -1);
+    expect(await promtool(metrics)).toEqual({ code: 0, output: "" });
+    const labels = 'environment="default",database="main"';
+    expect(metrics).toContain(`ops_wal_failing{${labels}} 1\n`);
+    expect(metrics).toContain(`ops_wal_store_up{${labels},store="store"} 0\n`);
+    expect(metrics).toContain(`ops_wal_waiting_files{${labels}} ${found.waiting}\n`);
+    expect(metrics).toContain(`ops_wal_full_seconds{${labels}} ${found.fullInMs / 1000}\n`);
     await expect(judged("> 5m")).resolves.toMatchObject({ status: "fail" });
     await rm(setting.path("store"), { recursive: true, force: true });
     await rename(setting.path("away"), setting.path("store"));
