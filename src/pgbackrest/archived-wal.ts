@@ -12,6 +12,8 @@ const listingSchema = z.record(z.string(), z.object({ type: z.string(), size: z.
 export interface ArchivedWal {
   /** Names of whole segments. */
   readonly segments: ReadonlySet<string>;
+  /** Bytes of each of them, as it is stored. */
+  readonly sizes: ReadonlyMap<string, number>;
   /** Stored, of all of them. */
   readonly bytes: number;
   /** Timelines whose history is there. */
@@ -27,7 +29,7 @@ export async function listWal(
 ): Promise<ArchivedWal> {
   const options = [`--repo=${repository}`, "--recurse", "--output=json"];
   const text = await program.read("repo-ls", options, signal, folder(program, archiveId));
-  const segments = new Set<string>();
+  const sizes = new Map<string, number>();
   const histories: number[] = [];
   let bytes = 0;
   for (const [path, { type, size = 0 }] of Object.entries(listingSchema.parse(JSON.parse(text)))) {
@@ -38,10 +40,10 @@ export async function listWal(
     const file = parseWalFile(segment ?? name);
     if (file === undefined) continue;
     bytes += size;
-    if (segment !== undefined) segments.add(segment);
+    if (segment !== undefined) sizes.set(segment, size);
     else if (file.kind === "history") histories.push(file.timeline);
   }
-  return { segments, bytes, histories };
+  return { segments: new Set(sizes.keys()), sizes, bytes, histories };
 }
 
 /** Throws `E_WAL_ARCHIVE` where the file is none. */

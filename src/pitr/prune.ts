@@ -11,6 +11,7 @@ import { openStore } from "../storage/open-store.ts";
 import { findBaseManifest, removeBase } from "../wal-archive/base-catalog.ts";
 import { removePoint } from "../wal-archive/restore-point.ts";
 import { archiveStore, archiveStores } from "./archive-stores.ts";
+import { expireAsPlanned, retentionOfPgBackRest, surveyExpire } from "./pgbackrest-prune.ts";
 import { type ArchiveSurvey, type PruneChoices, surveyArchive, windowOf } from "./prune-survey.ts";
 
 const input = z.strictObject({
@@ -63,6 +64,11 @@ export const prune = defineOperation({
   targets: (given, environment) => [`pitr:${environment.database(given.database).name}`],
 
   async observe(context, given) {
+    const named = context.environment.database(given.database);
+    if (named.pitr?.engine === "pgbackrest") {
+      const survey = await surveyExpire(named, named.pitr, given.store, context.signal);
+      return { database: named.name, window: retentionOfPgBackRest, stores: [survey] };
+    }
     const { database, targets } = chosen(context, given);
     const stores = [];
     for (const target of targets)
@@ -97,6 +103,13 @@ export const prune = defineOperation({
   ],
 
   async apply(context, given, before, report) {
+    const named = context.environment.database(given.database);
+    const [first] = before.stores;
+    if (named.pitr?.engine === "pgbackrest" && first !== undefined) {
+      const done = await expireAsPlanned(named, named.pitr, given.store, first, context.signal);
+      const freed = done.removed.reduce((sum, each) => sum + each.bytes, done.walBytes);
+      return { database: named.name, window: before.window, stores: [done], freedBytes: freed };
+    }
     const { database, targets } = chosen(context, given);
     const stores: Pruned[] = [];
     for (const target of targets) {

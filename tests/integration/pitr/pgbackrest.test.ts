@@ -233,3 +233,30 @@ describe("another timeline", () => {
     await stopCluster(through.directory);
   }, 120_000);
 });
+
+describe("retention", () => {
+  it("is pgBackRest's, planned before it removes anything", async () => {
+    const conf = join(setting.folder, "pgbackrest.conf");
+    const text = await readFile(conf, "utf8");
+    const listed = async () => {
+      const { output } = await perform(operation("pitr.base.list"), setting.context(), {});
+      return (output as { bases: { id: string }[] }).bases.map((each) => each.id);
+    };
+    const before = await listed();
+    const newest = await create({});
+    const prune = operation("pitr.prune");
+    const input = prune.input.parse({});
+    expect(prune.plan(await prune.observe(setting.context(), input), input)).toEqual([]);
+
+    await writeFile(conf, text.replace("repo1-retention-full=9", "repo1-retention-full=1"));
+    const planned = await prune.observe(setting.context(), input);
+    expect(await listed()).toEqual([newest.id, ...before]);
+    const { output } = await perform(prune, setting.context(), {});
+
+    expect(planned).toMatchObject({ stores: [{ kept: [{ id: newest.id }] }] });
+    expect(output).toMatchObject({
+      stores: [{ removed: [...before].reverse().map((id) => ({ id })), walFiles: expect.any(Number) }],
+    });
+    expect(await listed()).toEqual([newest.id]);
+  }, 60_000);
+});
