@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 import type pg from "pg";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { OpsError } from "../core/errors.ts";
+import { release } from "../storage/released.ts";
 import { connect, databaseError } from "./connection.ts";
 import { uploadManifest } from "./manifest-upload.ts";
 
@@ -22,6 +23,7 @@ export interface BaseBackupPart {
   /** The data folder, a tablespace (both as a tar), or the manifest of all files. */
   readonly content: "base" | "tablespace" | "manifest";
   readonly tablespace: Tablespace | undefined;
+  /** Each piece is released when the next one is asked for. */
   readonly bytes: AsyncGenerator<Buffer>;
 }
 
@@ -112,7 +114,9 @@ export class BaseBackup {
       for (;;) {
         next = await this.next();
         if (next.kind !== "bytes") return;
-        yield next.bytes;
+        const { message } = next;
+        yield message.subarray(1);
+        release(message);
       }
     };
     next = await this.next();
@@ -164,7 +168,7 @@ export class BaseBackup {
     const type = String.fromCharCode(bytes[0] ?? 0);
     switch (type) {
       case "d":
-        return { kind: "bytes", bytes: bytes.subarray(1) };
+        return { kind: "bytes", message: bytes };
       case "m":
         return { kind: "part", content: "manifest", tablespace: undefined };
       case "n": {
@@ -187,7 +191,8 @@ export class BaseBackup {
 type Next =
   | { readonly kind: "nothing" }
   | { readonly kind: "end" }
-  | { readonly kind: "bytes"; readonly bytes: Buffer }
+  /** Behind the first byte. */
+  | { readonly kind: "bytes"; readonly message: Buffer }
   | {
       readonly kind: "part";
       readonly content: BaseBackupPart["content"];
@@ -246,8 +251,10 @@ class BackupCommand implements pg.Submittable {
   }
 
   handleCopyData({ chunk }: { readonly chunk: Buffer }): void {
-    // The driver uses its buffer again for what comes next.
-    this.push({ kind: "data", bytes: Buffer.from(chunk) });
+    // The driver uses its buffer again for what comes next. One of its own can be released.
+    const bytes = Buffer.allocUnsafeSlow(chunk.length);
+    chunk.copy(bytes);
+    this.push({ kind: "data", bytes });
   }
 
   handleCommandComplete(): void {
