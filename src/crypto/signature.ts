@@ -1,5 +1,4 @@
 import {
-  createHash,
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
@@ -59,12 +58,6 @@ export function newSigningKey(): { readonly privateKey: string; readonly publicK
     privateKey: pair.privateKey.export({ format: "pem", type: "pkcs8" }).toString(),
     publicKey: publicText(pair.publicKey),
   };
-}
-
-/** Short enough to compare by eye: 16 hexadecimal digits of the SHA-256 of the public key. */
-export function signerFingerprint(publicKey: string): string {
-  const { x = "" } = publicKeyOf(publicKey).export({ format: "jwk" });
-  return createHash("sha256").update(Buffer.from(x, "base64url")).digest("hex").slice(0, 16);
 }
 
 function privateKeyOf(text: string): KeyObject {

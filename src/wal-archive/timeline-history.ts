@@ -1,4 +1,4 @@
-import { formatLsn, type Lsn, parseLsn } from "./lsn.ts";
+import { type Lsn, parseLsn } from "./lsn.ts";
 
 /** A timeline that another one came from, and where it left it. */
 export interface Ancestor {
@@ -26,9 +26,4 @@ export function parseHistory(text: string): TimelineHistory | undefined {
     (each, index) => index === 0 || each.timeline > (ancestors[index - 1]?.timeline ?? 0),
   );
   return rises ? ancestors : undefined;
-}
-
-/** As PostgreSQL would write it, without the reasons. */
-export function formatHistory(history: TimelineHistory): string {
-  return history.map(({ timeline, until }) => `${timeline}\t${formatLsn(until)}\tno reason given\n`).join("");
 }

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
 import { formatBytes } from "../core/size.ts";
+import { reportTimelines, type TimelineReport } from "../wal-archive/gaps.ts";
 import { formatLsn, type Lsn, parseLsn } from "../wal-archive/lsn.ts";
-import { restorableWindows, type TimelineReport } from "../wal-archive/window.ts";
 import { leastFree, roomLeft } from "./disk-room.ts";
 import type { ArchivingServer, Receiver } from "./server.ts";
 
@@ -41,7 +41,7 @@ export function storeStanding(
 ): StoreStanding {
   const { segments, bytes } = archived;
   const { segmentBytes, timeline, position } = server;
-  const reports = restorableWindows({ segmentBytes, segments, histories: new Map(), bases: [] });
+  const reports = reportTimelines(segments, segmentBytes);
   const whole = reports.find((each) => each.timeline === timeline)?.archivedUntil;
   const until = live !== undefined && live > (whole ?? 0n) ? live : whole;
   const lag = until === undefined ? null : Number(parseLsn(position) - until);
@@ -50,15 +50,15 @@ export function storeStanding(
     error: null,
     bytes,
     lagBytes: lag === null ? null : Math.max(0, lag),
-    timelines: reports.map((each) => timelineStanding(each, segments.get(each.timeline)?.size ?? 0)),
+    timelines: reports.map(timelineStanding),
   };
 }
 
-function timelineStanding({ timeline, archivedUntil, gaps }: TimelineReport, segments: number) {
+function timelineStanding({ timeline, segments, archivedUntil, gaps }: TimelineReport) {
   return {
     timeline,
     segments,
-    archivedUntil: archivedUntil === undefined ? null : formatLsn(archivedUntil),
+    archivedUntil: formatLsn(archivedUntil),
     gaps: gaps.map(({ first, last, count }) => ({ first, last, count })),
   };
 }

@@ -1,15 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import {
-  newSigningKey,
-  signerFingerprint,
-  signerOf,
-  verifySignature,
-} from "../../../src/crypto/signature.ts";
+import { newSigningKey, signerOf, verifySignature } from "../../../src/crypto/signature.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ops-signature-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -88,13 +83,6 @@ describe("a signing key", () => {
     }
     expect(message).toContain("not an Ed25519 private key");
     if (text !== "") expect(message).not.toContain(text.slice(0, 20));
-  });
-
-  it("has a fingerprint: the beginning of the SHA-256 of its public key", () => {
-    const { publicKey } = newSigningKey();
-    const bytes = Buffer.from(publicKey.slice("ed25519:".length), "base64");
-
-    expect(signerFingerprint(publicKey)).toBe(createHash("sha256").update(bytes).digest("hex").slice(0, 16));
   });
 
   it("a public key that is none is refused", () => {

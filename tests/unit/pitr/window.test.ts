@@ -1,0 +1,55 @@
+import { describe, expect, it } from "vitest";
+import { windowsOf } from "../../../src/pitr/window.ts";
+import { parseLsn } from "../../../src/wal-archive/lsn.ts";
+import { archive, at, base, segmentOf, segments } from "./archive.ts";
+
+const shown = (id: string) => id.slice(-4);
+
+describe("the window", () => {
+  it("reaches from the end of a base backup to the end of the log behind it", () => {
+    const { windows, useless } = windowsOf(archive({ bases: [base(2, 5)], wal: segments(1, 4) }));
+
+    expect(windows).toMatchObject([{ timeline: 1, fromLsn: at(2, 400), untilLsn: at(5), missing: null }]);
+    expect(useless).toEqual([]);
+  });
+
+  it("is one where base backups reach each other", () => {
+    const { windows } = windowsOf(archive({ bases: [base(4, 1), base(2, 5)], wal: segments(1, 6) }));
+
+    expect(windows).toMatchObject([{ fromLsn: at(2, 400), untilLsn: at(7) }]);
+    expect(windows[0]?.bases.map(shown)).toEqual(["0002", "0004"].reverse());
+  });
+
+  it("ends at a gap, which is named, and begins again with the next base backup", () => {
+    const wal = segments(1, 8).filter((each) => each !== segmentOf(5));
+    const { windows } = windowsOf(archive({ bases: [base(7, 1), base(2, 5)], wal }));
+
+    expect(windows).toMatchObject([
+      { fromLsn: at(7, 400), untilLsn: at(9), missing: null },
+      { fromLsn: at(2, 400), untilLsn: at(5), missing: segmentOf(5) },
+    ]);
+  });
+
+  it("leaves out a base backup whose own log is not there", () => {
+    const { windows, useless } = windowsOf(
+      archive({ bases: [base(3, 1)], wal: [...segments(1, 2), segmentOf(4)] }),
+    );
+
+    expect(windows).toEqual([]);
+    expect(useless).toEqual([{ base: base(3, 1).id, reason: `WAL ${segmentOf(3)} is not in the archive` }]);
+  });
+
+  it("follows a timeline from its ancestor, whose own log may go on", () => {
+    const histories = new Map([[2, [{ timeline: 1, until: parseLsn(at(4, 100)) }]]]);
+    const wal = [...segments(1, 6), ...segments(4, 8, 2)];
+    const { windows } = windowsOf(archive({ bases: [base(5, 1), base(2, 5)], histories, wal }));
+
+    expect(
+      windows.map(({ timeline, untilLsn, bases }) => ({ timeline, untilLsn, bases: bases.map(shown) })),
+    ).toEqual([
+      { timeline: 2, untilLsn: at(9), bases: ["0002"] },
+      // Made after the timeline was left, it leads to the old one only.
+      { timeline: 1, untilLsn: at(7), bases: ["0005", "0002"] },
+    ]);
+  });
+});
