@@ -1,10 +1,12 @@
 import { isBackupId, timeOfId } from "../archive/backup-id.ts";
 import type { DatabaseTarget, StoreTarget } from "../config/environment.ts";
 import { parseDuration } from "../core/duration.ts";
+import { UsageError } from "../core/errors.ts";
 import { backupsAtWork } from "../run/backups-at-work.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
 import { openStore } from "../storage/open-store.ts";
+import { readCluster } from "../wal-archive/cluster.ts";
 import { archivedName, baseManifestObject, basePrefix, sumPrefix, walPrefix } from "../wal-archive/layout.ts";
 import { listLive } from "../wal-archive/live-part.ts";
 import { parseLsn } from "../wal-archive/lsn.ts";
@@ -43,7 +45,10 @@ export function windowOf({ pitr }: DatabaseTarget): string | undefined {
   return pitr?.engine === "ops" ? pitr.window : undefined;
 }
 
-/** Throws `E_CLOCK`, and `E_IDENTITY` where the histories of timelines cannot be read. */
+/**
+ * Throws `E_WAL_FOREIGN` where the archive is another environment's, `E_CLOCK`, and `E_IDENTITY` where the histories of
+ * timelines cannot be read.
+ */
 export async function surveyArchive(
   context: OperationContext,
   database: DatabaseTarget,
@@ -51,6 +56,7 @@ export async function surveyArchive(
   choices: PruneChoices,
 ): Promise<ArchiveSurvey> {
   const store = openStore(target);
+  await refuseOtherEnvironment(store, database.name, context.environment.name);
   const atWork = await backupsAtWork(context);
   const window = windowOf(database);
   // Leftovers first: what is finished in between is then a base backup that is kept, and no leftover.
@@ -75,8 +81,10 @@ export async function surveyArchive(
   const sizes = new Map(
     archive.bases.map((each) => [each.id, each.objects.reduce((sum, { bytes }) => sum + bytes, 0)]),
   );
-  // Without a base backup nothing can be told to be of no use; without a window everything stays.
-  const expires = window !== undefined && archive.bases.length > 0;
+  // Without a base backup nothing can be told to be of no use, nor beside one that does not say what it needs; without a
+  // window everything stays.
+  const isKnown = archive.bases.length > 0 && (archive.broken.length === 0 || choices.broken);
+  const expires = window !== undefined && isKnown;
   const unused = !expires ? [] : objects.filter(({ file }) => !expiry.keepsFile(file));
   return {
     store: target.name,
@@ -92,6 +100,16 @@ export async function surveyArchive(
           .map(({ name }) => name),
     leftovers: leftovers.filter(({ id }) => !archive.broken.includes(id)),
   };
+}
+
+async function refuseOtherEnvironment(store: ObjectStore, database: string, own: string): Promise<void> {
+  const cluster = await readCluster(store, database);
+  if (cluster === undefined || cluster.environment === own) return;
+  throw new UsageError(
+    "E_WAL_FOREIGN",
+    `The archive of ${database} in ${store.location} is of the environment ${cluster.environment}`,
+    { hint: `prune it there: ops pitr prune --env ${cluster.environment}` },
+  );
 }
 
 interface ArchiveObject {

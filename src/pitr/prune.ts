@@ -251,7 +251,10 @@ function seen(survey: ArchiveSurvey, { broken }: PruneChoices): Pruned {
       ...survey.bases.filter((each) => each.action === "keep").map(({ id, reason }) => ({ id, reason })),
       ...(broken
         ? []
-        : survey.broken.map((id) => ({ id, reason: "damaged: look at it, or remove it with --broken" }))),
+        : survey.broken.map((id) => ({
+            id,
+            reason: "damaged, so all WAL stays: look at it, or remove it with --broken",
+          }))),
     ],
     walFiles: survey.walFiles,
     walBytes: survey.walBytes,

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { perform } from "../../support/context.ts";
 import { Expiring } from "./expiring.ts";
@@ -117,13 +117,29 @@ it("leaves a damaged base backup alone until told otherwise, and never lets the 
       {
         kept: [
           { id: second, reason: "the window begins with it" },
-          { id: third, reason: "damaged: look at it, or remove it with --broken" },
+          { id: third, reason: "damaged, so all WAL stays: look at it, or remove it with --broken" },
         ],
       },
     ],
   });
+  expect(output).toMatchObject({ stores: [{ walFiles: 0, points: [] }] });
   const { output: forced } = await perform(prune, context, { broken: true });
   expect(forced).toMatchObject({ stores: [{ removed: [{ id: third }], kept: [{ id: second }] }] });
+  expect(forced).not.toMatchObject({ stores: [{ walFiles: 0 }] });
+});
+
+it("refuses an archive of another environment, and touches nothing", async () => {
+  const { settings, path } = await copied("foreign");
+  const cluster = await readFile(path("cluster.json"), "utf8");
+  await writeFile(path("cluster.json"), cluster.replace('"default"', '"production"'));
+  const before = await expiring.objects("foreign");
+
+  await expect(perform(prune, expiring.setting.context(settings), {})).rejects.toMatchObject({
+    code: "E_WAL_FOREIGN",
+    exitCode: 2,
+    hint: "prune it there: ops pitr prune --env production",
+  });
+  expect(await expiring.objects("foreign")).toEqual(before);
 });
 
 it("refuses a window that is none, at its place", async () => {
