@@ -15,7 +15,8 @@ const earlier =
 
 /**
  * The settings of the recovery behind those that the backup has, of which the last one counts; again and again the
- * same. `archive_mode` is off: a copy must not write into the archive of its original.
+ * same. `archive_mode` is off, and subscriptions rest: a copy must not write into the archive of its original, nor take
+ * what is sent to it.
  */
 export async function writeRecovery(
   folder: RestoreFolder,
@@ -50,6 +51,8 @@ export function recoverySettings({
 }: Recovery): Record<string, string> {
   return {
     archive_mode: "off",
+    // A copy's subscriptions would take from its original's slots what the original then never gets.
+    max_logical_replication_workers: "0",
     hot_standby: "on",
     restore_command: restoreCommand,
     // The original's could clean its archive up, or tell the world that a standby takes over.

@@ -62,6 +62,13 @@ describe("the settings of a recovery", () => {
     expect(settings).toMatchObject({ recovery_target_lsn: "0/5", recovery_target_inclusive: "false" });
   });
 
+  it("keep a copy from its original's archive and subscriptions", () => {
+    expect(recoverySettings({ ...recovery, target: { kind: "latest" } })).toMatchObject({
+      archive_mode: "off",
+      max_logical_replication_workers: "0",
+    });
+  });
+
   it("have the lower 32 bits of a transaction", () => {
     const target = { kind: "transaction", transaction: String(2n ** 32n + 7n) } as const;
 
