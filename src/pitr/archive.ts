@@ -3,9 +3,11 @@ import type { ServerUser } from "../postgres/unprivileged.ts";
 import type { Report } from "../run/operation.ts";
 import type { RestorePoint } from "../wal-archive/restore-point.ts";
 import type { ArchivedBase, ArchiveState } from "./archive-state.ts";
+import type { Chosen } from "./choose-base.ts";
 import type { ListedBase } from "./listed-base.ts";
 import type { FilesDone } from "./restore-files.ts";
 import type { RestoreFolder } from "./restore-folder.ts";
+import type { RestoreTarget } from "./restore-target.ts";
 
 /**
  * What a cluster is restored from: base backups and WAL, in one place. Each engine has its own; what chooses among them,
@@ -28,7 +30,7 @@ export interface Archive {
   /** Undefined where the archive knows none of this name. */
   findPoint(name: string): Promise<RestorePoint | undefined>;
   /** Throws before anything is written where this machine lacks a key or a program that restores need. */
-  requireRestorable(base: ArchivedBase): Promise<void>;
+  requireRestorable(chosen: Chosen, target: RestoreTarget): Promise<void>;
   /** The cluster's files into the folder, every one of them checked. Goes on with what an earlier attempt has done. */
   fill(work: FillWork): Promise<void>;
   /** A server's restore_command for the folder: exit code 1 only where there is no such file, more than 125 otherwise. */

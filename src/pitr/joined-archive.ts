@@ -10,8 +10,9 @@ import { readLive } from "../wal-archive/live-part.ts";
 import { readArchivedFile } from "../wal-archive/read-file.ts";
 import { findPoint, type RestorePoint } from "../wal-archive/restore-point.ts";
 import type { Archive, FillWork } from "./archive.ts";
-import { type ArchivedBase, type ArchiveState, readArchive } from "./archive-state.ts";
+import { type ArchiveState, readArchive } from "./archive-state.ts";
 import { archiveStore, archiveStores } from "./archive-stores.ts";
+import type { Chosen } from "./choose-base.ts";
 import { commandOfServer } from "./command-line.ts";
 import { restoreFiles } from "./restore-files.ts";
 
@@ -81,7 +82,7 @@ export class JoinedArchive implements Omit<Archive, "list"> {
     return found.find((each) => each !== undefined);
   }
 
-  async requireRestorable({ serverVersion }: ArchivedBase): Promise<void> {
+  async requireRestorable({ base: { serverVersion } }: Chosen): Promise<void> {
     await findProgram("pg_verifybackup", Number.parseInt(serverVersion, 10));
   }
 

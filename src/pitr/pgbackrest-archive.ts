@@ -10,10 +10,12 @@ import { ofLsn, segmentName } from "../wal-archive/segment.ts";
 import type { TimelineHistory } from "../wal-archive/timeline-history.ts";
 import type { Archive, FillWork } from "./archive.ts";
 import type { ArchivedBase, ArchiveState } from "./archive-state.ts";
+import type { Chosen } from "./choose-base.ts";
 import { shellCommand } from "./command-line.ts";
 import { brokenBase, type ListedBase } from "./listed-base.ts";
 import { annotatedPoints, nextTransactionKey } from "./pgbackrest-annotations.ts";
 import { fillByPgBackRest } from "./pgbackrest-fill.ts";
+import type { RestoreTarget } from "./restore-target.ts";
 
 /** The archive that pgBackRest keeps of a cluster in one of its repositories. */
 export class PgBackRestArchive implements Archive {
@@ -124,13 +126,18 @@ export class PgBackRestArchive implements Archive {
     return annotatedPoints(this.database, this.stanza).get(name);
   }
 
-  /** That the repository can be read is known by now; its key is in pgBackRest's own configuration. */
-  async requireRestorable({ systemIdentifier }: ArchivedBase): Promise<void> {
-    if (systemIdentifier !== this.stanza.systemIdentifier) {
-      throw new Error(
-        `a base backup of ${systemIdentifier} in the stanza of ${this.stanza.systemIdentifier}`,
-      );
-    }
+  /** That the repository can be read is known by now. Throws `E_WAL_GAP` where the end of the archive cannot be reached. */
+  async requireRestorable({ reach: { missing } }: Chosen, target: RestoreTarget): Promise<void> {
+    if (target.kind !== "latest") return;
+    // A server that replays would take the gap for the end of the log, and go on from there.
+    const { segments } = await listWal(this.program, this.repository, this.stanza.archiveId, this.signal);
+    const isGap = [...segments].some((each) => each.slice(0, 8) === missing.slice(0, 8) && each > missing);
+    if (!isGap) return;
+    throw new OpsError("E_WAL_GAP", `${this.store} of pgBackRest has no ${missing}, but segments behind it`, {
+      hint: "restore to a moment before it (--to-time, --to-lsn), and make a new base backup",
+      details: { file: missing },
+      retryable: false,
+    });
   }
 
   async fill(work: FillWork): Promise<void> {

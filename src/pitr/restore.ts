@@ -101,13 +101,14 @@ export const restore = defineOperation({
     await new RestoreFolder(folders.directory, folders.tablespaces, "").requireEmpty();
     const state = await archive.state();
     const target = await resolved(asked, archive);
-    const { base, chain, line, reach } = chooseBase(database.name, state, {
+    const chosen = chooseBase(database.name, state, {
       target,
       timeline: input.timeline,
       base: input.base,
       now: context.clock.now(),
     });
-    await archive.requireRestorable(base);
+    const { base, chain, line, reach } = chosen;
+    await archive.requireRestorable(chosen, target);
     await serverBinaries(Number.parseInt(base.serverVersion, 10));
     return {
       token: randomBytes(12).toString("hex"),

@@ -189,6 +189,10 @@ describe("a gap in the WAL", () => {
     const { output } = await perform(operation("pitr.window"), setting.context(), {});
 
     expect(output).toMatchObject({ windows: [{ missing: gone.slice(0, 24) }] });
+    await expect(setting.restore({ latest: true })).rejects.toMatchObject({
+      code: "E_WAL_GAP",
+      message: expect.stringContaining(gone.slice(0, 24)),
+    });
     await expect(setting.restore({ "to-lsn": "0/7F000000" })).rejects.toMatchObject({
       code: "E_RESTORE_TARGET",
       message: expect.stringContaining(gone.slice(0, 24)),
