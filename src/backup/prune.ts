@@ -3,6 +3,7 @@ import { manifestObject } from "../archive/backup-id.ts";
 import { describeHold, holdOptions, placeHold } from "../archive/hold.ts";
 import { clearLeftover, isLocked, removeObjects, stillLocked, withdrawMark } from "../archive/leftovers.ts";
 import type { StoreTarget } from "../config/environment.ts";
+import { counted } from "../core/counted.ts";
 import { duration, name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import type { OperationContext } from "../run/context.ts";
@@ -224,8 +225,4 @@ function describeLeftover({ objects, unfinished, bytes }: z.output<typeof leftov
     ...(unfinished === 0 ? [] : [counted(unfinished, "unfinished write")]),
   ];
   return parts.join(", ");
-}
-
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }

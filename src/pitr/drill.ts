@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { counted } from "../core/counted.ts";
 import { formatDuration } from "../core/duration.ts";
 import { OpsError, UsageError } from "../core/errors.ts";
 import { duration, name } from "../core/schema.ts";
@@ -117,11 +118,11 @@ export const drill = defineOperation({
     const what = `${seen.database} was restored to ${seen.target} (base backup ${seen.base})`;
     if (seen.verdict === "skipped") return `No drill is due: at ${seen.startedAt} ${what}`;
     const { recoveryTimeMs, recoveryPointMs, checks, databases } = seen;
-    const held = checks.length === 0 ? "" : `, ${checks.length} checks hold`;
+    const held = checks.length === 0 ? "" : `, ${counted(checks.length, "check")} held`;
     const checked = seen.amcheck ? ", every table and index is sound" : "";
     return [
       `${what} on PostgreSQL ${seen.serverVersion}: ${formatBytes(seen.clusterBytes ?? 0)}, ` +
-        `${databases.length} databases can be connected to${checked}${held}`,
+        `${counted(databases.length, "database")} answered${checked}${held}`,
       `recovery time ${formatDuration(recoveryTimeMs ?? 0)} (${formatDuration(seen.durationMs)} in all)`,
       recoveryPointMs === null
         ? "recovery point not known: no commit is near the end of the archive"

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { isLocked, stillLocked } from "../archive/leftovers.ts";
 import type { DatabaseTarget, StoreTarget } from "../config/environment.ts";
+import { counted } from "../core/counted.ts";
 import { inParallel } from "../core/parallel.ts";
 import { duration, name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
@@ -87,7 +88,7 @@ export const prune = defineOperation({
           ? []
           : [
               change(
-                `remove ${walFiles} files of the WAL of ${database} (${formatBytes(walBytes)}) that no base backup can use`,
+                `remove ${counted(walFiles, "file")} of the WAL of ${database} (${formatBytes(walBytes)}) that no base backup can use`,
               ),
             ]),
         ...points.map((each) => change(`forget restore point ${each}: nothing leads to it any more`)),
@@ -133,8 +134,8 @@ export const prune = defineOperation({
     [
       `Archive of ${database}, window ${window ?? "not configured"}: ${formatBytes(freedBytes)} freed`,
       ...stores.flatMap((each) => [
-        `  store ${each.store}: ${each.removed.length} base backups, ${each.walFiles} WAL files and ${each.points.length} restore points removed, ` +
-          `${each.leftovers.length} leftovers cleared${each.locked === 0 ? "" : `, ${each.locked} objects locked`}`,
+        `  store ${each.store}: ${counted(each.removed.length, "base backup")}, ${counted(each.walFiles, "WAL file")} and ${counted(each.points.length, "restore point")} removed, ` +
+          `${counted(each.leftovers.length, "leftover")} cleared${each.locked === 0 ? "" : `, ${each.locked} objects locked`}`,
         ...each.removed.map(({ id, bytes, why }) => `  - ${id} (${formatBytes(bytes)}): ${why}`),
         ...keptLines(each).map((line) => `  ${line}`),
       ]),

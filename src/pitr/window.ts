@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { counted } from "../core/counted.ts";
 import { formatDuration } from "../core/duration.ts";
 import { name } from "../core/schema.ts";
 import { prometheusFile, refuseMissingFolder, writeMetrics } from "../metrics/file.ts";
@@ -79,7 +80,7 @@ export const window = defineOperation({
     }
     return [
       ...windows.flatMap(({ timeline, from, fromLsn, untilLsn, live, bases, missing }) => [
-        `timeline ${timeline}: from ${from} (${fromLsn}) to ${untilLsn}${live ? " (live)" : ""}, ${bases.length} base backups`,
+        `timeline ${timeline}: from ${from} (${fromLsn}) to ${untilLsn}${live ? " (live)" : ""}, ${counted(bases.length, "base backup")}`,
         ...(missing === null ? [] : [`  ! a gap follows: WAL ${missing} is not in the archive`]),
       ]),
       ...useless.map(({ base, reason }) => `! ${base}: ${reason}`),
