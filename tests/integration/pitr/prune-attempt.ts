@@ -3,6 +3,8 @@
  * KILL_WHEN is `before` or `after`. What the operation had observed comes as JSON on standard input.
  */
 import { text } from "node:stream/consumers";
+import { Environment } from "../../../src/config/environment.ts";
+import { environmentSchema } from "../../../src/config/schema.ts";
 import { FileStore } from "../../../src/storage/file-store.ts";
 import { RecordingReport, testContext } from "../../support/context.ts";
 import { operation } from "./setting.ts";
@@ -20,5 +22,12 @@ FileStore.prototype.delete = async function (name) {
 };
 
 const { settings, directory, before } = JSON.parse(await text(process.stdin));
+// As in the configuration file that archived: a prune of another environment is refused.
+const environment = new Environment("default", directory, environmentSchema.parse(settings));
 const prune = operation("pitr.prune");
-await prune.apply(testContext(settings, { directory }), prune.input.parse({}), before, new RecordingReport());
+await prune.apply(
+  { ...testContext(settings, { directory }), environment },
+  prune.input.parse({}),
+  before,
+  new RecordingReport(),
+);
