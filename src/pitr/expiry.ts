@@ -34,8 +34,8 @@ const clockTolerance = 5 * 60_000;
 /**
  * What of an archive a window still needs. Pure. Guarantees: from every moment of the window that could be restored it
  * still can be, on every timeline that is alive in it; no base backup stays without the log that it needs, and no log
- * that no base backup can use; never the newest base backup goes, nor one that another one is based on. Without a
- * window, or where nothing usable is older, nothing goes. Throws `E_CLOCK` where a base backup is from the future.
+ * that no base backup can use; never the newest base backup goes, nor the newest that can be restored, nor one that
+ * another one is based on. Without a window, or where nothing usable is older, nothing goes. Throws `E_CLOCK` where a base backup is from the future.
  */
 export function decideExpiry(archive: ArchiveState, policy: ExpiryPolicy): Expiry {
   const { bases } = archive;
@@ -62,6 +62,10 @@ export function decideExpiry(archive: ArchiveState, policy: ExpiryPolicy): Expir
   }
   const [newest] = [...bases].sort(newestFirst);
   if (newest !== undefined) keep(newest.id, "the newest one");
+  const usable = [...bases]
+    .sort(newestFirst)
+    .find((each) => isUsable(each, lineTo(each.timeline, archive), archive));
+  if (usable !== undefined) keep(usable.id, "the newest one that can be restored");
   for (const id of [...reasons.keys()]) {
     for (const each of chainOf(bases, id)?.slice(0, -1) ?? []) keep(each.id, `${id} is based on it`);
   }

@@ -72,6 +72,16 @@ describe("a window of 14 days", () => {
     expect(kept(decideExpiry(stopped, policy(14)))).toEqual(["0040"]);
   });
 
+  test("keeps the last usable one although it is of a timeline that was left long ago", () => {
+    const left = archive({
+      bases: [base(40, 20, { timeline: 2 }), base(10, 30)],
+      wal: [...segments(5, 25), ...segments(8, 39, 2)],
+      histories: new Map([[2, [{ timeline: 1, until: parseLsn(at(8)) }]]]),
+    });
+
+    expect(kept(decideExpiry(left, policy(14)))).toEqual(["0040", "0010"]);
+  });
+
   test("keeps what a run works with and what others are based on, with their log", () => {
     const [newest, second] = [base(40, 1), base(30, 16, { parent: base(20, 18).id })];
     const chain = archive({ bases: [newest, second, base(20, 18), base(10, 30)], wal: segments(5, 45) });
