@@ -1,4 +1,4 @@
-import { isBackupId } from "../archive/backup-id.ts";
+import { isBackupId, timeOfId } from "../archive/backup-id.ts";
 import { OpsError, UsageError } from "../core/errors.ts";
 import type { Opener } from "../crypto/encryption.ts";
 import { Measured, type ObjectStore, readObject } from "../storage/object-store.ts";
@@ -35,11 +35,19 @@ export async function readBaseCatalog(
     return isBackupId(id) && name === baseManifestObject(database, id) ? [id] : [];
   });
   const entries: BaseEntry[] = [];
-  for (const id of ids.sort().reverse()) {
+  for (const id of ids) {
     const entry = await readEntry(store, database, id, sizes, trustedSigners);
     if (entry !== undefined) entries.push(entry);
   }
-  return withBrokenChains(entries);
+  return withBrokenChains(entries.sort(newestFirst));
+}
+
+/** Ids tell whole seconds; of two in the same second the later end decides. */
+function newestFirst(one: BaseEntry, other: BaseEntry): number {
+  const [second, otherSecond] = [one.id, other.id].map((id) => timeOfId(id)?.getTime() ?? 0);
+  const end = (each: BaseEntry) =>
+    each.status === "complete" ? Date.parse(each.sealed.manifest.stoppedAt) : 0;
+  return (otherSecond ?? 0) - (second ?? 0) || end(other) - end(one) || (other.id < one.id ? -1 : 1);
 }
 
 /** The whole ones among them, newest first. */
