@@ -125,9 +125,12 @@ function isUsedBy(file: string, stays: readonly ArchivedBase[], archive: Archive
   const { timeline } = segment;
   const isKnown = timeline === 1 || archive.histories.has(timeline);
   const line = lineTo(timeline, archive);
+  const leads = (each: ArchivedBase) => isOn(line, each.timeline, parseLsn(each.stopLsn));
+  // The first base backup of the newest timeline may be under way.
+  if (isKnown && timeline === newestTimeline(archive) && !stays.some(leads)) return true;
   return stays.some((each) => {
     if (endOf(segment, each.segmentBytes) <= parseLsn(each.startLsn)) return false;
-    return isKnown ? isOn(line, each.timeline, parseLsn(each.stopLsn)) : each.timeline <= timeline;
+    return isKnown ? leads(each) : each.timeline <= timeline;
   });
 }
 

@@ -18,8 +18,8 @@ import { type BaseDecision, decideExpiry } from "./expiry.ts";
 export interface ArchiveSurvey {
   readonly store: string;
   readonly bases: readonly (BaseDecision & { readonly bytes: number })[];
-  /** Ids of base backups that are not what was written. Nothing removes them but a person, by --broken. */
-  readonly broken: readonly string[];
+  /** Base backups that are not what was written. Nothing removes them but a person, by --broken, and a newer whole one. */
+  readonly broken: readonly { readonly id: string; readonly removable: boolean }[];
   /** Objects, in the order in which they may go: what claims a name goes behind what has it. */
   readonly wal: readonly string[];
   readonly walFiles: number;
@@ -83,13 +83,17 @@ export async function surveyArchive(
   );
   // Without a base backup nothing can be told to be of no use, nor beside one that does not say what it needs; without a
   // window everything stays.
-  const isKnown = archive.bases.length > 0 && (archive.broken.length === 0 || choices.broken);
+  const broken = archive.broken.map((id) => ({
+    id,
+    removable: choices.broken && archive.bases.some((each) => isLater(each.id, id)),
+  }));
+  const isKnown = archive.bases.length > 0 && broken.every((each) => each.removable);
   const expires = window !== undefined && isKnown;
   const unused = !expires ? [] : objects.filter(({ file }) => !expiry.keepsFile(file));
   return {
     store: target.name,
     bases: expiry.bases.map((each) => ({ ...each, bytes: sizes.get(each.id) ?? 0 })),
-    broken: archive.broken,
+    broken,
     wal: [...unused].sort((one, other) => order(one) - order(other)).map(({ name }) => name),
     walFiles: new Set(unused.map(({ file }) => file)).size,
     walBytes: unused.reduce((sum, { bytes }) => sum + bytes, 0),
@@ -110,6 +114,10 @@ async function refuseOtherEnvironment(store: ObjectStore, database: string, own:
     `The archive of ${database} in ${store.location} is of the environment ${cluster.environment}`,
     { hint: `prune it there: ops pitr prune --env ${cluster.environment}` },
   );
+}
+
+function isLater(id: string, than: string): boolean {
+  return (timeOfId(id)?.getTime() ?? 0) > (timeOfId(than)?.getTime() ?? 0);
 }
 
 interface ArchiveObject {

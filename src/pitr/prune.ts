@@ -238,6 +238,9 @@ function chosen(context: OperationContext, given: z.output<typeof input>) {
   return { database, targets };
 }
 
+const look = "look at it, or remove it with --broken";
+const noNewer = "no newer one is whole";
+
 function seen(survey: ArchiveSurvey, { broken }: PruneChoices): Pruned {
   const removed = survey.bases
     .filter((each) => each.action === "remove")
@@ -246,16 +249,15 @@ function seen(survey: ArchiveSurvey, { broken }: PruneChoices): Pruned {
     store: survey.store,
     removed: [
       ...removed.reverse(),
-      ...(broken ? survey.broken.map((id) => ({ id, bytes: 0, why: "it is damaged" })) : []),
+      ...survey.broken.flatMap(({ id, removable }) =>
+        removable ? [{ id, bytes: 0, why: "damaged, and a newer one is whole" }] : [],
+      ),
     ],
     kept: [
       ...survey.bases.filter((each) => each.action === "keep").map(({ id, reason }) => ({ id, reason })),
-      ...(broken
-        ? []
-        : survey.broken.map((id) => ({
-            id,
-            reason: "damaged, so all WAL stays: look at it, or remove it with --broken",
-          }))),
+      ...survey.broken.flatMap(({ id, removable }) =>
+        removable ? [] : [{ id, reason: `damaged, so all WAL stays: ${broken ? noNewer : look}` }],
+      ),
     ],
     walFiles: survey.walFiles,
     walBytes: survey.walBytes,

@@ -123,9 +123,30 @@ it("leaves a damaged base backup alone until told otherwise, and never lets the 
     ],
   });
   expect(output).toMatchObject({ stores: [{ walFiles: 0, points: [] }] });
+  // Part of it may still be read, and nothing newer can be restored.
   const { output: forced } = await perform(prune, context, { broken: true });
-  expect(forced).toMatchObject({ stores: [{ removed: [{ id: third }], kept: [{ id: second }] }] });
-  expect(forced).not.toMatchObject({ stores: [{ walFiles: 0 }] });
+  expect(forced).toMatchObject({
+    stores: [
+      {
+        removed: [],
+        kept: [{ id: second }, { id: third, reason: "damaged, so all WAL stays: no newer one is whole" }],
+        walFiles: 0,
+      },
+    ],
+  });
+});
+
+it("removes a damaged base backup when told so, once a newer one is whole", async () => {
+  const { settings, path } = await copied("older-damaged");
+  const [first = "", second = "", third = ""] = expiring.bases;
+  await rm(path(`base/${second}/base.tar.zst.age`));
+
+  const { output } = await perform(prune, expiring.setting.context(settings), { broken: true });
+
+  expect(output).toMatchObject({
+    stores: [{ removed: [{ id: first }, { id: second }], kept: [{ id: third }], locked: 0 }],
+  });
+  expect(output).not.toMatchObject({ stores: [{ walFiles: 0 }] });
 });
 
 it("refuses an archive of another environment, and touches nothing", async () => {

@@ -129,6 +129,16 @@ describe("after a promotion", () => {
     expect(expiry.keepsFile("00000002.history")).toBe(true);
   });
 
+  test("the log of the newest timeline stays while its first base backup may be under way", () => {
+    // The only base backup was made on the old one after it was left.
+    const state = archive({ bases: [base(27, 5)], histories, wal });
+
+    expect(keptWal(state, decideExpiry(state, policy(14)))).toEqual([
+      ...segments(27, 28),
+      ...segments(25, 45, 2),
+    ]);
+  });
+
   test("a timeline whose history is not archived keeps all that could belong to it", () => {
     const state = archive({
       bases: [base(40, 5), base(30, 15), base(20, 20)],
