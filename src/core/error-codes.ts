@@ -89,6 +89,7 @@ export const errorCodes: readonly string[] = [
   "E_MIGRATION_UNKNOWN",
   "E_MIGRATION_VERIFY",
   "E_NOT_HAPROXY",
+  "E_NO_CANARY",
   "E_NO_FREE_PORT",
   "E_NO_GO",
   "E_NO_SERVER_USER",

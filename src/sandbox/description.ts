@@ -1,7 +1,8 @@
-import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { z } from "zod";
 import { OpsError, UsageError } from "../core/errors.ts";
 import { freePort } from "../process/free-port.ts";
+import { writeAtomically } from "../process/write-atomically.ts";
 import type { SandboxLayout } from "./layout.ts";
 
 const portSchema = z.number().int().min(1).max(65_535);
@@ -65,11 +66,4 @@ export async function folderState(layout: SandboxLayout): Promise<"absent" | "em
       : `${layout.directory} exists and is not a sandbox`,
     { hint: "name a folder of its own with --dir" },
   );
-}
-
-/** Readers see the old text or the new one, never half of it. */
-export async function writeAtomically(path: string, text: string, mode = 0o644): Promise<void> {
-  const temporary = `${path}.${process.pid}`;
-  await writeFile(temporary, text, { mode });
-  await rename(temporary, path);
 }

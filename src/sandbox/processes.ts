@@ -3,7 +3,7 @@ import { open, readFile } from "node:fs/promises";
 import { z } from "zod";
 import { OpsError } from "../core/errors.ts";
 import { childEnvironment } from "../process/run-program.ts";
-import { writeAtomically } from "./description.ts";
+import { writeAtomically } from "../process/write-atomically.ts";
 import type { SandboxLayout } from "./layout.ts";
 import { type FoundProcess, markedProcesses, markerEnvironment, startTime } from "./process-table.ts";
 

@@ -33,6 +33,8 @@ export interface Bake {
   readonly times: RequestTimesFollower | undefined;
   /** Undefined where nothing is compared. */
   readonly comparison: Comparison | undefined;
+  /** Throws where somebody has aborted the canary. */
+  refuseAborted(): Promise<void>;
   /** Called at every look. */
   onLook(result: StepResult, message: string): Promise<void>;
 }
@@ -67,6 +69,7 @@ export async function bake(setup: Bake): Promise<BakeVerdict> {
     const end = bakeStart === undefined ? clock.elapsed() + input.interval : bakeStart + input.bake;
     await pause(context, Math.min(input.interval, Math.max(1, end - clock.elapsed())));
     const reading = await look(driver, context);
+    await setup.refuseAborted();
     const weights = Object.fromEntries(reading.map((each) => [each.version, each.weight]));
     if (!sameWeights(weights, step.weights)) throw driftError(route, weights, [step.weights]);
     const taken = times?.take();

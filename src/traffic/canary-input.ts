@@ -84,6 +84,19 @@ export const canaryInput = z.strictObject({
   deadline: duration(
     "How long the share may take to show in the requests, before the bake begins; default: the bake time, at least 10s",
   ).optional(),
+  "on-crash": z
+    .enum(["return", "hold"])
+    .default("return")
+    .describe(
+      "When ops is killed, or hangs for 30 seconds: return gives the traffic back, hold leaves it at the step's share",
+    ),
+  "skip-bake": z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "For a fix that cannot wait: all traffic at once, without bake and comparison; the reason, which is journaled",
+    ),
   inconclusive: z
     .enum(["fail", "hold"])
     .default("fail")

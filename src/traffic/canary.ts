@@ -6,7 +6,9 @@ import { defineOperation, type Report } from "../run/operation.ts";
 import { type BakeVerdict, bake } from "./canary-bake.ts";
 import { type Checkpoint, placeToResume, type StepResult, stepResult } from "./canary-checkpoint.ts";
 import { canaryFailure, giveTrafficBack, holdsTraffic } from "./canary-failure.ts";
+import { CanaryGuard } from "./canary-guard.ts";
 import { type CanaryInput, canaryInput } from "./canary-input.ts";
+import { CanaryFiles } from "./canary-record.ts";
 import { type CanaryStep, canarySteps, stepAt } from "./canary-steps.ts";
 import { Comparison, type ComparisonState } from "./comparison.ts";
 import { refuseDrift } from "./drift.ts";
@@ -18,7 +20,7 @@ import { observeRoute, type RouteBefore, requireUp, restoreWeights } from "./shi
 import type { Weights } from "./traffic-driver.ts";
 
 const output = z.object({
-  verdict: z.literal("pass").describe("Every other end is an error"),
+  verdict: z.enum(["pass", "skipped"]).describe("skipped: by skip-bake; every other end is an error"),
   route: z.string(),
   version: z.string(),
   weights: z.record(z.string(), z.number()),
@@ -39,7 +41,19 @@ export const canary = defineOperation({
     if (input["abort-when"].p95 !== undefined) await route.driver.requireRequestTimes(context.signal);
     return observeRoute(route, input.to, context.signal);
   },
-  plan(before, { to, steps, bake: bakeTime }) {
+  plan(before, { to, steps, bake: bakeTime, "skip-bake": skipped }) {
+    if (skipped !== undefined) {
+      const step = lastStep(canarySteps(before.weights, to, steps));
+      return [
+        {
+          target: `route:${before.route}`,
+          action: "update" as const,
+          summary: `give ${to} ${formatPercent(step.share)} of the traffic at once, unwatched: ${skipped}`,
+          from: sharesOf(before.weights),
+          to: sharesOf(step.weights),
+        },
+      ];
+    }
     let from = before.weights;
     return canarySteps(before.weights, to, steps).map((step) => {
       const change = {
@@ -58,23 +72,47 @@ export const canary = defineOperation({
     const steps = canarySteps(before.weights, input.to, input.steps);
     const present = await route.driver.weights(context.signal);
     refuseDrift(before.route, present, [before.weights, ...steps.map((step) => step.weights)]);
+    if (input["skip-bake"] !== undefined) {
+      const { weights } = lastStep(steps);
+      await requireUp(route, input.to, context.signal);
+      await route.driver.setWeights(weights, context.signal);
+      report.log(`gave ${input.to} ${formatShares(weights)} without a bake: ${input["skip-bake"]}`);
+      return { verdict: "skipped" as const, route: before.route, version: input.to, weights, steps: [] };
+    }
     const place = placeToResume(report.last, before.weights, steps, present);
     await using times = followTimes(context, route, input);
-    const comparison = await compare(context, route, input, before, report, times, steps, place.comparison);
+    const guard = await CanaryGuard.begin(context, before, input.to, input["on-crash"]);
+    const comparison = await compare(
+      context,
+      route,
+      input,
+      before,
+      report,
+      times,
+      steps,
+      place.comparison,
+      guard,
+    );
 
     const passed = [...place.passed];
     for (let index = place.step; index < steps.length; index += 1) {
-      const canary = { context, input, before, route, report, times, comparison, steps, passed };
+      const canary = { context, input, before, route, report, times, comparison, guard, steps, passed };
       const result = await passOrGiveBack(canary, index);
       passed.push(result);
       report.log(passedLine(input.to, result));
     }
-    const { weights } = stepAt(steps, steps.length - 1);
+    const { weights } = lastStep(steps);
+    await guard.over();
     await report.checkpoint(checkpoint("passed", steps.length, { passed, comparison }, weights, null));
     return { verdict: "pass" as const, route: before.route, version: input.to, weights, steps: passed };
   },
-  undo: (context, { route }, before) =>
-    restoreWeights(context, openRoute(context.environment, route), before),
+  async undo(context, { route }, before) {
+    const result = await restoreWeights(context, openRoute(context.environment, route), before);
+    const files = new CanaryFiles(context, before.route);
+    const record = await files.read();
+    if (record !== undefined && record.run === (context.runId ?? null)) await files.end(record.token);
+    return result;
+  },
   render({ route, version, weights, steps }) {
     return [
       ...steps.map((step) => passedLine(version, step)),
@@ -105,6 +143,7 @@ async function compare(
   times: RequestTimesFollower | undefined,
   steps: readonly CanaryStep[],
   state: ComparisonState | undefined,
+  guard: CanaryGuard,
 ): Promise<Comparison | undefined> {
   const { alpha, tolerate, learn: given } = input.compare;
   const others = steps.some(({ weights }) => (sharesOf(weights)[input.to] ?? 0) < 100);
@@ -112,10 +151,18 @@ async function compare(
   const settings = { alpha: alpha / 100, tolerate };
   if (state !== undefined) return new Comparison(input.to, settings, state.learned, state);
   const duration = given ?? Math.min(input.bake, longestLearning);
-  const learned = await learn(context, driver, times, duration, report);
+  const learned = await learn(context, driver, times, duration, report, () => guard.refuseAborted()).catch(
+    async (error: unknown) => {
+      // Nothing was changed yet.
+      await guard.over();
+      throw error;
+    },
+  );
   report.log(learnedLine(before.route, learned));
   return new Comparison(input.to, settings, learned);
 }
+
+const lastStep = (steps: readonly CanaryStep[]) => stepAt(steps, steps.length - 1);
 
 interface Canary {
   readonly context: OperationContext;
@@ -125,13 +172,14 @@ interface Canary {
   readonly report: Report;
   readonly times: RequestTimesFollower | undefined;
   readonly comparison: Comparison | undefined;
+  readonly guard: CanaryGuard;
   readonly steps: readonly CanaryStep[];
   readonly passed: readonly StepResult[];
 }
 
 /** One step to its pass. Whatever else ends it throws, after the traffic is safe. */
 async function passOrGiveBack(canary: Canary, index: number): Promise<StepResult> {
-  const { context, input, before, route, report, steps, passed } = canary;
+  const { context, input, before, route, report, guard, steps, passed } = canary;
   const step = stepAt(steps, index);
   try {
     const verdict = await bakeStep(canary, index, step);
@@ -139,11 +187,13 @@ async function passOrGiveBack(canary: Canary, index: number): Promise<StepResult
     return verdict.result;
   } catch (error) {
     if (holdsTraffic(error, input, context.signal)) {
+      guard.held();
       report.log(`stopped at ${formatPercent(step.share)} for ${input.to}; the traffic stays as it is`);
       throw error;
     }
     // The traffic first; the journal can wait for the few milliseconds.
     await giveTrafficBack(route, before, step, error);
+    await guard.over();
     report.log(`gave the traffic of route ${before.route} back: ${formatShares(before.weights)}`);
     await report.checkpoint(checkpoint("aborted", index, canary, before.weights, null));
     throw error;
@@ -154,9 +204,12 @@ async function passOrGiveBack(canary: Canary, index: number): Promise<StepResult
 const checkpointEvery = 10_000;
 
 async function bakeStep(canary: Canary, index: number, step: CanaryStep): Promise<BakeVerdict> {
-  const { context, input, before, route, report, times, comparison, steps } = canary;
+  const { context, input, before, route, report, times, comparison, guard, steps } = canary;
   await requireUp(route, input.to, context.signal);
+  await guard.refuseAborted();
   await route.driver.setWeights(step.weights, context.signal);
+  // Somebody may have aborted it in between, and set the weights before we did.
+  await guard.refuseAborted();
   await report.checkpoint(checkpoint("baking", index, canary, step.weights, null));
   let kept = 0;
   return bake({
@@ -168,6 +221,7 @@ async function bakeStep(canary: Canary, index: number, step: CanaryStep): Promis
     times,
     // Where it has everything, there is nobody to compare it with.
     comparison: (sharesOf(step.weights)[input.to] ?? 0) < 100 ? comparison : undefined,
+    refuseAborted: () => guard.refuseAborted(),
     async onLook(result, message) {
       const done = index * input.bake + Math.min(result.bakedMs, input.bake);
       report.progress({ message, done, total: steps.length * input.bake, unit: "ms" });

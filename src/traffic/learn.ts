@@ -24,6 +24,8 @@ export async function learn(
   times: RequestTimesFollower | undefined,
   duration: number,
   report: Report,
+  /** Throws where it must end. */
+  onLook: () => Promise<void>,
 ): Promise<Learned> {
   if (duration === 0) return unlearned;
   const { clock } = context;
@@ -37,7 +39,7 @@ export async function learn(
   for (;;) {
     const gone = clock.elapsed() - start;
     if (gone >= duration) break;
-    await pause(context, Math.max(1, Math.min(stretch, duration - gone)));
+    await wait(context, Math.max(1, Math.min(stretch, duration - gone)), onLook);
     const reading = await look(driver, context);
     window.add(reading);
     const counts = reading.map(({ version }) => window.counts(version));
@@ -68,6 +70,19 @@ export function learnedLine(route: string, { dispersion, slow }: Learned): strin
     ...(slow === null ? [] : [`p95 ${formatDuration(slow.limit)}`]),
   ];
   return `route ${route} as it is: ${parts.join(", ")}`;
+}
+
+/** Milliseconds between two looks at whether it must end. */
+const lookEvery = 500;
+
+async function wait(context: OperationContext, ms: number, onLook: () => Promise<void>): Promise<void> {
+  const end = context.clock.elapsed() + ms;
+  for (;;) {
+    await onLook();
+    const left = end - context.clock.elapsed();
+    if (left <= 0) return;
+    await pause(context, Math.min(lookEvery, left));
+  }
 }
 
 /** A p95 of fewer requests than this is not one. */

@@ -1,7 +1,8 @@
 import type { Operation } from "../run/operation.ts";
+import { abort } from "./abort.ts";
 import { canary } from "./canary.ts";
 import { shift } from "./shift.ts";
 import { simulate } from "./simulate.ts";
 import { status } from "./status.ts";
 
-export const operations: readonly Operation[] = [status, shift, canary, simulate];
+export const operations: readonly Operation[] = [status, shift, canary, abort, simulate];

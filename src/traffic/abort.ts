@@ -1,0 +1,109 @@
+import { z } from "zod";
+import { UsageError } from "../core/errors.ts";
+import { name } from "../core/schema.ts";
+import { liveness } from "../process/live-process.ts";
+import { defineOperation } from "../run/operation.ts";
+import { CanaryFiles, type CanaryRecord } from "./canary-record.ts";
+import { openRoute } from "./route.ts";
+import { formatShares, sharesOf } from "./shares.ts";
+
+const output = z.object({
+  route: z.string(),
+  version: z
+    .string()
+    .nullable()
+    .describe("The version that the canary had given traffic; null: there was none"),
+  run: z.string().nullable().describe("The canary's run"),
+  weights: z.record(z.string(), z.number()).describe("As they are now"),
+  acknowledged: z.boolean().describe("Whether the canary has ended, or had ended before"),
+});
+
+/** Milliseconds between two looks at whether the canary has heard of it, and how long it is waited for. */
+const [lookEvery, patience] = [50, 3000];
+
+export const abort = defineOperation({
+  name: "traffic.abort",
+  summary: "Give all traffic of a route's canary back, at once and whatever it is doing",
+  example: "traffic abort web --reason 'customers cannot check out'",
+  effect: "change",
+  // It must work beside the run that holds the route's lock, which journals what became of it.
+  journaled: false,
+  input: z.strictObject({
+    route: name("The route; default: the only one, or the one called web").optional(),
+    reason: z.string().min(1).optional().describe("Why; it is journaled with the canary's run"),
+    lease: z
+      .string()
+      .regex(/^[0-9a-f]{16}$/)
+      .optional()
+      .describe("Only this attempt of a canary: its watchdog gives it; another one is left alone"),
+  }),
+  positional: ["route"],
+  output,
+  async observe(context, { route, lease }): Promise<{ route: string; record: CanaryRecord | null }> {
+    const { target } = openRoute(context.environment, route);
+    const record = await new CanaryFiles(context, target.name).read();
+    if (record === undefined && lease === undefined) {
+      throw new UsageError(
+        "E_NO_CANARY",
+        `No canary of route ${target.name} has traffic, as far as this machine knows`,
+        {
+          hint: "set the weights yourself: ops traffic shift; or take its run back: ops runs list, ops runs rollback",
+        },
+      );
+    }
+    const isMeant = record !== undefined && (lease === undefined || record.token === lease);
+    return { route: target.name, record: isMeant ? record : null };
+  },
+  plan: ({ route, record }) =>
+    record === null
+      ? []
+      : [
+          {
+            target: `route:${route}`,
+            action: "update",
+            summary: `give the traffic of ${record.version} back, as it was before its canary`,
+            to: sharesOf(record.before),
+          },
+        ],
+  async apply(context, { reason }, { route, record }, report) {
+    const { driver } = openRoute(context.environment, route);
+    const files = new CanaryFiles(context, route);
+    if (record === null) {
+      return {
+        route,
+        version: null,
+        run: null,
+        weights: await driver.weights(context.signal),
+        acknowledged: true,
+      };
+    }
+    const { token, version, run } = record;
+    const { clock } = context;
+    // First the word, then the weights: a canary that is just about to set its own looks for the word afterwards.
+    await files.askToAbort({
+      token,
+      by: context.actor,
+      reason: reason ?? null,
+      at: clock.now().toISOString(),
+    });
+    const end = clock.elapsed() + patience;
+    let acknowledged = false;
+    for (;;) {
+      await driver.setWeights(record.before, context.signal);
+      const isGone = liveness(record.process) === "gone";
+      if (isGone) await files.end(token);
+      acknowledged = isGone || (await files.read())?.token !== token;
+      if (acknowledged || clock.elapsed() >= end) break;
+      report.progress({ message: `the traffic is back; waiting for the canary to end` });
+      await clock.sleep(lookEvery, context.signal);
+    }
+    return { route, version, run, weights: await driver.weights(context.signal), acknowledged };
+  },
+  render({ route, version, weights, acknowledged }) {
+    if (version === null) return `route ${route}: nothing to abort; ${formatShares(weights)}`;
+    const heard = acknowledged
+      ? ""
+      : "; its process has not answered yet, and gives nothing to it when it does";
+    return `route ${route}: ${formatShares(weights)}; the canary of ${version} is aborted${heard}`;
+  },
+});

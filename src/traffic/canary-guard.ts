@@ -1,0 +1,82 @@
+import { randomBytes } from "node:crypto";
+import { liveness, thisProcess } from "../process/live-process.ts";
+import type { OperationContext } from "../run/context.ts";
+import { pause } from "../run/pause.ts";
+import { CanaryFiles } from "./canary-record.ts";
+import { CanaryWatchdog } from "./canary-watchdog.ts";
+import type { RouteBefore } from "./shift.ts";
+
+/** Milliseconds to wait for what an earlier attempt left to give its traffic back. */
+const handover = 15_000;
+
+/** Lets others end a canary: `ops traffic abort`, and a watchdog when this process is gone. */
+export class CanaryGuard {
+  private readonly files: CanaryFiles;
+  private readonly token: string;
+  private readonly watchdog: CanaryWatchdog | undefined;
+
+  private constructor(files: CanaryFiles, token: string, watchdog: CanaryWatchdog | undefined) {
+    this.files = files;
+    this.token = token;
+    this.watchdog = watchdog;
+  }
+
+  /** Before the first weight is changed. What an earlier attempt's watchdog has begun is waited for. */
+  static async begin(
+    context: OperationContext,
+    before: RouteBefore,
+    version: string,
+    onCrash: "return" | "hold",
+  ): Promise<CanaryGuard> {
+    const files = new CanaryFiles(context, before.route);
+    await earlierIsOver(context, files);
+    const token = randomBytes(8).toString("hex");
+    const { environment } = context;
+    const words = [
+      ...["traffic", "abort", before.route, "--lease", token, "--env", environment.name],
+      ...["--reason", "ops ended, or hung, without giving the traffic back", "--yes", "--json"],
+      ...(environment.file === undefined ? [] : ["--config", environment.file]),
+    ];
+    const watchdog = onCrash === "return" ? new CanaryWatchdog(words, environment.directory) : undefined;
+    await files.begin({
+      token,
+      run: context.runId ?? null,
+      actor: context.actor,
+      version,
+      before: before.weights,
+      since: context.clock.now().toISOString(),
+      process: thisProcess(),
+      watchdog: watchdog?.process ?? null,
+    });
+    return new CanaryGuard(files, token, watchdog);
+  }
+
+  /** Throws `E_CANARY_ABORTED` where somebody asked for it. */
+  refuseAborted(): Promise<void> {
+    return this.files.refuseAborted(this.token);
+  }
+
+  /** The traffic is where it should be: nothing is left to abort. */
+  async over(): Promise<void> {
+    await this.files.end(this.token);
+    this.watchdog?.release();
+  }
+
+  /** The traffic stays although the canary is not over; `ops traffic abort` can still give it back. */
+  held(): void {
+    this.watchdog?.release();
+  }
+}
+
+async function earlierIsOver(context: OperationContext, files: CanaryFiles): Promise<void> {
+  const { clock } = context;
+  const end = clock.elapsed() + handover;
+  for (;;) {
+    const record = await files.read();
+    const atWork = record?.watchdog != null && liveness(record.watchdog) === "alive";
+    // A watchdog whose owner lives is released, or it is the run's own lock that keeps the two apart.
+    if (record === undefined || !atWork || liveness(record.process) !== "gone" || clock.elapsed() >= end)
+      return;
+    await pause(context, 50);
+  }
+}
