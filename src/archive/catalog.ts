@@ -1,7 +1,7 @@
 import { OpsError, UsageError } from "../core/errors.ts";
 import { inParallel } from "../core/parallel.ts";
 import { type ObjectStore, readObject } from "../storage/object-store.ts";
-import { databaseOfId, isBackupId, manifestObject } from "./backup-id.ts";
+import { databaseOfId, isBackupId, manifestObject, timeOfId } from "./backup-id.ts";
 import { decodeManifest, type Manifest, type SealedManifest, trustedSigner } from "./manifest.ts";
 
 /** A backup of the store: whole, or with a manifest but not what the manifest promises. */
@@ -44,17 +44,22 @@ async function readEntries(
 ): Promise<CatalogEntry[]> {
   const sizes = new Map<string, number>();
   for await (const object of store.list(prefix)) sizes.set(object.name, object.bytes);
-  const ids = [...sizes.keys()]
-    .flatMap((name) => {
-      const id = name.split("/")[0] ?? "";
-      return isBackupId(id) && name === manifestObject(id) ? [id] : [];
-    })
-    .sort()
-    .reverse();
+  const ids = [...sizes.keys()].flatMap((name) => {
+    const id = name.split("/")[0] ?? "";
+    return isBackupId(id) && name === manifestObject(id) ? [id] : [];
+  });
   const entries = await inParallel(ids, atOnce, new AbortController().signal, (id) =>
     unlessGone(manifestObject(id), () => readEntry(store, id, sizes, trustedSigners)),
   );
-  return entries.filter((each) => each !== undefined);
+  return entries.filter((each) => each !== undefined).sort(newestFirst);
+}
+
+/** Ids tell whole seconds; of two that began in the same one, the manifests' milliseconds decide. */
+function newestFirst(one: CatalogEntry, other: CatalogEntry): number {
+  const began = (each: CatalogEntry) =>
+    each.status === "complete" ? Date.parse(each.manifest.startedAt) : (timeOfId(each.id)?.getTime() ?? 0);
+  const second = (each: CatalogEntry) => timeOfId(each.id)?.getTime() ?? 0;
+  return second(other) - second(one) || began(other) - began(one) || (other.id < one.id ? -1 : 1);
 }
 
 /**

@@ -105,6 +105,11 @@ it("is set up, copied whole and incrementally, and restored to a named moment", 
   );
   await change("pitr", "point", "before-the-accident", "--database", "main");
   await query(server.url(), "DELETE FROM orders");
+  await until(async () => {
+    const sql = "SELECT count(*)::int AS n FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'";
+    const [row] = await query<{ n: number }>(server.url(), sql);
+    return row?.n === 0;
+  }, "the WAL up to the point to be archived");
 
   const directory = join(folder, "restored");
   started.push(directory);

@@ -103,12 +103,9 @@ describe("AES-256-GCM with a key of AWS KMS", () => {
   });
 
   it("a failure that passes is tried again by the client", async () => {
-    kms.failure = { status: 500, name: "KMSInternalException" };
-    const sealing = sealerFor(store());
-    await expect.poll(() => kms.requests.length).toBeGreaterThan(0);
-    kms.failure = undefined;
+    kms.failure = { status: 500, name: "KMSInternalException", requests: 2 };
 
-    await expect(sealing).resolves.toMatchObject({ method: "aes-256-gcm" });
+    await expect(sealerFor(store())).resolves.toMatchObject({ method: "aes-256-gcm" });
   });
 
   it("a failed opening is not remembered", async () => {

@@ -4,8 +4,8 @@ import { startHttpServer, type TestHttpServer } from "./http-server.ts";
 export interface TestKms extends TestHttpServer {
   /** Makes a key and returns its ARN. */
   newKey(): string;
-  /** Answers every request with this error of KMS until it is undefined again. */
-  failure: { readonly status: number; readonly name: string } | undefined;
+  /** Answers every request with this error of KMS, or only so many, until it is undefined again. */
+  failure: { readonly status: number; readonly name: string; readonly requests?: number } | undefined;
   /** What was asked, in order: `GenerateDataKey`, `Decrypt`. */
   asked(): string[];
 }
@@ -26,7 +26,11 @@ export async function startKms(): Promise<TestKms> {
     const refuse = (name: string) => answer(400, { __type: name, message: `${name} of the test` });
     const scope = /^AWS4-HMAC-SHA256 Credential=test-id\/\d{8}\/eu-central-1\/kms\/aws4_request, /;
     if (!scope.test(request.headers.authorization ?? "")) return refuse("MissingAuthenticationToken");
-    if (kms.failure !== undefined) return answer(kms.failure.status, { __type: kms.failure.name });
+    if (kms.failure !== undefined) {
+      const { status, name, requests = Number.POSITIVE_INFINITY } = kms.failure;
+      kms.failure = requests > 1 ? { status, name, requests: requests - 1 } : undefined;
+      return answer(status, { __type: name });
+    }
     const action = `${request.headers["x-amz-target"]}`.replace("TrentService.", "");
     const { KeyId, Plaintext, CiphertextBlob, NumberOfBytes } = JSON.parse(body);
     const key = keys.get(KeyId);
