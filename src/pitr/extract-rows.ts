@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import pg from "pg";
-import { UsageError } from "../core/errors.ts";
+import { OpsError, UsageError } from "../core/errors.ts";
 import { copyIn } from "../postgres/copy.ts";
 import { shownName, sqlName } from "./table-name.ts";
 import { copyFormat } from "./table-rows.ts";
-import type { TableShape } from "./table-shape.ts";
-
-export type TriggerChoice = "fire" | "skip";
+import { releaseRowSession, type TableShape } from "./table-shape.ts";
+import { numberOfRows } from "./taken-out.ts";
+import { type TriggerChoice, withTriggers } from "./trigger-choice.ts";
 
 /** Columns that rows of then bring with them: what is there now and not computed. */
 export function broughtColumns(then: TableShape, now: TableShape): string[] {
@@ -34,19 +34,10 @@ export function requireWritable({ name, kind, hasChildren }: TableShape): void {
   });
 }
 
-/** Throws `E_INPUT` unless it is said what triggers are to do. */
-export function requireTriggerChoice(now: TableShape, choice: TriggerChoice | undefined): void {
-  if (now.triggers.length === 0 || choice !== undefined) return;
-  throw new UsageError(
-    "E_INPUT",
-    `${shownName(now.name)} has triggers that fire for new rows: ${now.triggers.join(", ")}`,
-    { hint: "say what they are to do when rows come back: --triggers skip or --triggers fire" },
-  );
-}
-
 /**
  * Puts rows back whose key is not there, within the caller's transaction: by way of a temporary table, so that the
- * table itself is written to in one statement. Foreign keys and checks hold as for every INSERT.
+ * table itself is written to in one statement. Every constraint holds as for every INSERT; only a row whose key has come
+ * again is left out.
  */
 export async function putBack(
   client: pg.Client,
@@ -70,64 +61,64 @@ export async function putBack(
     `COPY pg_temp.${staged} (${columns}) FROM STDIN ${copyFormat(wish.encoding)}`,
     rows,
   );
+  await requireOwnNumber(client, now);
+  const isArbitrated = await isUnique(client, now, wish.key);
+  // Nothing else keeps two that put back at the same time from doing it twice.
+  if (!isArbitrated) {
+    const lock = "SELECT pg_advisory_xact_lock(hashtextextended('ops pitr extract', $1::text::oid::bigint))";
+    await client.query(lock, [now.oid]);
+  }
+  const arbiter = isArbitrated
+    ? ` ON CONFLICT (${wish.key.map(pg.escapeIdentifier).join(", ")}) DO NOTHING`
+    : "";
   const same = wish.key
     .map((each) => `l.${pg.escapeIdentifier(each)} = s.${pg.escapeIdentifier(each)}`)
     .join(" AND ");
+  await releaseRowSession(client);
   const inserted = await withTriggers(client, now, wish.triggers, async () => {
     const { rowCount } = await client.query(
       `INSERT INTO ${table} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM pg_temp.${staged} s
-        WHERE NOT EXISTS (SELECT FROM ${table} l WHERE ${same}) ON CONFLICT DO NOTHING`,
+        WHERE NOT EXISTS (SELECT FROM ${table} l WHERE ${same})${arbiter}`,
     );
     return rowCount ?? 0;
   });
   return { rows: inserted, skipped: taken - inserted };
 }
 
-/**
- * Takes the rows out again that a transaction has put in and that nobody has changed since: a row remembers the
- * transaction that wrote it. Undefined where so many have run since that their numbers have come round.
- */
-export async function takeOut(
-  client: pg.Client,
-  now: TableShape,
-  transaction: string,
-  triggers: TriggerChoice,
-): Promise<number | undefined> {
-  const { rows } = await client.query<{ isYoung: boolean }>(
-    `SELECT pg_current_xact_id()::text::numeric - $1::numeric < 2000000000 AS "isYoung"`,
-    [transaction],
+/** Whether a unique index of exactly these columns can tell that a row has come again while we look. */
+async function isUnique(client: pg.Client, { oid }: TableShape, key: readonly string[]): Promise<boolean> {
+  const { rows } = await client.query<{ yes: boolean }>(
+    `SELECT EXISTS (
+       SELECT FROM pg_index x
+        WHERE x.indrelid = $1::text::oid AND x.indisunique AND x.indisvalid AND x.indimmediate
+          AND x.indpred IS NULL AND x.indexprs IS NULL
+          AND (SELECT array_agg(a.attname::text COLLATE "C" ORDER BY a.attname::text COLLATE "C")
+                 FROM unnest(x.indkey::int2[]) WITH ORDINALITY u(number, place)
+                 JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.number
+                WHERE u.place <= x.indnkeyatts)
+            = (SELECT array_agg(k COLLATE "C" ORDER BY k COLLATE "C") FROM unnest($2::text[]) k)) AS yes`,
+    [oid, key],
   );
-  if (rows[0]?.isYoung !== true) return undefined;
-  const xid = String(BigInt.asUintN(32, BigInt(transaction)));
-  return withTriggers(client, now, triggers, async () => {
-    const { rowCount } = await client.query(`DELETE FROM ${sqlName(now.name)} WHERE xmin = $1::text::xid`, [
-      xid,
-    ]);
-    return rowCount ?? 0;
-  });
+  return rows[0]?.yes === true;
 }
 
-/** To disable one locks the table against writers until the transaction ends; a rollback brings them back. */
-async function withTriggers<T>(
-  client: pg.Client,
-  now: TableShape,
-  choice: TriggerChoice,
-  work: () => Promise<T>,
-): Promise<T> {
-  const table = sqlName(now.name);
-  const { rows } = await client.query<{ name: string; isAlways: boolean }>(
-    `SELECT tgname AS name, tgenabled = 'A' AS "isAlways" FROM pg_trigger
-      WHERE tgrelid = $1::regclass AND NOT tgisinternal AND tgenabled IN ('O', 'A')`,
-    [table],
+/**
+ * A row keeps 32 bits of its transaction's number. Where numbers have come round, rows of long ago may bear the one of
+ * ours, and an undo would remove them: then another number is taken. Throws `E_DATABASE_CHANGED`.
+ */
+async function requireOwnNumber(client: pg.Client, { name }: TableShape): Promise<void> {
+  const { rows } = await client.query<{ transaction: string }>(
+    "SELECT pg_current_xact_id()::text AS transaction",
   );
-  const skipped = choice === "skip" ? rows : [];
-  for (const { name } of skipped) {
-    await client.query(`ALTER TABLE ${table} DISABLE TRIGGER ${pg.escapeIdentifier(name)}`);
-  }
-  const result = await work();
-  for (const { name, isAlways } of skipped) {
-    const enable = isAlways ? "ENABLE ALWAYS" : "ENABLE";
-    await client.query(`ALTER TABLE ${table} ${enable} TRIGGER ${pg.escapeIdentifier(name)}`);
-  }
-  return result;
+  const transaction = BigInt(rows[0]?.transaction ?? 0);
+  if (transaction < 1n << 32n) return;
+  const found = await client.query(`SELECT FROM ${sqlName(name)} WHERE xmin = $1::text::xid LIMIT 1`, [
+    numberOfRows(transaction),
+  ]);
+  if (found.rowCount === 0) return;
+  throw new OpsError(
+    "E_DATABASE_CHANGED",
+    `${shownName(name)} has old rows with the number of this transaction: an undo could not tell them apart`,
+    { hint: "another attempt has another number: ops runs resume" },
+  );
 }

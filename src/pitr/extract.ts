@@ -7,13 +7,16 @@ import { withConnection } from "../postgres/connection.ts";
 import type { OperationContext } from "../run/context.ts";
 import { interruptible } from "../run/interruptible.ts";
 import { defineOperation, type Report, type UndoResult } from "../run/operation.ts";
-import { requireTriggerChoice, requireWritable, type TriggerChoice, takeOut } from "./extract-rows.ts";
+import { requireWritable } from "./extract-rows.ts";
 import { type ExtractWish, takeBack } from "./extract-work.ts";
 import { isCommitted, type Mark, markOf } from "./marked-commit.ts";
 import { planTable, tableFields, withMomentTable } from "./moment-table.ts";
+import { keepingValues } from "./row-errors.ts";
 import { parseTableName, sameTable, shownName, sqlName, type TableName } from "./table-name.ts";
 import { tableExists, tableGone } from "./table-refusals.ts";
 import { readShape } from "./table-shape.ts";
+import { takeOut } from "./taken-out.ts";
+import { requireTriggerChoice, type TriggerChoice } from "./trigger-choice.ts";
 
 const input = z.strictObject({
   ...tableFields,
@@ -111,14 +114,17 @@ export const extract = defineOperation({
     const live = context.environment.database(input.database);
     const mark = await committedMark(context, live, report, context.signal);
     if (mark === undefined) return { undone: true, note: "nothing was changed" };
-    return withConnection(live, { signal: context.signal }, async (client) => {
-      await client.query("BEGIN");
-      const result = before.putsBack
-        ? await withoutRows(client, before, mark, input.triggers ?? "fire")
-        : await withoutTable(client, before.into, mark);
-      await client.query("COMMIT");
-      return result;
-    });
+    return withConnection(live, { signal: context.signal }, (client) =>
+      keepingValues(async () => {
+        await client.query("BEGIN");
+        await client.query("SET LOCAL lock_timeout = '10s'");
+        const result = before.putsBack
+          ? await withoutRows(client, before, mark, input.triggers ?? "fire")
+          : await withoutTable(client, before.into, mark);
+        await client.query("COMMIT");
+        return result;
+      }),
+    );
   },
 
   render: ({ table, into, moment, rows, skipped, notes, durationMs }) =>
@@ -201,10 +207,9 @@ async function withoutRows(
 ): Promise<UndoResult> {
   const now = await readShape(client, table);
   if (now === undefined) return { undone: true, note: `${shownName(table)} is gone` };
-  const removed = await takeOut(client, now, transaction, triggers);
-  if (removed === undefined) {
-    return { undone: false, note: "too many transactions have run since to tell which rows were put back" };
-  }
+  const taken = await takeOut(client, now, transaction, triggers);
+  if ("why" in taken) return { undone: false, note: taken.why };
+  const removed = taken.rows;
   const left = rows - removed;
   const rest = left === 0 ? "" : `; ${left} were changed or deleted since and are left as they are`;
   return { undone: true, note: `${removed} rows that were put back are removed again${rest}` };

@@ -256,5 +256,15 @@ function requireRows(
       hint: "take them from a dump: ops backup restore",
     });
   }
+  const [part] = shape.partsElsewhere;
+  if (part !== undefined) {
+    throw new UsageError(
+      "E_TABLE_UNKNOWN",
+      `${table} has a partition whose rows are not in the WAL: ${part}`,
+      {
+        hint: "it is unlogged or a foreign table; name the partition that the rows are in: --table",
+      },
+    );
+  }
   return shape;
 }

@@ -12,7 +12,9 @@ export function parseTableName(text: string): { readonly schema: string | undefi
   const parts = [...text.matchAll(/(?:^|\.)(?:"((?:[^"]|"")+)"|([\p{L}_][\p{L}\p{N}_$]*))/gu)];
   const isWhole = parts.reduce((sum, [part]) => sum + part.length, 0) === text.length;
   const names = parts.map(
-    ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? (plain ?? "").toLowerCase(),
+    // PostgreSQL folds the letters of ASCII, and no others.
+    ([, quoted, plain]) =>
+      quoted?.replaceAll('""', '"') ?? (plain ?? "").replace(/[A-Z]/g, (letter) => letter.toLowerCase()),
   );
   const [first, second] = names;
   if (!isWhole || text.startsWith(".") || first === undefined || names.length > 2) {

@@ -3,6 +3,7 @@ import type { DatabaseTarget } from "../config/environment.ts";
 import { UsageError } from "../core/errors.ts";
 import { databaseError } from "../postgres/connection.ts";
 import { copyOut } from "../postgres/copy.ts";
+import { withoutValues } from "./row-errors.ts";
 import type { KeyOrder } from "./row-merge.ts";
 import type { RowText } from "./row-text.ts";
 import { shownName, sqlName, type TableName } from "./table-name.ts";
@@ -89,6 +90,6 @@ async function* copied(
   try {
     yield* copyOut(client, sql);
   } catch (error) {
-    throw databaseError(target, error);
+    throw databaseError(target, withoutValues(error));
   }
 }

@@ -22,13 +22,15 @@ export interface TableShape {
   readonly kind: string;
   readonly oid: string;
   readonly isUnlogged: boolean;
+  /** Partitions whose rows are not in the cluster's WAL: unlogged ones, and foreign tables. */
+  readonly partsElsewhere: readonly string[];
   readonly hasChildren: boolean;
   readonly owner: string;
   readonly columns: readonly Column[];
   /** Columns of the primary key, or of a unique index whose columns are NOT NULL; empty where there is neither. */
   readonly key: readonly string[];
   readonly isPrimary: boolean;
-  /** Enabled triggers of the user's that fire for an INSERT. */
+  /** Enabled triggers of the user's that fire for an INSERT, those that only a partition has included. */
   readonly triggers: readonly string[];
   /** The database's, as in `SHOW server_encoding`. */
   readonly encoding: string;
@@ -57,6 +59,9 @@ const shapeSql = `
   SELECT c.relkind::text AS kind, c.oid::text AS oid, c.relpersistence = 'u' AS "isUnlogged", pg_get_userbyid(c.relowner) AS owner,
          current_setting('server_encoding') AS encoding,
          EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid) AS "hasChildren",
+         coalesce((SELECT json_agg(q.relid::regclass::text ORDER BY q.relid)
+                     FROM pg_partition_tree(c.oid) q JOIN pg_class e ON e.oid = q.relid
+                    WHERE e.relpersistence = 'u' OR e.relkind = 'f'), '[]') AS "partsElsewhere",
          coalesce((SELECT json_agg(json_build_object(
              'name', a.attname,
              'type', format_type(a.atttypid, a.atttypmod),
@@ -78,9 +83,14 @@ const shapeSql = `
                     SELECT type AS base FROM below WHERE next = 0) b
           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]') AS columns,
          coalesce(k.columns, '[]') AS key, coalesce(k.indisprimary, false) AS "isPrimary",
-         coalesce((SELECT json_agg(g.tgname ORDER BY g.tgname) FROM pg_trigger g
-                    WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
-                      AND g.tgtype & 4 <> 0), '[]') AS triggers
+         coalesce((SELECT json_agg(g.shown ORDER BY g.shown)
+                     FROM (SELECT tgname AS shown, tgenabled, tgtype FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal
+                           UNION ALL
+                           -- What the parent has as well is there already; statements of the parent's fire no others.
+                           SELECT tgname || ' of ' || tgrelid::regclass, tgenabled, tgtype FROM pg_trigger
+                            WHERE tgrelid IN (SELECT relid FROM pg_partition_tree(c.oid)) AND tgrelid <> c.oid
+                              AND NOT tgisinternal AND tgparentid = 0 AND tgtype & 1 <> 0) g
+                    WHERE g.tgenabled IN ('O', 'A') AND g.tgtype & 4 <> 0), '[]') AS triggers
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN LATERAL (
@@ -118,5 +128,23 @@ export async function prepareRowSession(client: pg.Client, schema: string): Prom
   };
   for (const [name, value] of Object.entries(settings)) {
     await client.query("SELECT set_config($1, $2, true)", [name, value]);
+  }
+}
+
+/**
+ * What triggers run with from here on is what the role's sessions have: a trigger that names tables without their schemas
+ * finds those that it finds for everybody.
+ */
+export async function releaseRowSession(client: pg.Client): Promise<void> {
+  const names = [
+    "search_path",
+    "timezone",
+    "datestyle",
+    "intervalstyle",
+    "extra_float_digits",
+    "bytea_output",
+  ];
+  for (const name of [...names, "lc_monetary", "xmloption", "row_security"]) {
+    await client.query(`SET LOCAL ${name} TO DEFAULT`);
   }
 }

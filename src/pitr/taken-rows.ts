@@ -38,19 +38,24 @@ export async function* takenRows(
     after: 0,
   });
   let batch: RowText[] = [];
+  let bytes = 0;
   for await (const each of found) {
     // Keys alone differ from whole rows: what is on both sides comes out as changed.
     if (each.kind !== "removed") continue;
-    batch.push(each.before.subarray(fieldStart(each.before, key.length)));
-    if (batch.length < batchRows) continue;
+    const row = each.before.subarray(fieldStart(each.before, key.length));
+    batch.push(row);
+    bytes += row.length;
+    if (batch.length < batchRows && bytes < batchBytes) continue;
     yield counted.joined(batch);
     batch = [];
+    bytes = 0;
   }
   if (batch.length > 0) yield counted.joined(batch);
 }
 
-/** Rows that are sent together. */
+/** Rows that are sent together: at most so many, and so many bytes. */
 const batchRows = 100;
+const batchBytes = 256 * 1024;
 
 class CountedRows {
   private readonly report: Report;

@@ -41,6 +41,8 @@ beforeAll(async () => {
     CREATE TABLE parent (id int PRIMARY KEY);
     CREATE TABLE child (PRIMARY KEY (id)) INHERITS (parent);
     CREATE UNLOGGED TABLE unlogged (id int);
+    CREATE TABLE mixed (id int) PARTITION BY LIST (id);
+    CREATE UNLOGGED TABLE mixed_1 PARTITION OF mixed FOR VALUES IN (1);
     CREATE VIEW seen AS TABLE parted;
     CREATE ROLE clerk LOGIN;
     GRANT ALL ON SCHEMA public TO clerk;
@@ -136,6 +138,7 @@ describe("tables of every shape", () => {
 
   it.each([
     [{ table: "unlogged", into: "x" }, "E_TABLE_UNKNOWN", /unlogged/],
+    [{ table: "mixed", into: "x" }, "E_TABLE_UNKNOWN", /not in the WAL: public\.mixed_1/],
     [{ table: "seen", into: "x" }, "E_TABLE_UNKNOWN", /view/],
     [{ table: "parent", into: "parent", missing: true }, "E_INPUT", /child tables/],
   ])(

@@ -9,6 +9,7 @@ describe("the name of a table", () => {
     ['"Odd Name"."a.b""c"', "Odd Name", 'a.b"c'],
     ['shop."T"', "shop", "T"],
     ["küche", undefined, "küche"],
+    ["Übersicht", undefined, "Übersicht"],
   ])("is read as SQL reads it: %s", (text, schema, name) => {
     expect(parseTableName(text)).toEqual({ schema, name });
   });
