@@ -49,7 +49,8 @@ export async function makePoint(
   await withConnection(database, { signal: context.signal }, (client) =>
     client.query("SELECT pg_switch_wal()"),
   );
-  await records.write(made, report);
+  const other = await records.write(made, report);
+  if (other !== undefined) throw pointExists(name, other);
   return made;
 }
 

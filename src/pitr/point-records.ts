@@ -16,8 +16,8 @@ export interface PointRecords {
   find(name: string): Promise<RestorePoint | undefined>;
   /** Throws where a record could not be kept, before the name is made. */
   requireRoom(): Promise<void>;
-  /** Once and again the same. */
-  write(point: RestorePoint, report: Report): Promise<void>;
+  /** Once and again the same. Gives another one back that has the name, of a run that was quicker. */
+  write(point: RestorePoint, report: Report): Promise<RestorePoint | undefined>;
   remove(name: string, report: Report): Promise<void>;
 }
 
@@ -57,8 +57,13 @@ class StoredPoints implements PointRecords {
     // A store that cannot be written to says so in time: the WAL has the name all the same.
   }
 
-  async write(point: RestorePoint): Promise<void> {
-    for (const store of this.stores) await writePoint(store, point);
+  async write(point: RestorePoint): Promise<RestorePoint | undefined> {
+    for (const store of this.stores) {
+      if (await writePoint(store, point)) continue;
+      const found = await findPoint(store, this.database, point.name);
+      if (found !== undefined && found.lsn !== point.lsn) return found;
+    }
+    return undefined;
   }
 
   async remove(name: string): Promise<void> {
@@ -89,7 +94,7 @@ class AnnotatedPoints implements PointRecords {
     if ((await this.stanza()).backups.length === 0) throw this.withoutBase();
   }
 
-  async write(point: RestorePoint, report: Report): Promise<void> {
+  async write(point: RestorePoint, report: Report): Promise<undefined> {
     const { backups } = await this.stanza();
     const before = backups.find((each) => parseLsn(each.stopLsn) <= parseLsn(point.lsn));
     if (before === undefined) throw this.withoutBase();

@@ -1,12 +1,15 @@
 import { metricsText } from "../metrics/text.ts";
 import type { WindowReport } from "./window.ts";
 
-/** What moments a cluster can be restored to. */
-export function prometheusText(report: WindowReport, environment: string, now: Date): string {
+/**
+ * What moments a cluster can be restored to.
+ *
+ * @param newest the newest timeline in the archive: a window of another one does not reach the end
+ */
+export function prometheusText(report: WindowReport, newest: number, environment: string, now: Date): string {
   const { database, store, windows, useless } = report;
   const labels = { environment, database, store };
   const one = (value: number | undefined) => (value === undefined ? [] : [{ labels, value }]);
-  const newest = Math.max(...windows.map(({ timeline }) => timeline));
   const open = windows.find((each) => each.timeline === newest && each.missing === null);
   const begin = open === undefined ? undefined : Date.parse(open.from);
   return metricsText([

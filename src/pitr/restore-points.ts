@@ -9,13 +9,16 @@ export const restorePoints: RestorePointMaker = {
     const database = context.environment.database(name);
     const [seen] = await withConnection(database, { signal: context.signal }, async (client) => {
       // A receiver needs no archive_mode; its slot tells of it.
-      const { rows } = await client.query<{ archived: boolean; allowed: boolean; role: string }>(`
+      const { rows } = await client.query<{ archived: boolean; allowed: boolean; role: string }>(
+        `
         SELECT current_setting('archive_mode') <> 'off'
-               OR EXISTS (SELECT FROM pg_replication_slots WHERE slot_type = 'physical' AND slot_name LIKE 'ops\\_%')
+               OR EXISTS (SELECT FROM pg_replication_slots WHERE slot_type = 'physical' AND slot_name = $1)
                AS archived,
                has_function_privilege('pg_create_restore_point(text)', 'execute')
                AND has_function_privilege('pg_switch_wal()', 'execute') AS allowed,
-               quote_ident(current_user) AS role`);
+               quote_ident(current_user) AS role`,
+        [database.pitr?.engine === "ops" ? database.pitr.slot : null],
+      );
       return rows;
     });
     if (seen?.archived !== true) return false;

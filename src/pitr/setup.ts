@@ -55,6 +55,14 @@ export const setup = defineOperation({
         ? await pgBackRestSteps(pitr, context.signal)
         : { command: pushCommand(context.environment, database.name), steps: noSteps };
     const { current, altered, fixed } = await readSettings(database, context.signal);
+    const library = current.get("archive_library") ?? "";
+    if (library !== "") {
+      throw new UsageError(
+        "E_TARGET",
+        `The server of ${database.name} archives with the library ${library}, and calls no archive_command`,
+        { hint: "ALTER SYSTEM RESET archive_library, or take it out of postgresql.conf; then reload" },
+      );
+    }
     const changes = wanted(current, command).filter((each) => each.from !== each.to);
     const [stuck] = changes.filter((each) => fixed.has(each.name));
     if (stuck !== undefined) {
@@ -125,7 +133,7 @@ export const setup = defineOperation({
     ].join("\n"),
 });
 
-const watched = ["wal_level", "archive_mode", "archive_command", "summarize_wal"];
+const watched = ["wal_level", "archive_mode", "archive_command", "archive_library", "summarize_wal"];
 
 function pushCommand(environment: Environment, database: string): string {
   if (environment.file === undefined) {

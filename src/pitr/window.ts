@@ -65,10 +65,16 @@ export const window = defineOperation({
     const archive = await openArchive(database, input.store, context.signal);
     const owner = { environment: context.environment.name, database: database.name };
     const drill = await newestArchiveDrill(drillStore(context, database, input.store).store, owner);
-    const { windows, useless } = windowsOf(await archive.state());
+    const state = await archive.state();
+    const { windows, useless } = windowsOf(state);
     const report = { database: database.name, store: archive.store, windows, useless, drill: drillOf(drill) };
     if (input.prometheus !== undefined) {
-      const text = prometheusText(report, context.environment.name, context.clock.now());
+      const text = prometheusText(
+        report,
+        newestTimeline(state),
+        context.environment.name,
+        context.clock.now(),
+      );
       await writeMetrics(input.prometheus, text);
     }
     return report;

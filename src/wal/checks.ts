@@ -4,6 +4,7 @@ import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import { exceeds, parseThreshold, type Threshold } from "../core/threshold.ts";
 import { type Check, defineCheck } from "../run/check.ts";
+import { notArchiving } from "./standing.ts";
 import { readStatus } from "./status.ts";
 
 /** Several tries of an archiver, which are a minute apart. */
@@ -21,7 +22,7 @@ const walLag = defineCheck({
     const { archives, receiver, waitingMs: filesMs, stores } = await readStatus(context, input.database);
     const broken = stores.find((each) => each.error !== null);
     if (!archives && receiver?.active !== true)
-      return { value: null, shown: "archive_mode is off and nothing receives" };
+      return { value: null, shown: `${notArchiving} and nothing receives` };
     const waitingMs = Math.max(filesMs, receiver?.lagMs ?? 0);
     if (broken !== undefined) return { value: null, shown: `store ${broken.store}: ${broken.error}` };
     const empty = stores.find((each) => each.lagBytes === null);

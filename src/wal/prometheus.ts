@@ -35,7 +35,7 @@ export function prometheusText(status: WalStatus, environment: string, now: Date
     },
     {
       name: "ops_wal_archiving",
-      help: "1 where archive_mode is on or ops wal receive is connected, else 0.",
+      help: "1 where archive_mode is on with a command, or ops wal receive is connected, else 0.",
       samples: one(Number(status.archives || receiver?.active === true)),
     },
     { name: "ops_wal_directory_bytes", help: "Size of pg_wal.", samples: one(status.walBytes) },

@@ -10,6 +10,7 @@ export interface ArchivingServer {
   readonly timeline: number;
   /** Where it writes, or, on a standby, replays. */
   readonly position: string;
+  /** Whether archive_mode is on, and there is a command or a library to archive with. */
   readonly archives: boolean;
   /** Who receives over the replication slot; null where there is no slot. */
   readonly receiver: Receiver | null;
@@ -48,7 +49,8 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()) AS "systemIdent
        pg_size_bytes(current_setting('wal_segment_size'))::text AS "segmentBytes",
        (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline,
        (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text AS position,
-       current_setting('archive_mode') <> 'off' AS archives,
+       current_setting('archive_mode') <> 'off'
+       AND (current_setting('archive_command') <> '' OR coalesce(current_setting('archive_library', true), '') <> '') AS archives,
        (SELECT json_build_object(
                  'slot', slot_name, 'active', active,
                  'keptBytes', CASE WHEN wal_status <> 'lost' THEN pg_wal_lsn_diff(

@@ -28,6 +28,9 @@ const soonestFull = 12 * 3_600_000;
 /** Times max_wal_size that pg_wal may have before something keeps segments there. */
 const mostWal = 2;
 
+/** Why a server archives nothing by itself. */
+export const notArchiving = "archive_mode is off or archive_command is empty";
+
 /**
  * What a store has, against what the server has written. Pure.
  *
@@ -82,7 +85,7 @@ export function warningsOf(server: ArchivingServer, stores: readonly StoreStandi
     ),
   );
   return [
-    ...(archives || receiver?.active === true ? [] : ["the server archives nothing: archive_mode is off"]),
+    ...(archives || receiver?.active === true ? [] : [`the server archives nothing: ${notArchiving}`]),
     ...receiverWarnings(receiver),
     ...(failing === null ? [] : [`the last attempt failed, at ${failing}: the server's log says why`]),
     ...(waiting === 0 ? [] : [`${waiting} files wait, the oldest for ${formatDuration(waitingMs)}`]),

@@ -19,13 +19,20 @@ import { pitrOf } from "./archive.ts";
 import { prometheusText } from "./prometheus.ts";
 import { foreignArchive, readRepository, standingOr } from "./read-standing.ts";
 import { type ArchivingServer, type Receiver, readServer } from "./server.ts";
-import { fullIn, type StoreStanding, storeStanding, storeStandingSchema, warningsOf } from "./standing.ts";
+import {
+  fullIn,
+  notArchiving,
+  type StoreStanding,
+  storeStanding,
+  storeStandingSchema,
+  warningsOf,
+} from "./standing.ts";
 
 const output = z.object({
   database: z.string(),
   timeline: z.number(),
   position: z.string().describe("Where the server writes its log"),
-  archives: z.boolean().describe("Whether archive_mode is on"),
+  archives: z.boolean().describe("Whether archive_mode is on and archive_command is set"),
   receiver: z
     .object({
       slot: z.string(),
@@ -107,7 +114,7 @@ export const status = defineOperation({
     const why = [
       ...(archives || receiver?.active === true
         ? []
-        : [`archive_mode is off and nothing receives${receiver === null ? "" : ` from ${receiver.slot}`}`]),
+        : [`${notArchiving} and nothing receives${receiver === null ? "" : ` from ${receiver.slot}`}`]),
       ...(failing === null ? [] : [`the server fails to archive ${failing}`]),
       ...unread.map((each) => `store ${each} has no archive of it that can be read`),
     ];

@@ -1,10 +1,11 @@
 import { chown, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { pointRecords } from "../../../src/pitr/point-records.ts";
 import { restorePoints } from "../../../src/pitr/restore-points.ts";
 import { serverUser } from "../../../src/postgres/unprivileged.ts";
 import type { MadeRestorePoint } from "../../../src/run/restore-point.ts";
-import { testContext } from "../../support/context.ts";
+import { RecordingReport, testContext } from "../../support/context.ts";
 import { type OpsResult, projectRoot } from "../../support/ops.ts";
 import { startTestCluster } from "../../support/postgres.ts";
 import { PitrSetting, queryPort, type Restored } from "./setting.ts";
@@ -173,4 +174,36 @@ it("a cluster that does not archive its WAL is not asked for one", async () => {
   } finally {
     await cluster.stop();
   }
+});
+
+it("a server without archive_mode is archived where there is a slot of the name that is configured", async () => {
+  const cluster = await startTestCluster();
+  const url = cluster.url();
+  const context = testContext({
+    databases: { main: { url, pitr: { store: "s", slot: "to_the_archive" } } },
+    stores: { s: { url: "file:/nowhere", recipients: [setting.wal.recipient] } },
+  });
+  try {
+    await queryPort(cluster.port, "SELECT pg_create_physical_replication_slot('ops_of_others')");
+    expect(await restorePoints.isArchived(context, "main")).toBe(false);
+    await queryPort(cluster.port, "SELECT pg_create_physical_replication_slot('to_the_archive')");
+    expect(await restorePoints.isArchived(context, "main")).toBe(true);
+  } finally {
+    await cluster.stop();
+  }
+}, 60_000);
+
+it("a name that another run has taken meanwhile is not overwritten, and not taken for ours", async () => {
+  const context = setting.context();
+  const records = await pointRecords(context, context.environment.database("main"));
+  const point = (run: string, lsn: string) => ({
+    ...{ format: "ops-restore-point" as const, version: 1 as const, name: "raced", database: "main" },
+    ...{ lsn, timeline: 1, madeAt: new Date().toISOString(), run, actor: "a@b" },
+  });
+  const report = new RecordingReport();
+
+  expect(await records.write(point("one", "0/5000028"), report)).toBeUndefined();
+  expect(await records.write(point("one", "0/5000028"), report)).toBeUndefined();
+  expect(await records.write(point("two", "0/6000028"), report)).toMatchObject({ run: "one" });
+  await records.remove("raced", report);
 });

@@ -59,6 +59,17 @@ it("a server archives after setup and a restart, has nothing to change then, and
   expect(rows).toEqual([{ mode: "off" }]);
 }, 60_000);
 
+it("a server that archives with a library calls no command: that is refused", async () => {
+  await setting.wal.query("ALTER SYSTEM SET archive_library = 'basic_archive'");
+  const setup = operation("pitr.setup");
+
+  await expect(setup.observe(setting.context(), {})).rejects.toMatchObject({
+    code: "E_TARGET",
+    message: expect.stringContaining("archives with the library basic_archive"),
+  });
+  await setting.wal.query("ALTER SYSTEM RESET archive_library");
+});
+
 it("without a configuration file there is nothing that archive_command could name", async () => {
   const setup = operation("pitr.setup");
   const { environment, ...rest } = setting.context();

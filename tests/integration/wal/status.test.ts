@@ -89,3 +89,16 @@ describe("wal status", () => {
     await rename(setting.path("away"), setting.path("store"));
   });
 });
+
+it("an empty archive_command archives nothing, whatever archive_mode says", async () => {
+  const setting = await WalSetting.start({ archive_command: "" });
+  try {
+    const { exitCode, stdout, stderr } = await setting.asServer(["wal", "status", "--json"]);
+
+    expect(exitCode).toBe(3);
+    expect(JSON.parse(stdout)).toMatchObject({ archives: false });
+    expect(stderr).toContain("archive_command is empty");
+  } finally {
+    await setting.stop();
+  }
+});
