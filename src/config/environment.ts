@@ -119,6 +119,12 @@ export class Environment {
     return storeTarget(found, settings, this.directory);
   }
 
+  /** The environment variables that the settings of these stores refer to: `env:NAME`. */
+  storeVariables(names: readonly string[]): string[] {
+    const settings = JSON.stringify(names.map((each) => this.settings.stores[each]));
+    return [...settings.matchAll(/"env:(\w+)"/g)].flatMap(([, variable]) => variable ?? []);
+  }
+
   route(name?: string): RouteTarget {
     const [found, settings] = this.find("routes", name, "web");
     const address = /^[\w.-]+:\d+$/.test(settings.socket);

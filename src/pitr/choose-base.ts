@@ -89,9 +89,16 @@ function wantedLine(archive: ArchiveState, { target, timeline }: Wish): Line {
     });
   }
   const line = lineOf(timeline ?? newest, archive.histories.get(timeline ?? newest) ?? []);
-  // A restore point that the newest timeline has left behind is on its own one.
-  if (timeline !== undefined || target.kind !== "lsn" || target.timeline === undefined) return line;
+  if (target.kind !== "lsn" || target.timeline === undefined) return line;
   if (isOn(line, target.timeline, parseLsn(target.lsn))) return line;
+  if (timeline !== undefined) {
+    throw new UsageError(
+      "E_RESTORE_TARGET",
+      `Cannot restore to ${shownTarget(target)}: it is on timeline ${target.timeline}, which does not lead to timeline ${timeline} there`,
+      { hint: "leave out --timeline" },
+    );
+  }
+  // A restore point that the newest timeline has left behind is on its own one.
   return lineOf(target.timeline, archive.histories.get(target.timeline) ?? []);
 }
 

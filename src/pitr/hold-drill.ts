@@ -198,6 +198,7 @@ const verdictCodes = [
   "E_SQL",
   "E_WAL_ARCHIVE",
   "E_WAL_CORRUPT",
+  "E_WAL_GAP",
   "E_WAL_MISSING",
 ];
 

@@ -9,12 +9,15 @@ import type { BaseManifest } from "../wal-archive/base-manifest.ts";
 import { readLive } from "../wal-archive/live-part.ts";
 import { readArchivedFile } from "../wal-archive/read-file.ts";
 import { findPoint, type RestorePoint } from "../wal-archive/restore-point.ts";
+import { parseWalFile } from "../wal-archive/segment.ts";
 import type { Archive, FillWork } from "./archive.ts";
 import { type ArchiveState, readArchive } from "./archive-state.ts";
 import { archiveStore, archiveStores } from "./archive-stores.ts";
 import type { Chosen } from "./choose-base.ts";
 import { commandOfServer } from "./command-line.ts";
+import { walGap } from "./missing-wal.ts";
 import { restoreFiles } from "./restore-files.ts";
+import type { RestoreTarget } from "./restore-target.ts";
 
 /**
  * What the stores of a cluster's archive have together: what is damaged or missing in one is taken from the next. A
@@ -82,8 +85,16 @@ export class JoinedArchive implements Omit<Archive, "list"> {
     return found.find((each) => each !== undefined);
   }
 
-  async requireRestorable({ base: { serverVersion } }: Chosen): Promise<void> {
-    await findProgram("pg_verifybackup", Number.parseInt(serverVersion, 10));
+  /**
+   * A gap within a timeline may be a segment that is just being archived, and `wal fetch` waits for it; what a timeline
+   * that was left does not have by now does not come any more.
+   */
+  async requireRestorable({ base, line, reach }: Chosen, target: RestoreTarget): Promise<void> {
+    await findProgram("pg_verifybackup", Number.parseInt(base.serverVersion, 10));
+    const { missing, isGap } = reach;
+    const isLeft = parseWalFile(missing)?.timeline !== line.timeline;
+    if (target.kind === "latest" && isGap && isLeft)
+      throw walGap(`The archive of ${this.database.name}`, missing);
   }
 
   async fill(work: FillWork): Promise<void> {

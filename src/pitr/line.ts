@@ -1,5 +1,5 @@
 import { type Lsn, lsn, parseLsn } from "../wal-archive/lsn.ts";
-import { endOf, ofLsn, segmentName, startOf } from "../wal-archive/segment.ts";
+import { endOf, ofLsn, segmentName, startOf, timelineName } from "../wal-archive/segment.ts";
 import type { TimelineHistory } from "../wal-archive/timeline-history.ts";
 import type { ArchivedBase, ArchiveState } from "./archive-state.ts";
 
@@ -50,6 +50,8 @@ export interface Reach {
   readonly missing: string;
   /** Whether the end lies in that segment, in what is there of it while it is being written. */
   readonly isLive: boolean;
+  /** Whether the line goes on behind it: then it is not the end of the archive. */
+  readonly isGap: boolean;
 }
 
 /** How far the archive leads from a base backup along the line. */
@@ -65,14 +67,23 @@ export function reachOf(
     const name = segmentOn(line, number, size);
     if (!segments.has(name)) {
       // As `wal fetch` gives it: live parts are the end of the log, or nothing.
-      const isGap = [...segments, ...live.keys()].some(
-        (each) => each.slice(0, 8) === name.slice(0, 8) && each > name,
-      );
+      const isGap = goesOnBehind(line, name, { segments, live });
       const bytes = isGap ? 0 : (live.get(name) ?? 0);
-      return { until: lsn(startOf(here, size) + BigInt(bytes)), missing: name, isLive: bytes > 0 };
+      return { until: lsn(startOf(here, size) + BigInt(bytes)), missing: name, isLive: bytes > 0, isGap };
     }
     number += 1n;
   }
+}
+
+/** Whether more is archived behind a segment that is missing, or a later timeline of the line came from behind it. */
+function goesOnBehind(
+  line: Line,
+  missing: string,
+  { segments, live }: Pick<ArchiveState, "segments" | "live">,
+): boolean {
+  const timeline = missing.slice(0, 8);
+  if (timeline !== timelineName(line.timeline)) return true;
+  return [...segments, ...live.keys()].some((each) => each.slice(0, 8) === timeline && each > missing);
 }
 
 /** Name of the segment of this number. Where a timeline was left in the middle of one, the next one's has the whole. */

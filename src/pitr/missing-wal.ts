@@ -1,6 +1,6 @@
 import { OpsError } from "../core/errors.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
-import { timelinePrefix } from "../wal-archive/layout.ts";
+import { archivedName, timelinePrefix } from "../wal-archive/layout.ts";
 import { parseLsn } from "../wal-archive/lsn.ts";
 import { next, ofLsn, segmentName } from "../wal-archive/segment.ts";
 
@@ -17,9 +17,11 @@ export async function missingSegments(
   database: string,
   { timeline, startLsn, stopLsn, segmentBytes }: LogRange,
 ): Promise<string[]> {
+  // Whole segments only: the names of a `.backup` and a `.partial` begin with that of a segment.
   const present = new Set<string>();
-  const prefix = timelinePrefix(database, timeline);
-  for await (const { name } of store.list(prefix)) present.add(name.slice(prefix.length).split(".")[0] ?? "");
+  for await (const { name } of store.list(timelinePrefix(database, timeline))) {
+    present.add(archivedName(database, name)?.file ?? "");
+  }
   const missing: string[] = [];
   const stop = parseLsn(stopLsn);
   let segment = ofLsn(timeline, parseLsn(startLsn), segmentBytes);
@@ -38,4 +40,13 @@ export function walMissing(id: string, store: string, segments: readonly string[
     `Base backup ${id} cannot be restored from store ${store} yet: WAL ${named} is not archived there${why}`,
     { hint: "look at the archiver: ops wal status; the server's settings: ops pitr setup" },
   );
+}
+
+/** @param archive whose: `repo1 of pgBackRest` */
+export function walGap(archive: string, missing: string): OpsError {
+  return new OpsError("E_WAL_GAP", `${archive} has no ${missing}, but the log goes on behind it`, {
+    hint: "restore to a moment before it (--to-time, --to-lsn), and make a new base backup",
+    details: { file: missing },
+    retryable: false,
+  });
 }

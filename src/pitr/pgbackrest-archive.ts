@@ -13,6 +13,7 @@ import type { ArchivedBase, ArchiveState } from "./archive-state.ts";
 import type { Chosen } from "./choose-base.ts";
 import { shellCommand } from "./command-line.ts";
 import { brokenBase, type ListedBase } from "./listed-base.ts";
+import { walGap } from "./missing-wal.ts";
 import { annotatedPoints, nextTransactionKey } from "./pgbackrest-annotations.ts";
 import { fillByPgBackRest } from "./pgbackrest-fill.ts";
 import type { RestoreTarget } from "./restore-target.ts";
@@ -127,17 +128,10 @@ export class PgBackRestArchive implements Archive {
   }
 
   /** That the repository can be read is known by now. Throws `E_WAL_GAP` where the end of the archive cannot be reached. */
-  async requireRestorable({ reach: { missing } }: Chosen, target: RestoreTarget): Promise<void> {
-    if (target.kind !== "latest") return;
+  async requireRestorable({ reach: { missing, isGap } }: Chosen, target: RestoreTarget): Promise<void> {
     // A server that replays would take the gap for the end of the log, and go on from there.
-    const { segments } = await listWal(this.program, this.repository, this.stanza.archiveId, this.signal);
-    const isGap = [...segments].some((each) => each.slice(0, 8) === missing.slice(0, 8) && each > missing);
-    if (!isGap) return;
-    throw new OpsError("E_WAL_GAP", `${this.store} of pgBackRest has no ${missing}, but segments behind it`, {
-      hint: "restore to a moment before it (--to-time, --to-lsn), and make a new base backup",
-      details: { file: missing },
-      retryable: false,
-    });
+    if (target.kind !== "latest" || !isGap) return;
+    throw walGap(`${this.store} of pgBackRest`, missing);
   }
 
   async fill(work: FillWork): Promise<void> {

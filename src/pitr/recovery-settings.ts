@@ -42,6 +42,19 @@ export async function writeRecovery(
   await folder.write("recovery.signal", "", user);
 }
 
+/**
+ * Takes away what an attempt that was killed has written beside the files of the backup: pg_verifybackup knows none of
+ * it, and would take the backup for damaged.
+ */
+export async function removeRecovery(folder: RestoreFolder): Promise<void> {
+  for (const file of ["postgresql.auto.conf", "recovery.signal", ...Object.keys(missingFiles)]) {
+    await folder.discardUnfinished(file);
+  }
+  for (const file of Object.keys(missingFiles)) {
+    if ((await folder.read(file))?.startsWith(written) === true) await folder.discard(file);
+  }
+}
+
 /** As in postgresql.conf. */
 export function recoverySettings({
   target,
@@ -66,7 +79,23 @@ export function recoverySettings({
   };
 }
 
+/** Of which the server takes one. */
+const targets = [
+  "recovery_target",
+  "recovery_target_lsn",
+  "recovery_target_name",
+  "recovery_target_time",
+  "recovery_target_xid",
+];
+
+/** What an earlier recovery left in postgresql.conf would end this one: all others are nothing, and come first. */
 function targetSettings(target: RestoreTarget): Record<string, string> {
+  const wanted = wantedTarget(target);
+  const others = targets.filter((each) => !(each in wanted)).map((each) => [each, ""] as const);
+  return { ...Object.fromEntries(others), ...wanted };
+}
+
+function wantedTarget(target: RestoreTarget): Record<string, string> {
   switch (target.kind) {
     case "latest":
       return {};
@@ -90,12 +119,11 @@ function targetSettings(target: RestoreTarget): Record<string, string> {
   }
 }
 
+const written = "# Written by ops pitr restore: the cluster's own was not in its data folder.\n";
 const missingFiles: Record<string, string> = {
-  "postgresql.conf": "# Written by ops pitr restore: the cluster's own was not in its data folder.\n",
-  "pg_hba.conf":
-    "# Written by ops pitr restore: the cluster's own was not in its data folder.\n" +
-    "local all all peer\nhost all all 127.0.0.1/32 scram-sha-256\nhost all all ::1/128 scram-sha-256\n",
-  "pg_ident.conf": "",
+  "postgresql.conf": written,
+  "pg_hba.conf": `${written}local all all peer\nhost all all 127.0.0.1/32 scram-sha-256\nhost all all ::1/128 scram-sha-256\n`,
+  "pg_ident.conf": written,
 };
 
 function quoted(value: string): string {

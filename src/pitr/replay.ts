@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { OpsError, UsageError } from "../core/errors.ts";
-import { postmasterPid, startCluster } from "../postgres/cluster.ts";
+import { postmasterPid, startCluster, stopCluster } from "../postgres/cluster.ts";
 import type { Program } from "../postgres/programs.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
@@ -23,6 +23,8 @@ export interface ReplayWork {
   /** Where the log is expected to end, for the progress. */
   readonly until: Lsn;
   readonly report: Report;
+  /** Variables that the server's restore_command needs. */
+  readonly environment: Readonly<Record<string, string>>;
 }
 
 export interface Replayed {
@@ -49,12 +51,10 @@ export async function replay(
   work: ReplayWork,
   signal: AbortSignal,
 ): Promise<Replayed> {
-  const { directory } = work.folder;
   const watching = new AbortController();
   const progress = reportReplay(context, work, AbortSignal.any([signal, watching.signal]));
   try {
-    if ((await postmasterPid(directory)) === undefined) await start(work, signal);
-    return await untilStopped(context, work, signal);
+    return await startedAndStopped(context, work, signal);
   } catch (error) {
     signal.throwIfAborted();
     throw explained(work, await logOf(work.folder), error);
@@ -64,7 +64,41 @@ export async function replay(
   }
 }
 
-async function start(work: ReplayWork, signal: AbortSignal): Promise<void> {
+/**
+ * Where the original was given more connections or the like behind the base backup, a server that has as many as before
+ * waits there without an end. Its control file then says how many: it is started again with these.
+ */
+async function startedAndStopped(
+  context: OperationContext,
+  work: ReplayWork,
+  signal: AbortSignal,
+): Promise<Replayed> {
+  const { directory } = work.folder;
+  let given: Minimums = {};
+  for (;;) {
+    try {
+      if ((await postmasterPid(directory)) === undefined) {
+        given = await standbyMinimums(directory, work.controldata, signal);
+        await start(work, given, signal);
+      }
+      return await untilStopped(context, work, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!hasTooLittle(await logOf(work.folder))) throw error;
+      const wanted = await standbyMinimums(directory, work.controldata, signal);
+      if (JSON.stringify(wanted) === JSON.stringify(given)) throw error;
+      await stopCluster(directory);
+    }
+  }
+}
+
+type Minimums = Readonly<Record<string, string>>;
+
+function hasTooLittle(log: string): boolean {
+  return /insufficient parameter settings|If recovery is unpaused, the server will shut down/.test(log);
+}
+
+async function start(work: ReplayWork, minimums: Minimums, signal: AbortSignal): Promise<void> {
   const { folder, base } = work;
   await startCluster({
     directory: folder.directory,
@@ -72,14 +106,20 @@ async function start(work: ReplayWork, signal: AbortSignal): Promise<void> {
     major: Number.parseInt(base.serverVersion, 10),
     startTimeout: consistentWithin,
     settings: {
-      ...(await standbyMinimums(folder.directory, work.controldata, signal)),
+      ...minimums,
       shared_buffers: `${Math.floor((work.sharedBuffers ?? usualBuffers(process.availableMemory())) / 1024)}kB`,
       // The server's log is how the replay is watched.
       logging_collector: "off",
       log_destination: "stderr",
       log_min_messages: "log",
+      log_error_verbosity: "default",
+      // The original's, which may run on this machine.
+      data_directory: folder.directory,
+      external_pid_file: "",
+      "cron.launch_active_jobs": "off",
       lc_messages: "C",
     },
+    env: work.environment,
     signal,
   });
 }
@@ -104,6 +144,7 @@ async function untilStopped(
     const log = await logOf(folder);
     const isPaused = log.includes("pausing at the end of recovery");
     if (pid === undefined) throw new Error("PostgreSQL ended during the replay");
+    if (hasTooLittle(log)) throw new Error("PostgreSQL waits for settings as large as its original's");
     const lines = (await folder.read("postmaster.pid"))?.split("\n") ?? [];
     const isPromoted = log.includes("database system is ready to accept connections");
     if (isPaused || isPromoted) {

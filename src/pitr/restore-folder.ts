@@ -1,6 +1,6 @@
-import { chown, lstat, mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { UsageError } from "../core/errors.ts";
+import { chown, link, lstat, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
+import { OpsError, UsageError } from "../core/errors.ts";
 import type { ServerUser } from "../postgres/unprivileged.ts";
 
 /**
@@ -36,20 +36,35 @@ export class RestoreFolder {
 
   /** Throws `E_RESTORE_FOLDER` where there is something in one of them already. */
   async requireEmpty(): Promise<void> {
-    for (const folder of [this.directory, this.tablespaces, this.links]) {
-      if ((await entriesOf(folder)).length > 0) throw notEmpty(folder);
+    if (isWithin(this.tablespaces, this.directory) || isWithin(this.directory, this.tablespaces)) {
+      throw new UsageError("E_RESTORE_FOLDER", `${this.directory} and ${this.tablespaces} are not apart`, {
+        hint: "name a folder for tablespaces that is not in the data folder, nor around it: --tablespaces-dir",
+      });
     }
-    if ((await this.owner()) !== undefined) throw notEmpty(this.directory);
+    try {
+      for (const folder of [this.directory, this.tablespaces, this.links]) {
+        if ((await entriesOf(folder)).length > 0) throw notEmpty(folder);
+      }
+      for (const file of [this.mark, this.log]) {
+        if ((await lstat(file).catch(absent)) !== undefined) throw taken(this.directory, file);
+      }
+    } catch (error) {
+      throw unusable(this.directory, error);
+    }
   }
 
   /** Takes them, once and again. Throws `E_RESTORE_FOLDER` where somebody else has been quicker. */
   async claim(user: ServerUser): Promise<void> {
-    if (!(await this.isOurs())) {
-      await this.requireEmpty();
-      await mkdir(dirname(this.directory), { recursive: true });
-      await writeFile(this.mark, `${this.token}\n`, { mode: 0o600, flag: "wx" });
+    try {
+      if (!(await this.isOurs())) {
+        await this.requireEmpty();
+        await this.writeMark();
+      }
+      await ownedFolder(this.directory, user);
+      await rm(this.unfinishedMark, { force: true });
+    } catch (error) {
+      throw unusable(this.directory, error);
     }
-    await ownedFolder(this.directory, user);
   }
 
   async addTablespace(oid: number, user: ServerUser): Promise<string> {
@@ -68,14 +83,15 @@ export class RestoreFolder {
     await rm(this.directory, { recursive: true, force: true, maxRetries: 20 });
     await rm(this.tablespaces, { recursive: true, force: true });
     await this.removeLinks();
-    await rm(`${this.directory}.log`, { force: true });
+    await rm(this.log, { force: true });
+    await rm(this.unfinishedMark, { force: true });
     await rm(this.mark, { force: true });
   }
 
   /** Whole and durable, belonging to the server's user. */
   async write(file: string, content: string, user: ServerUser): Promise<void> {
     const path = join(this.directory, file);
-    const unfinished = `${path}.ops`;
+    const unfinished = this.unfinished(file);
     {
       await using handle = await open(unfinished, "w", 0o600);
       await handle.writeFile(content);
@@ -95,8 +111,37 @@ export class RestoreFolder {
     await rm(join(this.directory, file), { force: true });
   }
 
+  /** What a `write` that was killed has left. */
+  async discardUnfinished(file: string): Promise<void> {
+    await rm(this.unfinished(file), { force: true });
+  }
+
+  private unfinished(file: string): string {
+    return join(this.directory, `${file}.ops`);
+  }
+
   private get links(): string {
     return `${this.directory}.chain`;
+  }
+
+  /** Of the server that is started on the folder. */
+  private get log(): string {
+    return `${this.directory}.log`;
+  }
+
+  /** Durable and whole once it has its name; unlike rename, link refuses a name that is taken. */
+  private async writeMark(): Promise<void> {
+    await mkdir(dirname(this.directory), { recursive: true });
+    {
+      await using file = await open(this.unfinishedMark, "w", 0o600);
+      await file.writeFile(`${this.token}\n`);
+      await file.sync();
+    }
+    await link(this.unfinishedMark, this.mark);
+  }
+
+  private get unfinishedMark(): string {
+    return `${this.mark}.${this.token}`;
   }
 
   private get mark(): string {
@@ -117,6 +162,26 @@ async function entriesOf(path: string): Promise<string[]> {
   const found = await lstat(path).catch(absent);
   if (found !== undefined && !found.isDirectory()) throw notEmpty(path);
   return found === undefined ? [] : readdir(path);
+}
+
+/** Of absolute paths; a folder is within itself. */
+function isWithin(path: string, folder: string): boolean {
+  const way = relative(folder, path);
+  return way === "" || (way !== ".." && !way.startsWith("../"));
+}
+
+function taken(directory: string, file: string): UsageError {
+  return new UsageError("E_RESTORE_FOLDER", `${directory} was restored into before: ${file} is there`, {
+    hint: `take back that restore (ops runs rollback), remove this file, or name another folder: --target-dir`,
+  });
+}
+
+function unusable(folder: string, error: unknown): unknown {
+  if (!(error instanceof Error && "code" in error) || error instanceof OpsError) return error;
+  return new OpsError("E_RESTORE_FOLDER", `${folder} cannot be made and filled`, {
+    cause: error,
+    hint: "what belongs to a restore is written into the folder and beside it: name a folder in one of this user's own: --target-dir",
+  });
 }
 
 function notEmpty(path: string): UsageError {

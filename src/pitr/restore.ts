@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
 import type { Json } from "../core/errors.ts";
-import { UsageError } from "../core/errors.ts";
+import { OpsError, UsageError } from "../core/errors.ts";
 import { name, size } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import { serverBinaries } from "../postgres/binaries.ts";
@@ -17,11 +17,12 @@ import { formatLsn, parseLsn } from "../wal-archive/lsn.ts";
 import type { Archive } from "./archive.ts";
 import { chooseBase } from "./choose-base.ts";
 import { openForRestore } from "./open-archive.ts";
-import { writeRecovery } from "./recovery-settings.ts";
+import { removeRecovery, writeRecovery } from "./recovery-settings.ts";
 import { type Replayed, replay } from "./replay.ts";
 import { bytesOf, type FilesDone, filesSchema } from "./restore-files.ts";
 import { RestoreFolder } from "./restore-folder.ts";
 import { parseTarget, type RestoreTarget, shownTarget, targetFields } from "./restore-target.ts";
+import { serverEnvironment } from "./server-environment.ts";
 
 const input = z.strictObject({
   database: name("A database of the cluster").optional(),
@@ -167,6 +168,7 @@ export const restore = defineOperation({
     let done: FilesDone = files;
     const replayed = await interruptible(context, async (signal) => {
       if (!verified) {
+        await removeRecovery(folder);
         await archive.fill({
           base: base.id,
           ancestors: before.ancestors,
@@ -201,7 +203,17 @@ export const restore = defineOperation({
       const until = parseLsn(before.target.kind === "lsn" ? before.target.lsn : before.until);
       return replay(
         context,
-        { folder, base, target: before.target, controldata, port, sharedBuffers, until, report },
+        {
+          folder,
+          base,
+          target: before.target,
+          controldata,
+          port,
+          sharedBuffers,
+          until,
+          report,
+          environment: serverEnvironment(context.environment, database),
+        },
         signal,
       );
     });
@@ -271,7 +283,16 @@ async function synced(
 ): Promise<void> {
   const initdb = `${await serverBinaries(major)}/initdb`;
   const [file = "", ...args] = [...prefix, initdb, "--sync-only", "--pgdata", folder.directory];
-  await runProgram(file, args, { cwd: "/", signal });
+  const { exitCode, stderr } = await runProgram(file, args, { cwd: "/", signal });
+  if (exitCode === 0) return;
+  throw new OpsError(
+    "E_RESTORE_FOLDER",
+    `What was restored into ${folder.directory} cannot be synced to its disk`,
+    {
+      cause: new Error(stderr.trim().split("\n").slice(-3).join("; ")),
+      hint: "look at that disk (df -h, dmesg); then: ops runs resume",
+    },
+  );
 }
 
 function stateOf(replayed: Replayed | undefined) {

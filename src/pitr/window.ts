@@ -19,7 +19,7 @@ const windowSchema = z.object({
   untilLsn: z.string().describe("The end of the WAL that is there without a gap"),
   live: z.boolean().describe("Whether the end is in a segment that is still being written (ops wal receive)"),
   bases: z.array(z.string()).describe("Base backups in it, newest first"),
-  missing: z.string().nullable().describe("The segment that ends it although later ones are archived"),
+  missing: z.string().nullable().describe("The segment that ends it although the log goes on behind it"),
 });
 
 const drillSchema = z.object({
@@ -125,13 +125,10 @@ export function windowsOf(archive: ArchiveState): {
     // By where they end: base backups with no gap between them end at the same one.
     const groups = new Map<string, Window>();
     for (const base of archive.bases.filter((each) => leadsTo(each, line))) {
-      const { until, missing, isLive } = reachOf(base, line, archive);
+      const { until, missing, isLive, isGap } = reachOf(base, line, archive);
       if (until < parseLsn(base.stopLsn)) continue;
       used.add(base.id);
       const known = groups.get(missing);
-      const isGap = [...archive.segments, ...archive.live.keys()].some(
-        (each) => each.slice(0, 8) === missing.slice(0, 8) && each > missing,
-      );
       groups.set(missing, {
         timeline,
         from: base.stoppedAt,

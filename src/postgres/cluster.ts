@@ -1,4 +1,4 @@
-import { chown, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { chown, mkdir, open, readFile, readlink, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { OpsError } from "../core/errors.ts";
 import { freePort } from "../process/free-port.ts";
@@ -102,14 +102,22 @@ export async function stopCluster(directory: string): Promise<void> {
 export async function postmasterPid(directory: string): Promise<number | undefined> {
   const text = await readFile(join(directory, "postmaster.pid"), "utf8").catch(absent);
   const pid = Number(text?.split("\n")[0]);
-  return Number.isInteger(pid) && pid > 0 && isAlive(pid) && (await isPostgres(pid)) ? pid : undefined;
+  return Number.isInteger(pid) && pid > 0 && isAlive(pid) && (await isServerOf(pid, directory))
+    ? pid
+    : undefined;
 }
 
-/** The file survives a crash, and its number may belong to another program by now. */
-async function isPostgres(pid: number): Promise<boolean> {
+/**
+ * The file survives a crash, and its number may belong to another program by now, or to the server of another folder. A
+ * server's working directory is its data folder.
+ */
+async function isServerOf(pid: number, directory: string): Promise<boolean> {
   if (process.platform !== "linux") return true;
   const name = await readFile(`/proc/${pid}/comm`, "utf8").catch(absent);
-  return name?.trim() === "postgres";
+  if (name?.trim() !== "postgres") return false;
+  // Another user's processes do not tell.
+  const folder = await readlink(`/proc/${pid}/cwd`).catch(() => undefined);
+  return folder === undefined || folder === (await realpath(directory).catch(absent));
 }
 
 type RunServerProgram = (

@@ -11,6 +11,7 @@ import { readCluster } from "../wal-archive/cluster.ts";
 import { readLive } from "../wal-archive/live-part.ts";
 import { isFollowed, type ReadableStore, readArchivedFile } from "../wal-archive/read-file.ts";
 import { parseWalFile } from "../wal-archive/segment.ts";
+import { isSucceeded } from "../wal-archive/successor.ts";
 import { pitrOf, readableStores } from "./archive.ts";
 import { fetchAhead } from "./fetched.ts";
 
@@ -111,12 +112,12 @@ async function endOfLog(
   context: OperationContext,
 ): Promise<Buffer> {
   const { stores, database, file, path } = asked;
-  const [first] = stores;
-  const isLast = parseWalFile(file)?.kind === "segment" && !isStandby(path);
-  const cluster = isLast && first !== undefined ? await readCluster(first.store, database) : undefined;
-  if (cluster === undefined) return read();
-  const { segmentBytes } = cluster;
-  if (await isFollowed(stores, database, file, segmentBytes)) {
+  if (parseWalFile(file)?.kind !== "segment" || isStandby(path)) return read();
+  const segmentBytes = await segmentBytesOf(stores, database);
+  if (
+    (await isFollowed(stores, database, file, segmentBytes)) ||
+    (await isSucceeded(stores, database, file, segmentBytes, context.signal))
+  ) {
     await delay(gapPatience, undefined, { signal: context.signal });
     return read().catch((error) => {
       throw isMissing(error) ? gap(database, file) : error;
@@ -127,6 +128,19 @@ async function endOfLog(
   const whole = await unlessMissing(read);
   if (whole !== undefined || live === undefined) return whole ?? read();
   return live.content;
+}
+
+/** Throws `E_WAL_ARCHIVE` where none of the stores has the archive: a disk that is not mounted is no end of the log. */
+async function segmentBytesOf(stores: readonly ReadableStore[], database: string): Promise<number> {
+  for (const { store } of stores) {
+    const cluster = await readCluster(store, database);
+    if (cluster !== undefined) return cluster.segmentBytes;
+  }
+  throw new OpsError(
+    "E_WAL_ARCHIVE",
+    `There is no archive of ${database} in ${stores.map(({ store }) => store.location).join(", ")}`,
+    { hint: "see that the disk is mounted and that the store's url is right (ops wal status)" },
+  );
 }
 
 function isStandby(path: string): boolean {

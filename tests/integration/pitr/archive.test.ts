@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checks } from "../../../src/pitr/checks.ts";
@@ -140,6 +140,20 @@ describe("a restore killed with SIGKILL", () => {
 });
 
 describe("damage", () => {
+  it("a base backup without its first segment is not complete, though the archive has its .backup file", async () => {
+    const folder = setting.wal.path("store/pitr/main/wal/00000001");
+    const note = (await readdir(folder)).find((each) => each.includes(".backup.")) ?? "";
+    const object = `${note.slice(0, 24)}.zst.age`;
+    await rename(join(folder, object), setting.wal.path("taken"));
+    try {
+      const { output } = await perform(operation("pitr.base.list"), setting.context(), {});
+
+      expect(output).toMatchObject({ bases: [{ id: base, status: "wal-missing" }] });
+    } finally {
+      await rename(setting.wal.path("taken"), join(folder, object));
+    }
+  });
+
   it("a missing segment ends the window and is named", async () => {
     const own = await setting.wal.fillSegments(3);
     const gone = own[1] ?? "";

@@ -1,17 +1,24 @@
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { startCluster, stopCluster } from "../../../src/postgres/cluster.ts";
+import { parseLsn } from "../../../src/wal-archive/lsn.ts";
+import { segmentName } from "../../../src/wal-archive/segment.ts";
 import { perform } from "../../support/context.ts";
 import { archiveCommand, until } from "../wal/setting.ts";
 import { operation, PitrSetting, queryPort, type Restored } from "./setting.ts";
 
 let setting: PitrSetting;
 let left = "";
+/** Behind the base backup and before the timeline was left. */
+let between = "";
 
 /** A base backup and rows on timeline 1; then its successor goes on from there on timeline 2, into the same archive. */
 beforeAll(async () => {
   setting = await PitrSetting.start();
   await setting.wal.query("CREATE TABLE ledger (n int)");
   await setting.base();
+  [between = ""] = await setting.wal.fillSegments(1);
   await setting.wal.query("INSERT INTO ledger VALUES (1)");
   const [row] = await setting.wal.query<{ lsn: string }>("SELECT pg_current_wal_insert_lsn()::text AS lsn");
   left = row?.lsn ?? "";
@@ -54,4 +61,23 @@ it("restores to the newest timeline through the switch, and to the one that was 
     expect(output).toMatchObject({ timeline: timeline ?? 2 });
     expect(rows.map((each) => each.n)).toEqual(numbers);
   }
+}, 60_000);
+
+it("what a lost server had not archived before its standby took over is no end of the log", async () => {
+  const folder = setting.wal.path("store/pitr/main/wal/00000001");
+  for (const each of await readdir(folder)) {
+    if (/^[0-9A-F]{24}\.zst/.test(each) && each >= between) await rm(join(folder, each));
+  }
+
+  const shown = await perform(operation("pitr.window"), setting.context(), {});
+  expect(shown.output).toMatchObject({ windows: [{ timeline: 2, missing: between }, { timeline: 1 }] });
+  await expect(setting.restore({ latest: true })).rejects.toMatchObject({ code: "E_WAL_GAP" });
+
+  const fetched = await setting.wal.asServer(["wal", "fetch", between, setting.wal.path("none")]);
+  expect(fetched).toMatchObject({ exitCode: 255, stderr: expect.stringContaining("E_WAL_GAP") });
+  const size = BigInt(16 * 2 ** 20);
+  const last = segmentName({ timeline: 1, number: parseLsn(left) / size }, Number(size));
+  expect(await setting.wal.asServer(["wal", "fetch", last, setting.wal.path("none")])).toMatchObject({
+    exitCode: 1,
+  });
 }, 60_000);

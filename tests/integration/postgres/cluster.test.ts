@@ -1,9 +1,9 @@
-import { mkdtemp, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Cluster, postmasterPid, startCluster } from "../../../src/postgres/cluster.ts";
+import { type Cluster, postmasterPid, startCluster, stopCluster } from "../../../src/postgres/cluster.ts";
 
 describe("a throw-away cluster", () => {
   let folder: string;
@@ -29,6 +29,17 @@ describe("a throw-away cluster", () => {
       await client.end();
     }
   }
+
+  it("is not taken for the server of another folder whose last process had its number", async () => {
+    cluster = await startCluster({ directory: join(folder, "data") });
+    const other = join(folder, "other");
+    await mkdir(other);
+    await writeFile(join(other, "postmaster.pid"), `${cluster.pid}\n${other}\n`);
+
+    expect(await postmasterPid(other)).toBeUndefined();
+    await stopCluster(other);
+    expect(await postmasterPid(join(folder, "data"))).toBe(cluster.pid);
+  });
 
   it("has data checksums, replica WAL and listens on the loopback address only", async () => {
     cluster = await startCluster({ directory: join(folder, "data") });

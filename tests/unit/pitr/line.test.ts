@@ -45,6 +45,21 @@ describe("the way of a base backup through timelines", () => {
     expect(before.isLive).toBe(false);
   });
 
+  it("goes on behind what a timeline that was left has not archived any more", () => {
+    const present = new Set([segment(1, 3), segment(2, 5), segment(2, 6)]);
+    const live = { [segment(1, 4)]: 0x2345 };
+
+    expect(reachOf(base, line, archive(present, live))).toMatchObject({
+      missing: segment(1, 4),
+      isGap: true,
+      isLive: false,
+    });
+    expect(reachOf(base, lineOf(1, []), archive(present, live))).toMatchObject({
+      isGap: false,
+      isLive: true,
+    });
+  });
+
   it("knows what was left behind", () => {
     expect(isOn(line, 1, parseLsn("0/5800000"))).toBe(true);
     expect(isOn(line, 1, parseLsn("0/5800001"))).toBe(false);
@@ -73,6 +88,22 @@ describe("the settings of a recovery", () => {
     const target = { kind: "transaction", transaction: String(2n ** 32n + 7n) } as const;
 
     expect(recoverySettings({ ...recovery, target }).recovery_target_xid).toBe("7");
+  });
+
+  it("take back every other target before they set their own: the server takes one", () => {
+    const settings = recoverySettings({ ...recovery, target: { kind: "lsn", lsn: "0/5" } });
+
+    const targets = Object.entries(settings).filter(([, value], index, all) => {
+      const name = all[index]?.[0] ?? "";
+      return /^recovery_target(_time|_lsn|_xid|_name)?$/.test(name) && value !== undefined;
+    });
+    expect(targets).toEqual([
+      ["recovery_target", ""],
+      ["recovery_target_name", ""],
+      ["recovery_target_time", ""],
+      ["recovery_target_xid", ""],
+      ["recovery_target_lsn", "0/5"],
+    ]);
   });
 
   it("write a time as PostgreSQL reads it", () => {

@@ -52,4 +52,15 @@ describe("the window", () => {
       { timeline: 1, untilLsn: at(7), bases: ["0005", "0002"] },
     ]);
   });
+
+  it("ends where a timeline lacks what came before it was left, and names that", () => {
+    const histories = new Map([[2, [{ timeline: 1, until: parseLsn(at(5, 100)) }]]]);
+    const wal = [...segments(1, 3), ...segments(5, 8, 2)];
+    const { windows } = windowsOf(archive({ bases: [base(2, 5)], histories, wal }));
+
+    expect(windows).toMatchObject([
+      { timeline: 2, untilLsn: at(4), missing: segmentOf(4) },
+      { timeline: 1, untilLsn: at(4) },
+    ]);
+  });
 });
