@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { OpsError, UsageError } from "../core/errors.ts";
 import { copyIn } from "../postgres/copy.ts";
+import { lateSequences } from "./late-sequences.ts";
 import { shownName, sqlName } from "./table-name.ts";
 import { copyFormat } from "./table-rows.ts";
 import { releaseRowSession, type TableShape } from "./table-shape.ts";
@@ -49,7 +50,7 @@ export async function putBack(
     readonly encoding: string;
   },
   rows: AsyncIterable<Uint8Array>,
-): Promise<{ readonly rows: number; readonly skipped: number }> {
+): Promise<{ readonly rows: number; readonly skipped: number; readonly notes: readonly string[] }> {
   const table = sqlName(now.name);
   const staged = pg.escapeIdentifier(`ops_rows_${randomBytes(6).toString("hex")}`);
   const columns = wish.columns.map(pg.escapeIdentifier).join(", ");
@@ -82,7 +83,8 @@ export async function putBack(
     );
     return rowCount ?? 0;
   });
-  return { rows: inserted, skipped: taken - inserted };
+  const notes = await lateSequences(client, now.name, wish.columns, `pg_temp.${staged}`);
+  return { rows: inserted, skipped: taken - inserted, notes };
 }
 
 /** Whether a unique index of exactly these columns can tell that a row has come again while we look. */

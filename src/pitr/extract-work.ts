@@ -94,7 +94,11 @@ async function writtenBeside(
     },
     takenRows(then, columns, wanted(wish, source), report),
   );
-  return commitMarked(writer, { ...done, oid: null, notes: columnNotes(shape, now) }, report);
+  return commitMarked(
+    writer,
+    { ...done, oid: null, notes: [...columnNotes(shape, now), ...done.notes] },
+    report,
+  );
 }
 
 function wanted({ table, input }: ExtractWish, now: NowTable | undefined) {

@@ -128,6 +128,19 @@ describe("rows that are put back", () => {
     expect(await putBack({ table: "deferred" })).toMatchObject({ rows: 1, skipped: 0 });
   });
 
+  it("tell of a sequence that would give out their keys again", async () => {
+    await both(`CREATE TABLE counted (id int GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME "it's") PRIMARY KEY, n serial);
+                INSERT INTO counted (n) SELECT -n FROM generate_series(1, 9) n`);
+    await live("DELETE FROM counted");
+    expect(await putBack({ table: "counted", where: "id < 5" })).toMatchObject({ rows: 4, notes: [] });
+    await live("TRUNCATE counted RESTART IDENTITY; INSERT INTO counted DEFAULT VALUES");
+
+    const { notes } = await putBack({ table: "counted" });
+    expect(notes).toEqual([
+      `the sequence "it's" is at 1, and rows that came back have id up to 9: SELECT setval('"it''s"', 9)`,
+    ]);
+  });
+
   it("come once where two put back at the same time and no index tells their keys apart", async () => {
     await both(
       "CREATE TABLE loose (a int, b text); INSERT INTO loose SELECT n, 'b' FROM generate_series(1, 50) n",
