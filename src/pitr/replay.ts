@@ -188,21 +188,25 @@ async function logOf(folder: RestoreFolder): Promise<string> {
   return text.slice(Math.max(0, text.lastIndexOf("starting PostgreSQL ")));
 }
 
-function explained({ target, folder }: ReplayWork, log: string, error: unknown): unknown {
+function explained({ target, folder, base }: ReplayWork, log: string, error: unknown): unknown {
   if (log.includes("recovery ended before configured recovery target was reached")) {
     const last = /last completed transaction was at log time (.*)/.exec(log)?.[1];
     return new UsageError(
       "E_RESTORE_TARGET",
-      `Cannot restore to ${shownTarget(target)}: the archived WAL ends before it` +
+      `Cannot restore to ${shownTarget(target)}: the archived WAL ${target.kind === "name" ? "behind the base backup does not have it" : "ends before it"}` +
         (last === undefined ? "" : `; its last transaction is of ${last}`),
       {
-        hint: `restore to an earlier moment, or to the last one that there is: --latest (${folder.directory} is removed by: ops runs rollback)`,
+        hint:
+          target.kind === "name"
+            ? `the archive does not know this name: it may be of before base backup ${base.id}; name an older one: --base ID (see: ops pitr base list)`
+            : `restore to an earlier moment, or to the last one that there is: --latest (${folder.directory} is removed by: ops runs rollback)`,
       },
     );
   }
+  // The server's own, and those of its restore_command: `✖ … (E_SECRET)`.
   const complaint = log
     .split("\n")
-    .filter((line) => /(FATAL|PANIC|ERROR): /.test(line))
+    .filter((line) => /(FATAL|PANIC|ERROR): |✖ .*\((?!E_WAL_MISSING)E_\w+\)$/.test(line))
     .slice(-3)
     .join("; ");
   if (complaint === "") return error;

@@ -83,3 +83,10 @@ function checkedTime(text: string): string {
     hint: "write date, time and zone: 2026-11-21T14:31:59Z or 2026-11-21T15:31:59+01:00",
   });
 }
+
+/** Whether nothing that is known without reading the WAL is later than a time. */
+export function isOpen(target: RestoreTarget, bases: readonly { readonly stoppedAt: string }[]): boolean {
+  if (target.kind !== "time") return false;
+  const { time } = target;
+  return bases.every((each) => Date.parse(each.stoppedAt) < Date.parse(time));
+}

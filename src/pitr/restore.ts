@@ -21,7 +21,7 @@ import { removeRecovery, writeRecovery } from "./recovery-settings.ts";
 import { type Replayed, replay } from "./replay.ts";
 import { bytesOf, type FilesDone, filesSchema } from "./restore-files.ts";
 import { RestoreFolder } from "./restore-folder.ts";
-import { parseTarget, type RestoreTarget, shownTarget, targetFields } from "./restore-target.ts";
+import { isOpen, parseTarget, type RestoreTarget, shownTarget, targetFields } from "./restore-target.ts";
 import { serverEnvironment } from "./server-environment.ts";
 
 const input = z.strictObject({
@@ -123,6 +123,7 @@ export const restore = defineOperation({
       target: { ...target } as RestoreTarget & { [key: string]: Json },
       timeline: line.timeline,
       until: formatLsn(reach.until),
+      gap: reach.isGap ? reach.missing : null,
       passedOver: [...state.broken],
       isOpen: isOpen(target, state.bases),
       unread: (state.unread ?? []).map((each) => ({ ...each })),
@@ -139,13 +140,18 @@ export const restore = defineOperation({
     },
   ],
 
-  notes: ({ target, isOpen, passedOver, unread, ancestors, bytes }) => [
+  notes: ({ target, isOpen, gap, passedOver, unread, ancestors, bytes }) => [
     ...(isOpen
       ? [
           `that the archive has a transaction behind ${shownTarget(target)} shows only in the replay, which otherwise ends ` +
             "with the time of the last one",
         ]
       : []),
+    ...(gap === null || target.kind === "lsn"
+      ? []
+      : [
+          `WAL ${gap} is not in the archive, but the log goes on behind it: the replay gets no further than that`,
+        ]),
     ...unread.map(({ store, reason }) => `store ${store} cannot be read and is left out: ${reason}`),
     ...passedOver.map((each) => `base backup ${each} is broken; it is passed over`),
     ...(ancestors.length === 0
@@ -249,13 +255,6 @@ export const restore = defineOperation({
     return `${what}${last}\n${state}`;
   },
 });
-
-/** Whether nothing that is known without reading the WAL is later than a time. */
-function isOpen(target: RestoreTarget, bases: readonly { readonly stoppedAt: string }[]): boolean {
-  if (target.kind !== "time") return false;
-  const { time } = target;
-  return bases.every((each) => Date.parse(each.stoppedAt) < Date.parse(time));
-}
 
 /** A restore point that the archive knows is a position on its timeline. */
 async function resolved(target: RestoreTarget, archive: Pick<Archive, "findPoint">): Promise<RestoreTarget> {

@@ -88,6 +88,15 @@ describe("what can be restored", () => {
   });
 });
 
+describe("a restore point that the archive does not know", () => {
+  it("may be before the base backup, which the error says", async () => {
+    await expect(setting.restore({ "to-name": "nowhere" })).rejects.toMatchObject({
+      code: "E_RESTORE_TARGET",
+      hint: expect.stringContaining("--base"),
+    });
+  }, 60_000);
+});
+
 describe("a moment behind the last transaction of the archive", () => {
   it("is refused with the time of that transaction once the WAL is replayed; undo leaves nothing", async () => {
     const folder = setting.newFolder();
@@ -165,6 +174,9 @@ describe("damage", () => {
 
     expect(output).toMatchObject({ windows: [{ missing: gone }] });
     await expect(restore({ "to-lsn": "0/7F000000" })).rejects.toThrow(gone);
+    const chosen = operation("pitr.restore");
+    const input = chosen.input.parse({ "target-dir": setting.newFolder(), latest: true });
+    expect(chosen.notes?.(await restore({ latest: true }), input)).toEqual([expect.stringContaining(gone)]);
   });
 
   it("a changed byte of a base backup is found before a server starts on it", async () => {

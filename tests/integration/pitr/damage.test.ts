@@ -145,7 +145,7 @@ describe("a segment", () => {
     await changed(walObject("second"));
     await expect(chosen.apply(context(), input, before, report)).rejects.toMatchObject({
       code: "E_REPLAY",
-      message: expect.stringContaining("PostgreSQL"),
+      cause: expect.objectContaining({ message: expect.stringContaining("E_WAL_CORRUPT") }),
     });
 
     await writeFile(walObject("store"), whole);
