@@ -25,6 +25,8 @@ export type StoreStanding = z.output<typeof storeStandingSchema>;
 
 /** Milliseconds: warn when it is full sooner than this, as WAL goes. A night, to be found in the morning. */
 const soonestFull = 12 * 3_600_000;
+/** Milliseconds that a file must have waited to tell a pace: one that is on its way is no pile. */
+const shortestPile = 60_000;
 /** Times max_wal_size that pg_wal may have before something keeps segments there. */
 const mostWal = 2;
 
@@ -68,10 +70,10 @@ function timelineStanding({ timeline, segments, archivedUntil, gaps }: TimelineR
 
 /**
  * Milliseconds until pg_wal's file system is full, if WAL goes on as it has since the oldest file waits; null where nothing
- * waits or the disk is another machine's. Pure.
+ * has waited for a minute or the disk is another machine's. Pure.
  */
 export function fullIn({ waiting, waitingMs, segmentBytes, disk }: ArchivingServer): number | null {
-  if (disk === null || waiting === 0 || waitingMs <= 0) return null;
+  if (disk === null || waiting === 0 || waitingMs < shortestPile) return null;
   return (disk.freeBytes * waitingMs) / (waiting * segmentBytes);
 }
 

@@ -51,7 +51,7 @@ const output = z.object({
     .number()
     .nullable()
     .describe(
-      "When it is full, as fast as WAL has piled up since the oldest file waits; null: nothing waits",
+      "When it is full, as fast as WAL has piled up since the oldest file waits; null: nothing has waited for a minute",
     ),
   stores: z.array(storeStandingSchema),
   warnings: z.array(z.string()),

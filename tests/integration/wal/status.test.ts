@@ -1,4 +1,5 @@
-import { readFile, rename, rm } from "node:fs/promises";
+import { readdir, readFile, rename, rm, utimes } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../../src/config/load.ts";
 import { parseThreshold } from "../../../src/core/threshold.ts";
@@ -68,6 +69,14 @@ describe("wal status", () => {
       return (row?.failed ?? 0) > 0;
     }, "the archiver to fail");
     await rename(setting.path("config-away"), setting.config);
+    // One that is on its way is no pile.
+    const early = await status();
+    expect(early.waiting).toBeGreaterThan(0);
+    expect(early).toMatchObject({ fullInMs: null });
+    const folder = setting.inPgWal("archive_status");
+    const before = new Date(Date.now() - 120_000);
+    for (const each of await readdir(folder))
+      if (each.endsWith(".ready")) await utimes(join(folder, each), before, before);
     const file = setting.path("ops.prom");
     const found = await status(["--prometheus", file]);
     const metrics = await readFile(file, "utf8");
