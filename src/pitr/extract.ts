@@ -152,11 +152,12 @@ async function committedMark(
   return isDone ? mark : undefined;
 }
 
-/** Throws `E_TABLE_EXISTS` where something has that name, `E_INPUT` where there is no such schema. */
+/** Throws `E_TABLE_EXISTS` where something has that name, `E_INPUT` where there is no such schema, or not for us. */
 async function requireRoom(live: DatabaseTarget, into: TableName, signal: AbortSignal): Promise<void> {
   await withConnection(live, { signal }, async (client) => {
-    const { rows } = await client.query<{ schema: boolean; taken: boolean }>(
-      "SELECT to_regnamespace($1) IS NOT NULL AS schema, to_regclass($2) IS NOT NULL AS taken",
+    const { rows } = await client.query<{ schema: boolean; taken: boolean; may: boolean; role: string }>(
+      `SELECT to_regnamespace($1) IS NOT NULL AS schema, to_regclass($2) IS NOT NULL AS taken,
+              has_schema_privilege(to_regnamespace($1), 'CREATE') AS may, quote_ident(current_user) AS role`,
       [pg.escapeIdentifier(into.schema), sqlName(into)],
     );
     if (rows[0]?.schema !== true) {
@@ -164,11 +165,13 @@ async function requireRoom(live: DatabaseTarget, into: TableName, signal: AbortS
         hint: "name one that is there: --into schema.name",
       });
     }
-    if (rows[0].taken) throw tableExists(into);
+    const [{ taken, may, role }] = rows;
+    if (taken) throw tableExists(into);
+    if (!may) throw mayNot(role, `make ${shownName(into)}`, `CREATE ON SCHEMA ${into.schema}`);
   });
 }
 
-/** Throws `E_INPUT` where rows cannot be put back into the table, or its triggers ask for a decision. */
+/** Throws `E_INPUT` where rows cannot, or may not, be put back into the table, or its triggers ask for a decision. */
 async function requireFit(
   live: DatabaseTarget,
   table: TableName & { readonly moment: string },
@@ -181,7 +184,23 @@ async function requireFit(
     if (now === undefined) throw tableGone(table, table.moment);
     requireWritable(now);
     requireTriggerChoice(now, triggers);
+    const { rows } = await client.query<{ rows: boolean; staging: boolean; role: string; catalog: string }>(
+      `SELECT has_any_column_privilege($1::text::oid, 'SELECT') AND has_any_column_privilege($1::text::oid, 'INSERT') AS rows,
+              has_database_privilege(current_database(), 'TEMPORARY') AS staging,
+              quote_ident(current_user) AS role, quote_ident(current_database()) AS catalog`,
+      [now.oid],
+    );
+    const [found] = rows;
+    if (found === undefined) return;
+    const what = `put rows into ${shownName(table)}`;
+    if (!found.rows) throw mayNot(found.role, what, `SELECT, INSERT ON ${sqlName(table)}`);
+    if (!found.staging) throw mayNot(found.role, what, `TEMPORARY ON DATABASE ${found.catalog}`);
   });
+}
+
+/** Said before a restore that may take hours. */
+function mayNot(role: string, what: string, grant: string): UsageError {
+  return new UsageError("E_INPUT", `The user ${role} may not ${what}`, { hint: `GRANT ${grant} TO ${role}` });
 }
 
 /** The table itself, also where somebody has put another one in its place. */

@@ -45,6 +45,8 @@ beforeAll(async () => {
     CREATE UNLOGGED TABLE mixed_1 PARTITION OF mixed FOR VALUES IN (1);
     CREATE VIEW seen AS TABLE parted;
     CREATE ROLE clerk LOGIN;
+    CREATE SCHEMA closed;
+    GRANT USAGE ON SCHEMA closed TO clerk;
     GRANT ALL ON SCHEMA public TO clerk;
     GRANT SELECT ON parted, keyless TO clerk;
     CREATE TABLE guarded (id int PRIMARY KEY);
@@ -163,6 +165,22 @@ describe("a role that is no superuser", () => {
     expect(output).toMatchObject({ rows: 1, notes: ["public.mine belongs to clerk, not to postgres"] });
     expect(report.lines).toEqual([expect.stringContaining("pg_switch_wal()")]);
   }, 180_000);
+
+  it.each([
+    [{ table: "parted", into: "parted", missing: true }, /may not put rows into public\.parted/],
+    [{ table: "parted", into: "closed.parted" }, /may not make closed\.parted/],
+  ])(
+    "hears what it may not do before anything is restored: %j",
+    async (input, message) => {
+      const chosen = operation("pitr.extract");
+      const observed = chosen.observe(contextOf("clerk"), chosen.input.parse(asked(input)));
+      await expect(observed).rejects.toMatchObject({
+        code: "E_INPUT",
+        message: expect.stringMatching(message),
+      });
+    },
+    30_000,
+  );
 
   it("compares nothing where a policy would hide rows from it", async () => {
     const chosen = operation("pitr.diff");
