@@ -1,4 +1,4 @@
-import { chown, link, lstat, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { chown, link, lstat, mkdir, open, readdir, readFile, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { OpsError, UsageError } from "../core/errors.ts";
 import type { ServerUser } from "../postgres/unprivileged.ts";
@@ -79,9 +79,8 @@ export class RestoreFolder {
 
   /** Everything in them; the mark last. */
   async remove(): Promise<void> {
-    // A process that fetches WAL ahead for its server may just be ending there.
-    await rm(this.directory, { recursive: true, force: true, maxRetries: 20 });
-    await rm(this.tablespaces, { recursive: true, force: true });
+    await removeFolder(this.directory);
+    await removeFolder(this.tablespaces);
     await this.removeLinks();
     await rm(this.log, { force: true });
     await rm(this.unfinishedMark, { force: true });
@@ -156,6 +155,16 @@ export class RestoreFolder {
 async function ownedFolder(path: string, { owner }: ServerUser): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o700 });
   if (owner !== undefined) await chown(path, owner.uid, owner.gid);
+}
+
+/** Where a disk is mounted the folder stays, empty. */
+async function removeFolder(path: string): Promise<void> {
+  // A process that fetches WAL ahead for its server may just be ending there.
+  const options = { recursive: true, force: true, maxRetries: 20 };
+  for (const each of (await readdir(path).catch(absent)) ?? []) await rm(join(path, each), options);
+  await rmdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EBUSY") absent(error);
+  });
 }
 
 async function entriesOf(path: string): Promise<string[]> {
