@@ -1,5 +1,6 @@
 import { BufferCollection } from "../storage/buffer-collection.ts";
 import type { ObjectStore, Written } from "../storage/object-store.ts";
+import { release } from "../storage/released.ts";
 
 /** A store by its name in the configuration. */
 export interface NamedStore {
@@ -26,7 +27,7 @@ export class FanOut {
   }
 
   /**
-   * Throws what `body` throws, and, once no store is left, what the first of them failed with.
+   * The memory of `body`'s pieces is given back as soon as every store has them. Throws what `body` throws, and, once no store is left, what the first of them failed with.
    */
   async put(name: string, body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Written> {
     const ways = this.remaining().map((each) => ({ each, feed: new Feed() }));
@@ -46,7 +47,8 @@ export class FanOut {
       for await (const chunk of body) {
         signal.throwIfAborted();
         memory.passed(chunk.length);
-        await Promise.all(ways.map(({ feed }) => feed.push(chunk)));
+        const shared = new Shared(chunk, ways.length);
+        await Promise.all(ways.map(({ feed }) => feed.push(shared)));
         if (ways.every(({ feed }) => feed.isAbandoned)) break;
       }
       for (const { feed } of ways) feed.end();
@@ -80,20 +82,37 @@ export class FanOut {
   }
 }
 
+/** A chunk on its way to several readers. Where one of them has given up, it is left to V8. */
+class Shared {
+  readonly bytes: Uint8Array;
+  private readers: number;
+
+  constructor(bytes: Uint8Array, readers: number) {
+    this.bytes = bytes;
+    this.readers = readers;
+  }
+
+  /** One of the readers is done with it. */
+  passed(): void {
+    this.readers -= 1;
+    if (this.readers === 0) release(this.bytes);
+  }
+}
+
 /** Chunks that wait for one reader. */
 const depth = 4;
 
 class Feed {
   isAbandoned = false;
   hasFailed = false;
-  private readonly chunks: Uint8Array[] = [];
+  private readonly chunks: Shared[] = [];
   private hasEnded = false;
   private error: unknown;
   private wakeReader: () => void = () => undefined;
   private wakeWriter: () => void = () => undefined;
 
   /** Resolves when there is room for the next one. */
-  async push(chunk: Uint8Array): Promise<void> {
+  async push(chunk: Shared): Promise<void> {
     if (this.isAbandoned) return;
     this.chunks.push(chunk);
     this.wakeReader();
@@ -128,7 +147,8 @@ class Feed {
       const chunk = this.chunks.shift();
       if (chunk !== undefined) {
         this.wakeWriter();
-        yield chunk;
+        yield chunk.bytes;
+        chunk.passed();
       } else if (this.hasEnded) return;
       else {
         await new Promise<void>((resolve) => {

@@ -17,9 +17,10 @@ export async function* encryptAes(
   source: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Buffer> {
   const salt = randomBytes(saltSize);
+  const key = derive(dataKey, salt, "payload");
   yield header;
   yield salt;
-  yield* sealChunks("aes-256-gcm", derive(dataKey, salt, "payload"), source);
+  yield* sealChunks("aes-256-gcm", key, source);
 }
 
 /** What stands behind the header, opened. Throws `E_DECRYPT` where it is not what was written. */

@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv } from "node:crypto";
 import { OpsError } from "../core/errors.ts";
+import { release } from "../storage/released.ts";
 
 /**
  * The STREAM construction, as age uses it (https://age-encryption.org/v1, "Payload"): an AEAD over chunks of 64 KiB,
@@ -18,22 +19,20 @@ export async function* sealChunks(
   source: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Buffer> {
   const counter = new ChunkCounter();
-  let pending: Buffer = Buffer.alloc(0);
+  const chunks = new Chunks(chunkSize);
   for await (const data of source) {
-    pending = pending.length === 0 ? asBuffer(data) : Buffer.concat([pending, data]);
-    // The last chunk carries a flag: one is sealed only when it is certain that another follows.
-    const whole = Math.floor((pending.length - 1) / chunkSize);
-    if (whole < 1) continue;
     const sealed: Buffer[] = [];
-    for (let index = 0; index < whole; index += 1) {
-      const chunk = pending.subarray(index * chunkSize, (index + 1) * chunkSize);
+    // The last chunk carries a flag: one is sealed only when it is certain that another follows.
+    for (const chunk of chunks.add(data, 1)) {
       sealed.push(...seal(cipher, key, counter.nonce("middle"), chunk));
       counter.advance();
     }
-    pending = pending.subarray(whole * chunkSize);
-    yield Buffer.concat(sealed);
+    if (sealed.length === 0) continue;
+    const together = Buffer.concat(sealed);
+    for (const each of sealed) release(each);
+    yield together;
   }
-  yield Buffer.concat(seal(cipher, key, counter.nonce("last"), pending));
+  yield Buffer.concat(seal(cipher, key, counter.nonce("last"), chunks.left));
 }
 
 /** Yields only what is authentic. Throws `E_DECRYPT` at the first chunk that is not, and where the end is missing. */
@@ -43,32 +42,67 @@ export async function* openChunks(
   source: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Buffer> {
   const counter = new ChunkCounter();
-  const sealedSize = chunkSize + tagSize;
-  let pending: Buffer = Buffer.alloc(0);
-  let chunks = 0;
+  const chunks = new Chunks(chunkSize + tagSize);
+  let count = 0;
   let ended = false;
+  const behindEnd = () => damaged("there is something behind its end");
   for await (const data of source) {
-    pending = pending.length === 0 ? asBuffer(data) : Buffer.concat([pending, data]);
-    while (pending.length >= sealedSize && !ended) {
-      const sealed = pending.subarray(0, sealedSize);
+    for (const sealed of chunks.add(data, 0)) {
+      if (ended) throw behindEnd();
       const middle = open(cipher, key, counter.nonce("middle"), sealed);
       // The last chunk may be as long as the others.
       const plaintext = middle ?? open(cipher, key, counter.nonce("last"), sealed);
       if (plaintext === undefined) throw damaged("a chunk is not authentic");
-      yield plaintext;
-      pending = pending.subarray(sealedSize);
-      chunks += 1;
+      count += 1;
       ended = middle === undefined;
       counter.advance();
+      yield plaintext;
     }
-    if (ended && pending.length > 0) throw damaged("there is something behind its end");
+    if (ended && chunks.left.length > 0) throw behindEnd();
   }
   if (ended) return;
-  if (pending.length < tagSize) throw damaged("it ends too early");
-  if (pending.length === tagSize && chunks > 0) throw damaged("its last chunk is empty");
-  const last = open(cipher, key, counter.nonce("last"), pending);
+  const { left } = chunks;
+  if (left.length < tagSize) throw damaged("it ends too early");
+  if (left.length === tagSize && count > 0) throw damaged("its last chunk is empty");
+  const last = open(cipher, key, counter.nonce("last"), left);
   if (last === undefined) throw damaged("a chunk is not authentic, or the end is missing");
   yield last;
+}
+
+/** Cuts a stream into chunks of one size. Holds on to no piece of the stream: its memory may be used again. */
+class Chunks {
+  private readonly begun: Buffer;
+  private used = 0;
+
+  /** @param size bytes of a chunk */
+  constructor(size: number) {
+    this.begun = Buffer.allocUnsafeSlow(size);
+  }
+
+  /**
+   * The chunks that are whole with this piece and have at least so many bytes behind them. Each is good until the next
+   * one is asked for.
+   */
+  *add(data: Uint8Array, behind: 0 | 1): Generator<Buffer> {
+    const { begun } = this;
+    let rest = asBuffer(data);
+    while (this.used + rest.length >= begun.length + behind) {
+      const taken = begun.length - this.used;
+      const isWhole = this.used === 0;
+      if (!isWhole) rest.copy(begun, this.used, 0, taken);
+      this.used = 0;
+      const chunk = isWhole ? rest.subarray(0, taken) : begun;
+      rest = rest.subarray(taken);
+      yield chunk;
+    }
+    rest.copy(begun, this.used);
+    this.used += rest.length;
+  }
+
+  /** What is not a whole chunk yet, or has nothing behind it. */
+  get left(): Buffer {
+    return this.begun.subarray(0, this.used);
+  }
 }
 
 /** Eleven bytes of counter, one byte that is 1 for the last chunk. */

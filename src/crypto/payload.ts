@@ -13,8 +13,9 @@ export async function* encryptPayload(
   source: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Buffer> {
   const nonce = randomBytes(payloadNonceSize);
+  const key = payloadKey(fileKey, nonce);
   yield nonce;
-  yield* sealChunks(cipher, payloadKey(fileKey, nonce), source);
+  yield* sealChunks(cipher, key, source);
 }
 
 /** Yields only what is authentic. Throws `E_DECRYPT` at the first chunk that is not, and where the end is missing. */

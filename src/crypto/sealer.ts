@@ -26,7 +26,7 @@ export interface Sealer {
   readonly suffix: ".age" | ".aes";
   /** Whole as soon as the sealer is there. */
   describe(): EncryptionRecord;
-  /** One object; any number of them at the same time. Memory is constant. */
+  /** One object; any number of them at the same time. Memory is constant. Each piece is the reader's own. */
   encrypt(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer>;
   /** A header that wraps the key of an object of the same method for whom this sealer encrypts to. */
   wrap(key: Uint8Array): Promise<Buffer>;

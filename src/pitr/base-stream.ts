@@ -5,6 +5,7 @@ import type { Sealer } from "../crypto/sealer.ts";
 import { BaseBackup, type BaseBackupPart, type LogPosition } from "../postgres/base-backup.ts";
 import { ByteProgress } from "../run/byte-progress.ts";
 import type { Report } from "../run/operation.ts";
+import { released } from "../storage/released.ts";
 import { compress } from "../storage/zstd.ts";
 import { type BaseObject, baseObjectNames } from "../wal-archive/base-manifest.ts";
 import { basePrefix } from "../wal-archive/layout.ts";
@@ -68,7 +69,7 @@ export async function streamBase(
         }
       }
       const name = `${basePrefix(database)}${id}/${nameOf(part, names)}`;
-      const written = await out.put(name, sealer.encrypt(compress(counted())), signal);
+      const written = await out.put(name, sealer.encrypt(released(compress(counted()))), signal);
       objects.push({
         name,
         content: part.content,

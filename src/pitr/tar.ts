@@ -113,11 +113,12 @@ class BlockInput {
     if (this.buffer.length === 0 && !(await this.more())) return undefined;
     const first = await this.piece(size);
     if (first.length === size) return first;
-    const parts = [first];
+    // Its memory may be gone once the next buffer is asked for.
+    const parts = [Buffer.from(first)];
     for (let left = size - first.length; left > 0; ) {
       const piece = await this.piece(left);
-      parts.push(piece);
       left -= piece.length;
+      parts.push(Buffer.from(piece));
     }
     return Buffer.concat(parts);
   }

@@ -7,7 +7,6 @@ import type { ServerUser } from "../postgres/unprivileged.ts";
 import { runProgram } from "../process/run-program.ts";
 import { ByteProgress } from "../run/byte-progress.ts";
 import type { Report } from "../run/operation.ts";
-import { released } from "../storage/released.ts";
 import { corruptBase } from "../wal-archive/base-catalog.ts";
 import type { BaseManifest, BaseObject } from "../wal-archive/base-manifest.ts";
 import { type BaseSource, readBaseFrom } from "../wal-archive/read-base.ts";
@@ -44,7 +43,7 @@ export async function unpackBase(work: UnpackWork): Promise<Compared> {
   await inParallel(left, work.jobs, work.signal, async (object, signal) => {
     const source = counted(readBaseFrom(work.sources, manifest.id, object), progress);
     if (object.content === "manifest") await writeManifest(source, work, signal);
-    else await extract(released(source), object, work, { checksums, signal });
+    else await extract(source, object, work, { checksums, signal });
     await work.onDone(object.name);
   });
   await linkTablespaces(manifest, folder);

@@ -1,21 +1,19 @@
-import { createHash, type Hash } from "node:crypto";
+import { createHash } from "node:crypto";
 import {
   chmodSync,
   chownSync,
-  closeSync,
   constants,
   fchmodSync,
   fchownSync,
   mkdirSync,
   openSync,
   rmSync,
-  write,
 } from "node:fs";
-import { promisify } from "node:util";
 import { OpsError } from "../core/errors.ts";
 import type { ServerUser } from "../postgres/unprivileged.ts";
 import type { FileChecksums } from "./file-checksums.ts";
 import { readTar, type TarEntry, TarError } from "./tar.ts";
+import { WriteBehind } from "./write-behind.ts";
 
 export interface ExtractWork {
   /** An empty folder, or one that an attempt that was killed has begun to fill. */
@@ -28,62 +26,65 @@ export interface ExtractWork {
   readonly signal: AbortSignal;
 }
 
-const writePiece = promisify(write);
 /** Never through a link that somebody put there. */
 const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /**
  * Unpacks a tar of the server, and compares each file with its checksum while it is written. Links are left out: they
- * lead to where tablespaces were. Not synced. Throws `DifferentFile`, `TarError`, `E_DISK_SPACE`, `E_RESTORE_FOLDER`.
+ * lead to where tablespaces were. Not synced. The memory of each piece of the tar is given back. Throws `DifferentFile`, `TarError`, `E_DISK_SPACE`, `E_RESTORE_FOLDER`.
  */
 export async function extractTar(source: AsyncIterable<Uint8Array>, work: ExtractWork): Promise<void> {
   const folder = Buffer.from(`${work.directory}/`);
-  for await (const entry of readTar(source)) {
-    work.signal.throwIfAborted();
-    const path = Buffer.concat([folder, entry.path]);
-    try {
-      if (entry.kind === "folder") makeFolder(path, entry.mode, work.user);
-      else if (entry.kind === "file") await writeEntry(entry, path, work);
-    } catch (error) {
-      throw failure(work.directory, error);
+  const writes = new WriteBehind();
+  try {
+    for await (const entry of readTar(writes.released(source))) {
+      work.signal.throwIfAborted();
+      const path = Buffer.concat([folder, entry.path]);
+      try {
+        if (entry.kind === "folder") makeFolder(path, entry.mode, work.user);
+        else if (entry.kind === "file") await writeEntry(entry, path, work, writes);
+      } catch (error) {
+        throw failure(work.directory, error);
+      }
     }
+  } finally {
+    await writes.settle();
+  }
+  try {
+    writes.check();
+  } catch (error) {
+    throw failure(work.directory, error);
   }
 }
 
 /** A file of the backup that is not what the backup_manifest says. */
 export class DifferentFile extends Error {}
 
-/** Calls that wait cost a small file less than the way to the thread pool and back; large pieces take that way. */
-async function writeEntry(entry: TarEntry, path: Buffer, work: ExtractWork): Promise<void> {
+async function writeEntry(
+  entry: TarEntry,
+  path: Buffer,
+  work: ExtractWork,
+  writes: WriteBehind,
+): Promise<void> {
   const { checksums, user, signal } = work;
   const name = work.prefix + entry.path.toString("latin1");
   const wanted = checksums?.get(name);
   const hash = wanted === undefined ? undefined : createHash("sha256");
   const file = create(path, entry.mode);
+  const written = { file, position: 0, pieces: [] };
   try {
     if (user.owner !== undefined) fchownSync(file, user.owner.uid, user.owner.gid);
     fchmodSync(file, entry.mode);
     for await (const piece of entry.content) {
       signal.throwIfAborted();
-      await Promise.all([writeWhole(file, piece), hashed(hash, piece)]);
+      await writes.add(written, piece);
+      hash?.update(piece);
     }
   } finally {
-    closeSync(file);
+    writes.finish(written);
   }
   if (hash !== undefined && hash.digest("hex") !== wanted) {
     throw new DifferentFile(`${name} has another checksum than in its backup_manifest`);
-  }
-}
-
-/** While the piece is being written. */
-async function hashed(hash: Hash | undefined, piece: Buffer): Promise<void> {
-  hash?.update(piece);
-}
-
-async function writeWhole(file: number, piece: Buffer): Promise<void> {
-  for (let offset = 0; offset < piece.length; ) {
-    const { bytesWritten } = await writePiece(file, piece, offset);
-    offset += bytesWritten;
   }
 }
 

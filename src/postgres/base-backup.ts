@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 import type pg from "pg";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { OpsError } from "../core/errors.ts";
+import { BufferCollection } from "../storage/buffer-collection.ts";
 import { release } from "../storage/released.ts";
 import { connect, databaseError } from "./connection.ts";
 import { uploadManifest } from "./manifest-upload.ts";
@@ -221,6 +222,8 @@ interface ProtocolConnection {
 class BackupCommand implements pg.Submittable {
   readonly messages: AsyncIterable<Message> & Readable;
   private readonly text: string;
+  /** The driver's own buffers cannot be released: nobody knows when it is done with them. */
+  private readonly memory = new BufferCollection();
   private connection: ProtocolConnection | undefined;
   private set = 0;
 
@@ -255,6 +258,7 @@ class BackupCommand implements pg.Submittable {
     const bytes = Buffer.allocUnsafeSlow(chunk.length);
     chunk.copy(bytes);
     this.push({ kind: "data", bytes });
+    this.memory.passed(chunk.length);
   }
 
   handleCommandComplete(): void {

@@ -85,7 +85,7 @@ export class FileStore implements ObjectStore {
     if (end <= start) return;
     try {
       signal?.throwIfAborted();
-      const range = { start, end: end - 1, highWaterMark: 1024 * 1024 };
+      const range = { start, end: end - 1, highWaterMark: 256 * 1024 };
       const stream = createReadStream(this.path(name), range) as AsyncIterable<Buffer>;
       for await (const chunk of stream) {
         signal?.throwIfAborted();

@@ -4,18 +4,38 @@ import { OpsError } from "../core/errors.ts";
 const frameLimit = 1024 * 1024 + 64 * 1024;
 const magic = 0xfd2fb528;
 
-/** Cuts a row of zstd frames (RFC 8878, section 3.1.1) into single frames. Throws `E_DECOMPRESS`. */
-export async function* splitFrames(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
-  let pending: Buffer = Buffer.alloc(0);
+/**
+ * Cuts a row of zstd frames (RFC 8878, section 3.1.1) into single frames, each in a buffer of its own. Holds on to no
+ * piece of the source: its memory may be used again. Throws `E_DECOMPRESS`.
+ *
+ * @param spare buffers of frames that are needed no more, to be filled again
+ */
+export async function* splitFrames(
+  source: AsyncIterable<Uint8Array>,
+  spare: Buffer[],
+): AsyncGenerator<Buffer> {
+  const empty = () => spare.pop() ?? Buffer.allocUnsafeSlow(frameLimit);
+  let frame = empty();
+  let used = 0;
   for await (const data of source) {
-    pending = pending.length === 0 ? Buffer.from(data) : Buffer.concat([pending, data]);
-    for (let length = frameLength(pending); length !== undefined; length = frameLength(pending)) {
-      yield pending.subarray(0, length);
-      pending = pending.subarray(length);
+    for (let offset = 0; offset < data.length; ) {
+      const part = data.subarray(offset, offset + frame.length - used);
+      frame.set(part, used);
+      used += part.length;
+      offset += part.length;
+      for (;;) {
+        const length = frameLength(frame.subarray(0, used));
+        if (length === undefined) break;
+        const next = empty();
+        next.set(frame.subarray(length, used));
+        yield frame.subarray(0, length);
+        frame = next;
+        used -= length;
+      }
+      if (used === frame.length) throw damaged("a frame is larger than any that was written");
     }
-    if (pending.length > frameLimit) throw damaged("a frame is larger than any that was written");
   }
-  if (pending.length > 0) throw damaged("it ends in the middle of a frame");
+  if (used > 0) throw damaged("it ends in the middle of a frame");
 }
 
 /** The length of the frame at the beginning, or undefined while its end is not there yet. */

@@ -1,4 +1,5 @@
 import type { createZstdCompress, createZstdDecompress } from "node:zlib";
+import { release } from "./released.ts";
 
 type Stream = ReturnType<typeof createZstdCompress> | ReturnType<typeof createZstdDecompress>;
 
@@ -28,7 +29,7 @@ export class ZstdLanes {
   }
 
   /**
-   * One frame in, one frame out, in pieces. `input` must not change until it resolves. Rejects with zlib's error, and
+   * One frame in, one frame out, in pieces that are the caller's to release. `input` must not change until it resolves. Rejects with zlib's error, and
    * with a RangeError where more than `maxOutput` bytes come out.
    */
   async run(input: Uint8Array, maxOutput: number): Promise<Buffer[]> {
@@ -45,14 +46,18 @@ export class ZstdLanes {
     if (lane !== undefined) return lane;
     if (this.lanes === this.limit) return new Promise((resolve) => this.waiting.push(resolve));
     this.lanes += 1;
-    return new Lane(this.open());
+    return this.newLane();
+  }
+
+  private newLane(): Lane {
+    return new Lane(this.open(), this.outputSize === undefined);
   }
 
   /** One that failed is in the middle of a frame; one whose last frame was short, in the middle of a buffer. */
   private giveBack(used: Lane): void {
     const isAmidst = this.outputSize !== undefined && used.written % this.outputSize !== 0;
     if (isAmidst) used.close();
-    const lane = used.isBroken || isAmidst ? new Lane(this.open()) : used;
+    const lane = used.isBroken || isAmidst ? this.newLane() : used;
     const next = this.waiting.shift();
     if (next === undefined) this.idle.push(lane);
     else next(lane);
@@ -64,12 +69,16 @@ class Lane {
   /** Bytes, of all frames. */
   written = 0;
   private readonly stream: Stream;
+  private readonly shares: boolean;
+  private output: Buffer | undefined;
   private pieces: Buffer[] = [];
   private room = 0;
   private fail: (error: Error) => void = () => undefined;
 
-  constructor(stream: Stream) {
+  /** @param shares whether several frames come in one of the stream's buffers */
+  constructor(stream: Stream, shares: boolean) {
     this.stream = stream;
+    this.shares = shares;
     stream.on("data", (piece: Buffer) => this.collect(piece));
     stream.on("error", (error) => this.break(error));
     // A decompressor ends by itself where the frame is shorter than its input.
@@ -98,7 +107,16 @@ class Lane {
     this.written += piece.length;
     this.room -= piece.length;
     if (this.room < 0) this.break(new RangeError("a frame is longer than it may be"));
-    else this.pieces.push(piece);
+    else this.pieces.push(this.shares ? this.copied(piece) : piece);
+  }
+
+  /** The stream goes on to the next buffer when one is full: then nobody needs the former. */
+  private copied(piece: Buffer): Buffer {
+    if (this.output !== undefined && this.output.buffer !== piece.buffer) release(this.output);
+    this.output = Buffer.from(piece.buffer);
+    const own = Buffer.allocUnsafeSlow(piece.length);
+    piece.copy(own);
+    return own;
   }
 
   private break(error: Error): void {

@@ -47,9 +47,12 @@ function compressor(level: number) {
 
 /** Reads what `compress` wrote. Throws `E_DECOMPRESS` where it is damaged or ends in the middle of a frame. */
 export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
-  yield* inOrder(splitFrames(source), async (frame) => {
+  const spare: Buffer[] = [];
+  yield* inOrder(splitFrames(source, spare), async (frame) => {
     try {
-      return await decompressors.run(frame, blockSize);
+      const block = await decompressors.run(frame, blockSize);
+      spare.push(Buffer.from(frame.buffer));
+      return block;
     } catch (error) {
       throw new OpsError("E_DECOMPRESS", "The compressed data is damaged", {
         cause: error,

@@ -2,6 +2,7 @@ import { isBackupId, timeOfId } from "../archive/backup-id.ts";
 import { OpsError, UsageError } from "../core/errors.ts";
 import type { Opener } from "../crypto/encryption.ts";
 import { Measured, type ObjectStore, readObject } from "../storage/object-store.ts";
+import { released } from "../storage/released.ts";
 import { decompress } from "../storage/zstd.ts";
 import { withBrokenChains } from "./base-chain.ts";
 import {
@@ -102,7 +103,8 @@ export async function* readBaseObject(
   const stored = new Measured();
   let plainBytes = 0;
   try {
-    for await (const chunk of decompress(opener.decrypt(stored.through(store.get(object.name))))) {
+    const read = released(stored.through(store.get(object.name)));
+    for await (const chunk of decompress(released(opener.decrypt(read)))) {
       plainBytes += chunk.length;
       yield chunk;
     }

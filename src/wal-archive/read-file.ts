@@ -1,8 +1,8 @@
-import { hash } from "node:crypto";
+import { createHash } from "node:crypto";
 import { OpsError } from "../core/errors.ts";
 import type { Opener } from "../crypto/encryption.ts";
 import { type ObjectStore, readObject } from "../storage/object-store.ts";
-import { release } from "../storage/released.ts";
+import { release, released } from "../storage/released.ts";
 import { decompress } from "../storage/zstd.ts";
 import { liveTimelinePrefix, sumObject, timelinePrefix, walObject } from "./layout.ts";
 import { parseSegment, segmentName, timelineName } from "./segment.ts";
@@ -30,12 +30,29 @@ export async function readArchivedFile(
   file: string,
   signal: AbortSignal,
 ): Promise<Buffer> {
+  return useArchivedFile(stores, database, file, collected, signal);
+}
+
+/**
+ * As `readArchivedFile`, in pieces and with little memory. The pieces end without an error only where all of them are
+ * what was archived: until then nothing of them may be believed. Each is there until the next one is asked for.
+ *
+ * @param use called for each store that has it, until it has read the pieces of one of them to their end; never where
+ * none has it
+ */
+export async function useArchivedFile<T>(
+  stores: readonly ReadableStore[],
+  database: string,
+  file: string,
+  use: (content: AsyncIterable<Uint8Array>) => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
   let failure: unknown;
   for (const each of stores) {
     signal.throwIfAborted();
     try {
-      const found = await readFrom(each, database, file, signal);
-      if (found !== undefined) return found;
+      const found = await useOf(each, database, file, use, signal);
+      if (found !== undefined) return found.result;
     } catch (error) {
       signal.throwIfAborted();
       failure ??= error;
@@ -49,22 +66,25 @@ export async function readArchivedFile(
 }
 
 /** Undefined where the store does not have it. */
-async function readFrom(
+async function useOf<T>(
   { name, store, opener }: ReadableStore,
   database: string,
   file: string,
+  use: (content: AsyncIterable<Uint8Array>) => Promise<T>,
   signal: AbortSignal,
-): Promise<Buffer | undefined> {
+): Promise<{ readonly result: T } | undefined> {
+  const sum = sumObject(database, file);
   for (const suffix of suffixes) {
     const object = walObject(database, file, suffix);
+    const stored = released(store.get(object, { signal }));
+    const content = checked(released(decompress(released(opener.decrypt(stored)))), async (found) => {
+      if (found !== (await readObject(store, sum)).toString().trim())
+        throw corrupt(name, file, "its checksum differs");
+    });
     try {
-      const parts: Buffer[] = [];
-      for await (const part of decompress(opener.decrypt(store.get(object, { signal })))) parts.push(part);
-      const content = Buffer.concat(parts);
-      for (const part of parts) release(part);
-      const sum = (await readObject(store, sumObject(database, file))).toString().trim();
-      if (hash("sha256", content, "hex") === sum) return content;
-      throw corrupt(name, file, "its checksum differs");
+      // Whether it is there shows in the first piece.
+      const first = await content.next();
+      return { result: await use(joined(first, content)) };
     } catch (error) {
       if (!(error instanceof OpsError)) throw error;
       if (error.code === "E_OBJECT_MISSING") {
@@ -73,9 +93,42 @@ async function readFrom(
       }
       if (!damages.includes(error.code)) throw error;
       throw error.code === "E_IDENTITY" ? error : corrupt(name, file, "it cannot be opened", error);
+    } finally {
+      await content.return(undefined);
     }
   }
   return undefined;
+}
+
+/** @param judge is told the SHA-256 of the whole, and throws where it is another one than it must be */
+async function* checked(
+  source: AsyncIterable<Uint8Array>,
+  judge: (sha256: string) => Promise<void>,
+): AsyncGenerator<Uint8Array> {
+  const hash = createHash("sha256");
+  for await (const piece of source) {
+    hash.update(piece);
+    yield piece;
+  }
+  await judge(hash.digest("hex"));
+}
+
+async function* joined(
+  first: IteratorResult<Uint8Array>,
+  rest: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  if (first.done === true) return;
+  yield first.value;
+  yield* rest;
+}
+
+async function collected(content: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  // A piece is gone when the next one comes.
+  for await (const piece of content) parts.push(Buffer.from(piece));
+  const whole = Buffer.concat(parts);
+  for (const part of parts) release(part);
+  return whole;
 }
 
 /**

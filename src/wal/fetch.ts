@@ -9,7 +9,7 @@ import type { OperationContext } from "../run/context.ts";
 import { defineOperation } from "../run/operation.ts";
 import { readCluster } from "../wal-archive/cluster.ts";
 import { readLive } from "../wal-archive/live-part.ts";
-import { isFollowed, type ReadableStore, readArchivedFile } from "../wal-archive/read-file.ts";
+import { isFollowed, type ReadableStore, useArchivedFile } from "../wal-archive/read-file.ts";
 import { parseWalFile } from "../wal-archive/segment.ts";
 import { isSucceeded } from "../wal-archive/successor.ts";
 import { pitrOf, readableStores } from "./archive.ts";
@@ -46,12 +46,12 @@ export const fetch = defineOperation({
     requireWalFile(file);
     const target = context.environment.database(database);
     const stores = await readableStores(pitrOf(target), names);
-    const read = () => readArchivedFile(stores, target.name, file, context.signal);
-    const whole = await unlessMissing(read);
-    const content = whole ?? (await endOfLog({ stores, database: target.name, file, path }, read, context));
-    await writeWhole(path, content);
+    const write = (content: Content) => writeWhole(path, content);
+    const take = () => useArchivedFile(stores, target.name, file, write, context.signal);
+    const whole = await unlessMissing(take);
     if (whole !== undefined) fetchAhead(file, path, process.argv.slice(2));
-    return { file, bytes: content.length };
+    const asked = { stores, database: target.name, file, path };
+    return { file, bytes: whole ?? (await endOfLog(asked, take, write, context)) };
   },
 
   render: () => "",
@@ -65,15 +65,26 @@ export function requireWalFile(file: string): void {
   });
 }
 
-/** Appears under its name only when it is on the disk: a crash never leaves half of it there. */
+type Content = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
+/**
+ * Appears under its name only when all of it has come and is on the disk: neither a crash nor content that ends with an
+ * error leaves half of it there.
+ *
+ * @returns its bytes
+ */
 export async function writeWhole(
   path: string,
-  content: Buffer,
+  content: Content,
   unfinished = `${path}.fetching`,
-): Promise<void> {
+): Promise<number> {
+  let bytes = 0;
   const file = await open(unfinished, "w", 0o600);
   try {
-    await file.writeFile(content);
+    for await (const piece of content) {
+      await file.writeFile(piece);
+      bytes += piece.length;
+    }
     await file.sync();
   } catch (error) {
     await rm(unfinished, { force: true });
@@ -82,6 +93,7 @@ export async function writeWhole(
     await file.close();
   }
   await rename(unfinished, path);
+  return bytes;
 }
 
 interface Asked {
@@ -105,29 +117,33 @@ function noSpace(path: string, error: unknown): unknown {
  * A recovery ends at the first file that is missing, and a server that is not told that there is more behind it would
  * go on from there as if nothing were lost. Where there is nothing, the live part of the segment is the end of the
  * log. A standby only waits, and asks again.
+ *
+ * @param take writes the file that the archive has
+ * @returns the bytes that were written
  */
 async function endOfLog(
   asked: Asked,
-  read: () => Promise<Buffer>,
+  take: () => Promise<number>,
+  write: (content: Content) => Promise<number>,
   context: OperationContext,
-): Promise<Buffer> {
+): Promise<number> {
   const { stores, database, file, path } = asked;
-  if (parseWalFile(file)?.kind !== "segment" || isStandby(path)) return read();
+  if (parseWalFile(file)?.kind !== "segment" || isStandby(path)) return take();
   const segmentBytes = await segmentBytesOf(stores, database);
   if (
     (await isFollowed(stores, database, file, segmentBytes)) ||
     (await isSucceeded(stores, database, file, segmentBytes, context.signal))
   ) {
     await delay(gapPatience, undefined, { signal: context.signal });
-    return read().catch((error) => {
+    return take().catch((error) => {
       throw isMissing(error) ? gap(database, file) : error;
     });
   }
   const live = await readLive(stores, database, file, segmentBytes, context.signal);
   // It may have been archived whole in the meantime.
-  const whole = await unlessMissing(read);
-  if (whole !== undefined || live === undefined) return whole ?? read();
-  return live.content;
+  const whole = await unlessMissing(take);
+  if (whole !== undefined || live === undefined) return whole ?? take();
+  return write([live.content]);
 }
 
 /** Throws `E_WAL_ARCHIVE` where none of the stores has the archive: a disk that is not mounted is no end of the log. */

@@ -6,9 +6,8 @@ import { z } from "zod";
 import { OpsError } from "../core/errors.ts";
 import { inParallel } from "../core/parallel.ts";
 import { defineOperation } from "../run/operation.ts";
-import { release } from "../storage/released.ts";
 import { readCluster } from "../wal-archive/cluster.ts";
-import { following, type ReadableStore, readArchivedFile } from "../wal-archive/read-file.ts";
+import { following, type ReadableStore, useArchivedFile } from "../wal-archive/read-file.ts";
 import { pitrOf, readableStores } from "./archive.ts";
 import { fetchFields, requireWalFile, writeWhole } from "./fetch.ts";
 import { aheadCount, fetchCall, ownSpool, unfinishedSuffix } from "./fetched.ts";
@@ -16,7 +15,7 @@ import { tryLock } from "./lock.ts";
 import { spoolOf } from "./spool.ts";
 
 /** Segments that are fetched at a time; so many must have been taken before it goes on. */
-const parallel = 4;
+const parallel = 3;
 /** It ends where the server takes so few for so long; milliseconds. */
 const idleFor = 3_000;
 const lookEvery = 20;
@@ -98,9 +97,9 @@ async function fetchAll(
     const fetched = await inParallel(files, parallel, signal, async (each, signal) => {
       if (ended) return [];
       try {
-        const content = await readArchivedFile(stores, database, each, signal);
-        await writeWhole(join(folder, each), content, unfinished(each));
-        release(content);
+        const write = (content: AsyncIterable<Uint8Array>) =>
+          writeWhole(join(folder, each), content, unfinished(each));
+        await useArchivedFile(stores, database, each, write, signal);
         return [each];
       } catch (error) {
         if (!(error instanceof OpsError) || error.code !== "E_WAL_MISSING") throw error;

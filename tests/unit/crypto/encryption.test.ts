@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { StoreKeys } from "../../../src/config/encryption-schema.ts";
 import { openerFor, rewrap, sealerFor } from "../../../src/crypto/encryption.ts";
 import { encryptionSchema } from "../../../src/crypto/sealer.ts";
+import { released } from "../../../src/storage/released.ts";
 import { collect, inPieces } from "../../support/streams.ts";
 import { storeWith } from "./store-keys.ts";
 
@@ -103,6 +104,20 @@ describe.each(Object.keys(stores))("with %s", (name) => {
       expect((await rejection(open(store, sealed.subarray(0, end)))).code).toBe("E_DECRYPT");
     }
   });
+});
+
+it("nothing is held of pieces that are given back", async () => {
+  const plain = randomBytes(400_000);
+  async function* copies(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const piece of source) yield new Uint8Array(piece);
+  }
+  const sealer = await sealerFor(ageStore);
+  const opener = await openerFor(ageStore);
+  const sealed = await collect(sealer.encrypt(released(copies(inPieces(plain, 77_777)))));
+
+  const opened = await collect(opener.decrypt(released(copies(inPieces(sealed, 90_001)))));
+
+  expect(opened.equals(plain)).toBe(true);
 });
 
 describe("AES-256-GCM", () => {

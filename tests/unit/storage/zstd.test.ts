@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { released } from "../../../src/storage/released.ts";
 import { compress, decompress } from "../../../src/storage/zstd.ts";
 
 async function* inPieces(data: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
@@ -56,6 +57,19 @@ describe("zstd frames", () => {
       });
     }
   });
+
+  it.each([10_007, 64_000, 10_000_000])(
+    "nothing is held of pieces of %i bytes that are given back",
+    async (size) => {
+      const plain = Buffer.concat([randomBytes(2_500_000), Buffer.alloc(4_000_000, "a row of a table\n")]);
+      const compressed = await collect(compress(inPieces(plain, 77_777)));
+      async function* copies(): AsyncGenerator<Uint8Array> {
+        for await (const piece of inPieces(compressed, size)) yield new Uint8Array(piece);
+      }
+
+      expect((await collect(decompress(released(copies())))).equals(plain)).toBe(true);
+    },
+  );
 
   it("a source that fails fails the whole", async () => {
     async function* failing(): AsyncGenerator<Uint8Array> {
