@@ -8,7 +8,7 @@ beforeAll(async () => {
 afterAll(() => killed.setting.stop());
 
 /** About so many of the statements, spread evenly. */
-const places = 10;
+const places = 6;
 
 it.each([
   [{ into: "orders_restored", missing: true }, "orders_restored", 300],
@@ -23,5 +23,5 @@ it.each([
       });
     }
   },
-  600_000,
+  1_200_000,
 );
