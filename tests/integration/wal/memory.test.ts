@@ -54,5 +54,5 @@ describe("the memory of reading WAL ahead", () => {
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
-  });
+  }, 180_000);
 });
