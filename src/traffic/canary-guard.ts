@@ -21,7 +21,7 @@ export class CanaryGuard {
     this.watchdog = watchdog;
   }
 
-  /** Before the first weight is changed. What an earlier attempt's watchdog has begun is waited for. */
+  /** Before the first weight is changed. */
   static async begin(
     context: OperationContext,
     before: RouteBefore,
@@ -29,7 +29,6 @@ export class CanaryGuard {
     onCrash: "return" | "hold",
   ): Promise<CanaryGuard> {
     const files = new CanaryFiles(context, before.route);
-    await earlierIsOver(context, files);
     const token = randomBytes(8).toString("hex");
     const { environment } = context;
     const words = [
@@ -68,8 +67,10 @@ export class CanaryGuard {
   }
 }
 
-async function earlierIsOver(context: OperationContext, files: CanaryFiles): Promise<void> {
+/** What the watchdog of an attempt that was killed has begun is waited for: the weights are read after it. */
+export async function earlierIsOver(context: OperationContext, route: string): Promise<void> {
   const { clock } = context;
+  const files = new CanaryFiles(context, route);
   const end = clock.elapsed() + handover;
   for (;;) {
     const record = await files.read();

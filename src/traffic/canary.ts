@@ -6,7 +6,7 @@ import { defineOperation, type Report } from "../run/operation.ts";
 import { type BakeVerdict, bake } from "./canary-bake.ts";
 import { type Checkpoint, placeToResume, type StepResult, stepResult } from "./canary-checkpoint.ts";
 import { canaryFailure, giveTrafficBack, holdsTraffic } from "./canary-failure.ts";
-import { CanaryGuard } from "./canary-guard.ts";
+import { CanaryGuard, earlierIsOver } from "./canary-guard.ts";
 import { type CanaryInput, canaryInput } from "./canary-input.ts";
 import { CanaryFiles } from "./canary-record.ts";
 import { type CanaryStep, canarySteps, stepAt } from "./canary-steps.ts";
@@ -70,6 +70,7 @@ export const canary = defineOperation({
   async apply(context, input, before, report) {
     const route = openRoute(context.environment, input.route);
     const steps = canarySteps(before.weights, input.to, input.steps);
+    await earlierIsOver(context, before.route);
     const present = await route.driver.weights(context.signal);
     refuseDrift(before.route, present, [before.weights, ...steps.map((step) => step.weights)]);
     if (input["skip-bake"] !== undefined) {
