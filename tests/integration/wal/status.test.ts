@@ -1,4 +1,4 @@
-import { readdir, readFile, rename, rm, utimes } from "node:fs/promises";
+import { readdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../../src/config/load.ts";
@@ -59,31 +59,32 @@ describe("wal status", () => {
   });
 
   it("fails while the server cannot archive, and says what waits", async () => {
-    await rename(setting.path("store"), setting.path("away"));
-    await rename(setting.config, setting.path("config-away"));
-    await setting.fillSegments(2);
-    await until(async () => {
+    const failed = async () => {
       const [row] = await setting.query<{ failed: number }>(
         "SELECT failed_count::int AS failed FROM pg_stat_archiver",
       );
-      return (row?.failed ?? 0) > 0;
-    }, "the archiver to fail");
-    await rename(setting.path("config-away"), setting.config);
+      return row?.failed ?? 0;
+    };
+    const before = await failed();
+    await rename(setting.path("store"), setting.path("away"));
+    await writeFile(setting.path("store"), "not a folder");
+    await setting.fillSegments(2);
+    await until(async () => (await failed()) > before, "the archiver to fail");
     // One that is on its way is no pile.
     const early = await status();
     expect(early.waiting).toBeGreaterThan(0);
     expect(early).toMatchObject({ fullInMs: null });
     const folder = setting.inPgWal("archive_status");
-    const before = new Date(Date.now() - 120_000);
+    const earlier = new Date(Date.now() - 120_000);
     for (const each of await readdir(folder))
-      if (each.endsWith(".ready")) await utimes(join(folder, each), before, before);
+      if (each.endsWith(".ready")) await utimes(join(folder, each), earlier, earlier);
     const file = setting.path("ops.prom");
     const found = await status(["--prometheus", file]);
     const metrics = await readFile(file, "utf8");
 
     expect(found.exitCode).toBe(3);
     expect(found.waiting).toBeGreaterThan(0);
-    expect(found.stores[0].error).toContain("nothing was archived yet");
+    expect(found.stores[0].error).toContain("cannot be used");
     // As WAL has piled up since the oldest file waits.
     const rate = (found.waiting * 2 ** 24) / found.waitingMs;
     expect(found.fullInMs).toBeCloseTo(found.freeBytes / rate, -1);
