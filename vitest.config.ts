@@ -21,7 +21,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     globalSetup: ["tests/support/ceph/global-setup.ts"],
-    maxWorkers: 3,
+    maxWorkers: 2,
     ...reporters("test"),
   },
 });

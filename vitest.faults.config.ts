@@ -9,7 +9,7 @@ export default defineConfig({
     testTimeout: 1_800_000,
     hookTimeout: 120_000,
     globalSetup: ["tests/support/ceph/global-setup.ts"],
-    maxWorkers: 3,
+    maxWorkers: 2,
     ...reporters("faults"),
   },
 });
