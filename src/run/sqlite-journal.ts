@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import type { Clock } from "../core/clock.ts";
 import { formatDuration } from "../core/duration.ts";
 import { ExitCode, OpsError, UsageError } from "../core/errors.ts";
@@ -9,7 +9,7 @@ import { liveness, type ProcessIdentity, thisProcess } from "../process/live-pro
 import type { JournalEntry, RunEvent, RunRequest } from "./events.ts";
 import { type Journal, type Lease, type LeaseHolder, leaseDuration, runTarget } from "./journal.ts";
 import { kept } from "./kept.ts";
-import { inTransaction } from "./sqlite-transaction.ts";
+import { inTransaction, openDatabase } from "./sqlite-database.ts";
 
 const formatVersion = 1;
 
@@ -63,10 +63,8 @@ export class SqliteJournal implements Journal {
     const file = SqliteJournal.file(stateDirectory);
     try {
       mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
-      const database = new DatabaseSync(file);
-      database.exec(
-        "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON",
-      );
+      const database = openDatabase(file);
+      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
       const version = Number(database.prepare("PRAGMA user_version").get()?.user_version);
       if (version > formatVersion) {
         database.close();
@@ -86,7 +84,7 @@ export class SqliteJournal implements Journal {
   static openToRead(stateDirectory: string, clock: Clock): SqliteJournal {
     const file = SqliteJournal.file(stateDirectory);
     try {
-      return new SqliteJournal(file, new DatabaseSync(file, { readOnly: true }), clock, thisProcess());
+      return new SqliteJournal(file, openDatabase(file, { readOnly: true }), clock, thisProcess());
     } catch (error) {
       throw unusable(file, error);
     }

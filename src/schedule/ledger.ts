@@ -1,10 +1,10 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
+import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 import type { Json } from "../core/errors.ts";
 import { OpsError, UsageError } from "../core/errors.ts";
 import type { ProcessIdentity } from "../process/live-process.ts";
-import { inTransaction } from "../run/sqlite-transaction.ts";
+import { inTransaction, openDatabase } from "../run/sqlite-database.ts";
 
 const formatVersion = 1;
 
@@ -84,7 +84,7 @@ export class Ledger {
   private constructor(file: string, environment: string, readOnly: boolean) {
     this.file = file;
     this.environment = environment;
-    this.database = new DatabaseSync(file, { readOnly });
+    this.database = openDatabase(file, { readOnly });
   }
 
   static exists(stateDirectory: string): boolean {
@@ -97,9 +97,7 @@ export class Ledger {
     return guarded(file, () => {
       mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
       const ledger = new Ledger(file, environment, false);
-      ledger.database.exec(
-        "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL",
-      );
+      ledger.database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
       const version = Number(ledger.database.prepare("PRAGMA user_version").get()?.user_version);
       if (version > formatVersion) {
         ledger.close();

@@ -29,6 +29,15 @@ afterEach(async () => {
 /** A process of which only its lease can tell whether it still lives. */
 const elsewhere: ProcessIdentity = { host: "another-machine", pid: process.pid, pidStartedAt: null };
 
+/** Has a database for itself for a moment, as whoever closes it last. */
+const alone = `
+  const { DatabaseSync } = require("node:sqlite");
+  const database = new DatabaseSync(process.argv[1]);
+  database.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; PRAGMA user_version = 1; COMMIT");
+  process.stdout.write("alone");
+  setTimeout(() => database.close(), 300);
+`;
+
 async function open(self?: ProcessIdentity): Promise<Journal> {
   const journal = SqliteJournal.open(folder, clock, self);
   opened.push(journal);
@@ -66,6 +75,19 @@ describe("the journal in SQLite", () => {
 
     expect(await reader.runs()).toEqual(["r1"]);
     expect(await failure(reader.create("r2", runRequest()))).toMatchObject({ code: "E_JOURNAL" });
+  });
+
+  it("is waited for while its last writer closes it", async () => {
+    await (await open()).create("r1", runRequest());
+    for (const each of opened.splice(0)) await each.close();
+    const closing = spawn(process.execPath, ["-e", alone, SqliteJournal.file(folder)]);
+    await once(closing.stdout, "data");
+
+    const reader = SqliteJournal.openToRead(folder, clock);
+    opened.push(reader);
+
+    expect(await reader.runs()).toEqual(["r1"]);
+    await once(closing, "exit");
   });
 
   it("is append-only also for somebody with an SQL shell", async () => {
