@@ -29,7 +29,7 @@ export async function listDrillObjects(store: ObjectStore, prefix: string): Prom
     const [, subject, time] = /^(.+)-(\d{8}T\d{6}Z)-[^/-]*\.json$/.exec(name.slice(prefix.length)) ?? [];
     if (subject !== undefined && time !== undefined) found.push({ name, subject, time });
   }
-  return found.sort((a, b) => (a.time < b.time ? 1 : -1));
+  return found.sort((a, b) => (`${a.time}${a.name}` < `${b.time}${b.name}` ? 1 : -1));
 }
 
 /** Undefined for what is no such record. */

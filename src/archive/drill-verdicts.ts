@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { inParallel } from "../core/parallel.ts";
 import { type ObjectStore, readObject } from "../storage/object-store.ts";
+import { listDrillObjects, parseDrillObject } from "./drill-objects.ts";
 import { drillPrefix } from "./drill-record.ts";
 
 /** Records that are asked for at the same time. */
@@ -21,29 +22,18 @@ const recordSchema = z.looseObject({
 });
 
 /**
- * The newest verdict for each backup that was drilled, by id: `drills/<id>-<time>-….json`. Only the newest record of
- * each is read; one that is no record is passed over.
+ * The newest verdict for each backup that was drilled, by id. Only the newest record of each is read; one that is no
+ * record is passed over.
  */
 export async function readDrillVerdicts(store: ObjectStore): Promise<Map<string, DrillVerdict>> {
   const newest = new Map<string, string>();
-  // In the order of their names, which is that of their times.
-  for await (const { name } of store.list(drillPrefix)) {
-    const id = /^drills\/(.+)-\d{8}T\d{6}Z-[^/]*\.json$/.exec(name)?.[1];
-    if (id !== undefined) newest.set(id, name);
+  for (const { subject, name } of await listDrillObjects(store, drillPrefix)) {
+    if (!newest.has(subject)) newest.set(subject, name);
   }
   const verdicts = new Map<string, DrillVerdict>();
   await inParallel([...newest], atOnce, new AbortController().signal, async ([id, name]) => {
-    const record = parsed(await readObject(store, name));
+    const record = parseDrillObject(recordSchema, await readObject(store, name));
     if (record?.backup === id) verdicts.set(id, { verdict: record.verdict, at: record.startedAt });
   });
   return verdicts;
-}
-
-function parsed(bytes: Buffer): z.output<typeof recordSchema> | undefined {
-  try {
-    return recordSchema.safeParse(JSON.parse(bytes.toString("utf8"))).data;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }

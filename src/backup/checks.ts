@@ -5,10 +5,11 @@ import { formatDuration } from "../core/duration.ts";
 import { type Json, OpsError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
-import { exceeds, parseThreshold, type Threshold } from "../core/threshold.ts";
+import { parseThreshold, type Threshold } from "../core/threshold.ts";
 import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import { type Check, defineCheck } from "../run/check.ts";
 import { judgeDrillAge, measureDrillAge } from "../run/drill-age.ts";
+import { judgeByLimits } from "../run/limits.ts";
 import { openStore } from "../storage/open-store.ts";
 import { readOverview } from "./overview.ts";
 import { sizeShare, smallerThan, standingOf } from "./standing.ts";
@@ -62,12 +63,7 @@ const backupAge = defineCheck({
   judge({ value, shown, evidence }, _input, limits) {
     if (typeof value !== "number") return { status: "fail", reason: `there is ${shown}` };
     const fail = limits.fail ?? expectedAge(evidence);
-    if (exceeds(value, fail))
-      return { status: "fail", reason: `newest backup is ${shown} old, limit ${fail.text}` };
-    if (limits.warn !== undefined && exceeds(value, limits.warn)) {
-      return { status: "warn", reason: `newest backup is ${shown} old, warns at ${limits.warn.text}` };
-    }
-    return { status: "pass", reason: `newest backup is ${shown} old, limit ${fail.text}` };
+    return judgeByLimits(value, `newest backup is ${shown} old`, { ...limits, fail });
   },
 });
 
@@ -109,12 +105,8 @@ const backupSize = defineCheck({
 
   judge({ value, shown }, _input, limits) {
     if (typeof value !== "number") return { status: "pass", reason: shown };
-    const reason = `newest backup has ${shown}, usual before`;
-    if (limits.fail !== undefined && exceeds(value, limits.fail))
-      return { status: "fail", reason: `${reason}, limit ${limits.fail.text}` };
     const warn = limits.warn ?? usualWarning;
-    if (exceeds(value, warn)) return { status: "warn", reason: `${reason}, warns at ${warn.text}` };
-    return { status: "pass", reason };
+    return judgeByLimits(value, `newest backup has ${shown}, usual before`, { ...limits, warn });
   },
 });
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { counted } from "../core/counted.ts";
 import { OpsError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
@@ -131,21 +132,21 @@ export const rotateKeys = defineOperation({
   failure: ({ store, left: others }) =>
     others.length === 0
       ? undefined
-      : new OpsError("E_ROTATION", `${counted(others.length)} of ${store} still has the former keys`, {
-          hint: "mend what is said of each, then run it again: ops backup keys rotate",
-          retryable: false,
-        }),
+      : new OpsError(
+          "E_ROTATION",
+          `${counted(others.length, "backup")} of ${store} still has the former keys`,
+          {
+            hint: "mend what is said of each, then run it again: ops backup keys rotate",
+            retryable: false,
+          },
+        ),
 
   render: ({ store, keys, rotated, current, left: others, locked, bytes }) =>
     [
-      `Store ${store}: ${counted(rotated.length)} (${formatBytes(bytes)}) opened by ${keys.map(shortKey).join(", ")} now; ` +
-        `${counted(current)} had these keys already`,
+      `Store ${store}: ${counted(rotated.length, "backup")} (${formatBytes(bytes)}) opened by ${keys.map(shortKey).join(", ")} now; ` +
+        `${counted(current, "backup")} had these keys already`,
       ...rotated.map((id) => `  - ${id}`),
       ...others.map(({ id, why }) => `  ! ${id}: ${why}`),
       ...locked.map((each) => `  ! ${each} is locked by the store and stays: the former keys open it`),
     ].join("\n"),
 });
-
-function counted(count: number): string {
-  return `${count} backup${count === 1 ? "" : "s"}`;
-}

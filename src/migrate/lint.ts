@@ -1,6 +1,7 @@
 import { posix, relative } from "node:path";
 import { z } from "zod";
 import type { DatabaseTarget } from "../config/environment.ts";
+import { counted } from "../core/counted.ts";
 import { OpsError } from "../core/errors.ts";
 import { withConnection } from "../postgres/connection.ts";
 import type { OperationContext } from "../run/context.ts";
@@ -177,9 +178,9 @@ function waysBackOf(files: readonly SqlFile[], { migrations }: MigrationFolder):
 function text(output: { files: number; findings: readonly Finding[]; notes: readonly string[] }): string {
   const { files, findings, notes } = output;
   const open = findings.filter((each) => each.allowed === null);
-  const counted = (["error", "warning", "note"] as const).flatMap((severity) => {
+  const counts = (["error", "warning", "note"] as const).flatMap((severity) => {
     const count = open.filter((each) => each.severity === severity).length;
-    return count === 0 ? [] : [`${count} ${severity}${count === 1 ? "" : "s"}`];
+    return count === 0 ? [] : [counted(count, severity)];
   });
   const allowed = findings.flatMap((each) =>
     each.allowed === null
@@ -190,7 +191,7 @@ function text(output: { files: number; findings: readonly Finding[]; notes: read
     ...open.map(formatFinding),
     ...allowed,
     ...notes.map((each) => `note: ${each}`),
-    `${files} ${files === 1 ? "file" : "files"}: ${counted.join(", ") || "nothing to say"}${allowed.length === 0 ? "" : ` (${allowed.length} allowed)`}`,
+    `${counted(files, "file")}: ${counts.join(", ") || "nothing to say"}${allowed.length === 0 ? "" : ` (${allowed.length} allowed)`}`,
   ].join("\n");
 }
 

@@ -32,6 +32,11 @@ export interface ArchivedBase {
   readonly plainBytes: number;
 }
 
+/** By their ends, then by their ids, so that the order is total. */
+export function newestFirst(one: ArchivedBase, other: ArchivedBase): number {
+  return Date.parse(other.stoppedAt) - Date.parse(one.stoppedAt) || (other.id < one.id ? -1 : 1);
+}
+
 /** What of a cluster is in an archive. */
 export interface ArchiveState<Base extends ArchivedBase = ArchivedBase> {
   /** The whole ones, newest first. */

@@ -11,7 +11,7 @@ import { openerFor, sealerFor } from "../crypto/encryption.ts";
 import { interruptible } from "../run/interruptible.ts";
 import { defineOperation } from "../run/operation.ts";
 import { removeBase } from "../wal-archive/base-catalog.ts";
-import { type BaseManifest, encodeBaseManifest } from "../wal-archive/base-manifest.ts";
+import { type BaseManifest, encodeBaseManifest, storedBytes } from "../wal-archive/base-manifest.ts";
 import { baseManifestObject } from "../wal-archive/layout.ts";
 import { archiveStores, whereIsBase } from "./archive-stores.ts";
 import { awaitWal, type MissingWal } from "./await-wal.ts";
@@ -219,7 +219,7 @@ function result(
     failedStores: [...failures].map(([store, error]) => ({ store, reason: causeText(error) ?? "it failed" })),
     missingWal,
     tablespaces: manifest.objects.filter((each) => each.content === "tablespace").length,
-    bytes: manifest.objects.reduce((sum, each) => sum + each.bytes, 0),
+    bytes: storedBytes(manifest),
     plainBytes: manifest.plainBytes,
     startLsn: manifest.startLsn,
     stopLsn: manifest.stopLsn,

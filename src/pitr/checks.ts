@@ -1,14 +1,14 @@
 import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
 import { name } from "../core/schema.ts";
-import { exceeds } from "../core/threshold.ts";
 import { type Check, defineCheck } from "../run/check.ts";
 import { judgeDrillAge, measureDrillAge } from "../run/drill-age.ts";
+import { judgeByLimits } from "../run/limits.ts";
 import { newestArchiveDrill } from "../wal-archive/drill-record.ts";
 import { drillStore } from "./drill-store.ts";
 import { newestTimeline } from "./line.ts";
 import { openArchive } from "./open-archive.ts";
-import { windowsOf } from "./window.ts";
+import { openWindow, windowsOf } from "./window.ts";
 
 const pitrWindow = defineCheck({
   kind: "pitr-window",
@@ -24,8 +24,7 @@ const pitrWindow = defineCheck({
     const opened = await openArchive(database, input.store, context.signal);
     const archive = await opened.state();
     const { windows } = windowsOf(archive);
-    const newest = newestTimeline(archive);
-    const open = windows.find((each) => each.timeline === newest && each.missing === null);
+    const open = openWindow(windows, newestTimeline(archive));
     const evidence = { store: opened.store, windows };
     if (open === undefined) {
       const gap = windows.find((each) => each.missing !== null)?.missing;
@@ -39,14 +38,7 @@ const pitrWindow = defineCheck({
 
   judge({ value, shown }, _input, limits) {
     if (typeof value !== "number") return { status: "fail", reason: `there is ${shown}` };
-    const reason = `the window goes back ${shown}`;
-    if (limits.fail !== undefined && exceeds(value, limits.fail)) {
-      return { status: "fail", reason: `${reason}, limit ${limits.fail.text}` };
-    }
-    if (limits.warn !== undefined && exceeds(value, limits.warn)) {
-      return { status: "warn", reason: `${reason}, warns at ${limits.warn.text}` };
-    }
-    return { status: "pass", reason };
+    return judgeByLimits(value, `the window goes back ${shown}`, limits);
   },
 });
 

@@ -9,6 +9,7 @@ import { defineOperation } from "../run/operation.ts";
 import { type ArchiveDrill, newestArchiveDrill } from "../wal-archive/drill-record.ts";
 import { drillStore } from "./drill-store.ts";
 import { holdArchiveDrill } from "./hold-drill.ts";
+import { jobs, restoreCommand, scratchDir } from "./restore-fields.ts";
 import { parseTarget, type RestoreTarget, targetFields } from "./restore-target.ts";
 
 const input = z.strictObject({
@@ -24,17 +25,9 @@ const input = z.strictObject({
     .default([])
     .describe("SQL that must return true in the restored database"),
   amcheck: z.boolean().default(false).describe("Also read every table and index with pg_amcheck"),
-  jobs: z.int().min(1).max(16).default(2).describe("How many objects are unpacked at once"),
-  "scratch-dir": z
-    .string()
-    .min(1)
-    .optional()
-    .describe("The folder for the throw-away cluster; default: scratch beside the journal"),
-  "restore-command": z
-    .string()
-    .min(1)
-    .optional()
-    .describe("How the server gets WAL, with %f and %p; default: ops wal fetch"),
+  jobs,
+  "scratch-dir": scratchDir,
+  "restore-command": restoreCommand,
 });
 
 const output = z.object({

@@ -2,7 +2,7 @@ import { OpsError } from "../core/errors.ts";
 import { chainOf } from "../wal-archive/base-chain.ts";
 import { type Lsn, parseLsn } from "../wal-archive/lsn.ts";
 import { endOf, parseSegment } from "../wal-archive/segment.ts";
-import type { ArchivedBase, ArchiveState } from "./archive-state.ts";
+import { type ArchivedBase, type ArchiveState, newestFirst } from "./archive-state.ts";
 import { isOn, type Line, leadsTo, lineOf, newestTimeline, reachOf } from "./line.ts";
 
 export interface ExpiryPolicy {
@@ -132,10 +132,6 @@ function isUsedBy(file: string, stays: readonly ArchivedBase[], archive: Archive
     if (endOf(segment, each.segmentBytes) <= parseLsn(each.startLsn)) return false;
     return isKnown ? leads(each) : each.timeline <= timeline;
   });
-}
-
-function newestFirst(one: ArchivedBase, other: ArchivedBase): number {
-  return Date.parse(other.stoppedAt) - Date.parse(one.stoppedAt) || (other.id < one.id ? -1 : 1);
 }
 
 function refuseFuture(bases: readonly ArchivedBase[], now: Date): void {

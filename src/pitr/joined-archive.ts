@@ -11,7 +11,7 @@ import { readArchivedFile } from "../wal-archive/read-file.ts";
 import { findPoint, type RestorePoint } from "../wal-archive/restore-point.ts";
 import { parseWalFile } from "../wal-archive/segment.ts";
 import type { Archive, FillWork } from "./archive.ts";
-import { type ArchiveState, readArchive } from "./archive-state.ts";
+import { type ArchiveState, newestFirst, readArchive } from "./archive-state.ts";
 import { archiveStore, archiveStores } from "./archive-stores.ts";
 import type { Chosen } from "./choose-base.ts";
 import { commandOfServer } from "./command-line.ts";
@@ -46,7 +46,7 @@ export class JoinedArchive implements Omit<Archive, "list"> {
     const bases = new Map(found.flatMap((each) => each.bases.map((base) => [base.id, base])));
     const broken = new Set(found.flatMap((each) => each.broken.filter((id) => !bases.has(id))));
     return {
-      bases: [...bases.values()].sort((one, other) => (one.id < other.id ? 1 : -1)),
+      bases: [...bases.values()].sort(newestFirst),
       broken: [...broken],
       segments: new Set(found.flatMap((each) => [...each.segments])),
       live: longest(found.flatMap((each) => [...each.live])),

@@ -11,25 +11,39 @@ export interface LogRange {
   readonly segmentBytes: number;
 }
 
-/** The segments that the archive does not have of those from `startLsn` up to, not including, `stopLsn`. */
-export async function missingSegments(
-  store: ObjectStore,
-  database: string,
-  { timeline, startLsn, stopLsn, segmentBytes }: LogRange,
-): Promise<string[]> {
-  // Whole segments only: the names of a `.backup` and a `.partial` begin with that of a segment.
-  const present = new Set<string>();
-  for await (const { name } of store.list(timelinePrefix(database, timeline))) {
-    present.add(archivedName(database, name)?.file ?? "");
-  }
-  const missing: string[] = [];
+/** The names of the segments from `startLsn` up to, not including, `stopLsn`, in their order. */
+export function neededSegments({ timeline, startLsn, stopLsn, segmentBytes }: LogRange): string[] {
+  const names: string[] = [];
   const stop = parseLsn(stopLsn);
   let segment = ofLsn(timeline, parseLsn(startLsn), segmentBytes);
   for (; segment.number * BigInt(segmentBytes) < stop; segment = next(segment)) {
-    const name = segmentName(segment, segmentBytes);
-    if (!present.has(name)) missing.push(name);
+    names.push(segmentName(segment, segmentBytes));
   }
-  return missing;
+  return names;
+}
+
+/** Those of them that the archive does not have. */
+export async function missingSegments(
+  store: ObjectStore,
+  database: string,
+  range: LogRange,
+): Promise<string[]> {
+  const needed = neededSegments(range);
+  // An archive of a year is not listed for a few minutes of it.
+  const prefix = `${timelinePrefix(database, range.timeline)}${commonPrefix(needed)}`;
+  // Whole segments only: the names of a `.backup` and a `.partial` begin with that of a segment.
+  const present = new Set<string>();
+  for await (const { name } of store.list(prefix)) {
+    present.add(archivedName(database, name)?.file ?? "");
+  }
+  return needed.filter((each) => !present.has(each));
+}
+
+/** Of names in their order: what the first and the last share, all between them do. */
+function commonPrefix(names: readonly string[]): string {
+  const [first = "", last = ""] = [names[0], names.at(-1)];
+  const different = [...first].findIndex((letter, index) => letter !== last[index]);
+  return different === -1 ? first : first.slice(0, different);
 }
 
 export function walMissing(id: string, store: string, segments: readonly string[], why: string): OpsError {

@@ -10,6 +10,7 @@ import type { Report } from "../run/operation.ts";
 import { parseLsn } from "../wal-archive/lsn.ts";
 import { archiveUpToNow } from "./archive-now.ts";
 import { openArchive } from "./open-archive.ts";
+import { restoreCommand, scratchDir } from "./restore-fields.ts";
 import { parseTarget, shownTarget, targetFields } from "./restore-target.ts";
 import {
   planScratchCluster,
@@ -35,19 +36,9 @@ export const tableFields = {
   store: name("The store to restore from; default: the first one of its pitr settings").optional(),
   timeline: z.int().positive().optional().describe("Default: the newest one that the archive has"),
   base: z.string().optional().describe("The base backup to begin with; default: the best one"),
-  "scratch-dir": z
-    .string()
-    .min(1)
-    .optional()
-    .describe(
-      "Where the temporary cluster is put, with room for all of it; default: scratch beside the journal",
-    ),
+  "scratch-dir": scratchDir,
   "wal-timeout": duration("How long to wait until the WAL of now is archived").prefault("1m"),
-  "restore-command": z
-    .string()
-    .min(1)
-    .optional()
-    .describe("How the temporary server gets WAL, with %f and %p; default: ops wal fetch"),
+  "restore-command": restoreCommand,
 };
 
 const tableInput = z.strictObject(tableFields);

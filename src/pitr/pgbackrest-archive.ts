@@ -4,16 +4,14 @@ import { listWal, readHistory, segmentBytesOf } from "../pgbackrest/archived-wal
 import { requireStanza, type StanzaBackup, type StanzaInfo } from "../pgbackrest/info.ts";
 import { PgBackRest } from "../pgbackrest/program.ts";
 import { chainOf } from "../wal-archive/base-chain.ts";
-import { parseLsn } from "../wal-archive/lsn.ts";
 import type { RestorePoint } from "../wal-archive/restore-point.ts";
-import { ofLsn, segmentName } from "../wal-archive/segment.ts";
 import type { TimelineHistory } from "../wal-archive/timeline-history.ts";
 import type { Archive, FillWork } from "./archive.ts";
 import type { ArchivedBase, ArchiveState } from "./archive-state.ts";
 import type { Chosen } from "./choose-base.ts";
 import { shellCommand } from "./command-line.ts";
-import { brokenBase, type ListedBase } from "./listed-base.ts";
-import { walGap } from "./missing-wal.ts";
+import { brokenBase, type ListedBase, listedBase } from "./listed-base.ts";
+import { neededSegments, walGap } from "./missing-wal.ts";
 import { annotatedPoints, nextTransactionKey } from "./pgbackrest-annotations.ts";
 import { fillByPgBackRest } from "./pgbackrest-fill.ts";
 import type { RestoreTarget } from "./restore-target.ts";
@@ -84,22 +82,8 @@ export class PgBackRestArchive implements Archive {
       const base = this.archived(backup);
       const chain = chainOf(links, backup.label) ?? [];
       const missing = neededSegments(base).find((each) => !segments.has(each));
-      return {
-        id: base.id,
-        status: missing === undefined ? "complete" : "wal-missing",
-        reason: missing === undefined ? null : `WAL ${missing} is not in the archive`,
-        restorableFrom: base.stoppedAt,
-        ageMs: Math.max(0, now.getTime() - Date.parse(base.stoppedAt)),
-        timeline: base.timeline,
-        startLsn: base.startLsn,
-        stopLsn: base.stopLsn,
-        tablespaces: null,
-        bytes: backup.bytes,
-        parent: backup.prior,
-        chain: chain.map((each) => each.id),
-        chainBytes: chain.reduce((sum, each) => sum + each.bytes, 0),
-        plainBytes: base.plainBytes,
-      };
+      const { bytes, prior: parent } = backup;
+      return listedBase(base, { bytes, parent, chain, tablespaces: null, missing }, now);
     });
   }
 
@@ -176,15 +160,4 @@ export function repositoryOf({ repository }: PgBackRestTarget, store: string | u
   throw new UsageError("E_TARGET", `pgBackRest has no repository "${store}"`, {
     hint: "its repositories are numbered: --store repo1, repo2, …",
   });
-}
-
-/** Of the WAL that was written while it was made. */
-function neededSegments({ timeline, startLsn, stopLsn, segmentBytes }: ArchivedBase): string[] {
-  const names: string[] = [];
-  const stop = parseLsn(stopLsn);
-  let { number } = ofLsn(timeline, parseLsn(startLsn), segmentBytes);
-  for (; number * BigInt(segmentBytes) < stop; number += 1n) {
-    names.push(segmentName({ timeline, number }, segmentBytes));
-  }
-  return names;
 }

@@ -1,5 +1,5 @@
 import { metricsText } from "../metrics/text.ts";
-import type { WindowReport } from "./window.ts";
+import { openWindow, type WindowReport } from "./window.ts";
 
 /**
  * What moments a cluster can be restored to.
@@ -10,7 +10,7 @@ export function prometheusText(report: WindowReport, newest: number, environment
   const { database, store, windows, useless } = report;
   const labels = { environment, database, store };
   const one = (value: number | undefined) => (value === undefined ? [] : [{ labels, value }]);
-  const open = windows.find((each) => each.timeline === newest && each.missing === null);
+  const open = openWindow(windows, newest);
   const begin = open === undefined ? undefined : Date.parse(open.from);
   return metricsText([
     {

@@ -6,6 +6,7 @@ import { backupsAtWork } from "../run/backups-at-work.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
 import { openStore } from "../storage/open-store.ts";
+import { storedBytes } from "../wal-archive/base-manifest.ts";
 import { readCluster } from "../wal-archive/cluster.ts";
 import { archivedName, baseManifestObject, basePrefix, sumPrefix, walPrefix } from "../wal-archive/layout.ts";
 import { listLive } from "../wal-archive/live-part.ts";
@@ -78,9 +79,7 @@ export async function surveyArchive(
       ),
     ),
   });
-  const sizes = new Map(
-    archive.bases.map((each) => [each.id, each.objects.reduce((sum, { bytes }) => sum + bytes, 0)]),
-  );
+  const sizes = new Map(archive.bases.map((each) => [each.id, storedBytes(each)]));
   // Without a base backup nothing can be told to be of no use, nor beside one that does not say what it needs; without a
   // window everything stays.
   const broken = archive.broken.map((id) => ({

@@ -25,14 +25,13 @@ export async function writeRecovery(
 ): Promise<void> {
   const settings = (await folder.read("postgresql.auto.conf")) ?? "";
   // What an earlier recovery of this cluster left: two targets are one too many.
+  const lines = settingLines(recoverySettings(recovery));
   const before = settings
     .split("\n")
-    .filter((line) => !earlier.test(line))
+    .filter((line) => !earlier.test(line) && !lines.includes(line))
     .join("\n");
-  const lines = Object.entries(recoverySettings(recovery)).map(
-    ([key, value]) => `${key} = ${quoted(value)}\n`,
-  );
-  await folder.write("postgresql.auto.conf", `${before.trimEnd()}\n${begin}\n${lines.join("")}`, user);
+  const text = `${before.trimEnd()}\n${begin}\n${lines.join("\n")}\n`;
+  await folder.write("postgresql.auto.conf", text, user);
   // Debian and others keep these outside of the data folder, where no base backup looks.
   for (const [file, content] of Object.entries(missingFiles)) {
     if ((await folder.read(file)) === undefined) await folder.write(file, content, user);
@@ -126,6 +125,9 @@ const missingFiles: Record<string, string> = {
   "pg_ident.conf": written,
 };
 
-function quoted(value: string): string {
-  return `'${value.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`;
+/** As a configuration file of the server has them. */
+export function settingLines(settings: Readonly<Record<string, string>>): string[] {
+  return Object.entries(settings).map(
+    ([key, value]) => `${key} = '${value.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`,
+  );
 }

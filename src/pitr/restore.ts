@@ -19,6 +19,7 @@ import { chooseBase } from "./choose-base.ts";
 import { openForRestore } from "./open-archive.ts";
 import { removeRecovery, writeRecovery } from "./recovery-settings.ts";
 import { type Replayed, replay } from "./replay.ts";
+import { jobs, restoreCommand } from "./restore-fields.ts";
 import { bytesOf, type FilesDone, filesSchema } from "./restore-files.ts";
 import { RestoreFolder } from "./restore-folder.ts";
 import { isOpen, parseTarget, type RestoreTarget, shownTarget, targetFields } from "./restore-target.ts";
@@ -49,12 +50,8 @@ const input = z.strictObject({
     .refine((bytes) => bytes >= 2 ** 20, "must be at least 1MiB")
     .optional(),
   port: z.int().min(1).max(65_535).optional().describe("Of the started server; default: a free one"),
-  jobs: z.int().min(1).max(16).default(2).describe("How many objects are unpacked at once"),
-  "restore-command": z
-    .string()
-    .min(1)
-    .optional()
-    .describe("How the server gets WAL, with %f and %p; default: ops wal fetch"),
+  jobs,
+  "restore-command": restoreCommand,
 });
 
 const output = z.object({

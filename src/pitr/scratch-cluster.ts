@@ -16,6 +16,7 @@ import type { Report } from "../run/operation.ts";
 import { parseLsn } from "../wal-archive/lsn.ts";
 import type { ArchivedBase } from "./archive-state.ts";
 import { openForRestore } from "./open-archive.ts";
+import { settingLines } from "./recovery-settings.ts";
 import { restore } from "./restore.ts";
 import type { TargetInput } from "./restore-target.ts";
 import { standbyMinimums } from "./standby-minimums.ts";
@@ -195,11 +196,8 @@ async function shutOff(folder: string, superuser: Superuser): Promise<void> {
   if (owner !== undefined) await chown(access, owner.uid, owner.gid);
   const settings = {
     hba_file: access,
-    // A copy that took up its original's subscriptions would advance their slots.
-    max_logical_replication_workers: "0",
     "cron.launch_active_jobs": "off",
     synchronous_standby_names: "",
-    recovery_min_apply_delay: "0",
     // Files that the original has outside of its data folder.
     ssl: "off",
     external_pid_file: "",
@@ -213,10 +211,7 @@ async function shutOff(folder: string, superuser: Superuser): Promise<void> {
 }
 
 async function addSettings(directory: string, settings: Readonly<Record<string, string>>): Promise<void> {
-  const lines = Object.entries(settings).map(
-    ([key, value]) => `${key} = '${value.replaceAll("\\", "\\\\").replaceAll("'", "''")}'\n`,
-  );
-  await appendFile(join(directory, "postgresql.auto.conf"), lines.join(""));
+  await appendFile(join(directory, "postgresql.auto.conf"), `${settingLines(settings).join("\n")}\n`);
 }
 
 /** Stopped once after the replay: a role can only be added to a cluster of its own. */

@@ -4,12 +4,12 @@ import type { ObjectStore } from "../storage/object-store.ts";
 import { openStore } from "../storage/open-store.ts";
 import { readBaseCatalog, wholeBases } from "../wal-archive/base-catalog.ts";
 import { chainOf } from "../wal-archive/base-chain.ts";
-import type { BaseManifest } from "../wal-archive/base-manifest.ts";
+import { type BaseManifest, storedBytes } from "../wal-archive/base-manifest.ts";
 import type { Archive } from "./archive.ts";
 import { type ArchiveState, readArchive } from "./archive-state.ts";
 import { archiveStore } from "./archive-stores.ts";
 import { JoinedArchive } from "./joined-archive.ts";
-import { brokenBase, type ListedBase } from "./listed-base.ts";
+import { brokenBase, type ListedBase, listedBase } from "./listed-base.ts";
 import { missingSegments } from "./missing-wal.ts";
 
 /** The archive that ops itself keeps of a cluster in one of its stores. */
@@ -45,27 +45,15 @@ export class StoreArchive extends JoinedArchive implements Archive {
       const { manifest } = entry.sealed;
       const chain = chainOf(whole, entry.id) ?? [manifest];
       const [missing] = await missingSegments(this.objects, this.name, manifest);
-      bases.push({
-        id: entry.id,
-        status: missing === undefined ? "complete" : "wal-missing",
-        reason: missing === undefined ? null : `WAL ${missing} is not in the archive`,
-        restorableFrom: manifest.stoppedAt,
-        ageMs: Math.max(0, now.getTime() - Date.parse(manifest.stoppedAt)),
-        timeline: manifest.timeline,
-        startLsn: manifest.startLsn,
-        stopLsn: manifest.stopLsn,
-        tablespaces: manifest.objects.filter((each) => each.content === "tablespace").length,
+      const stored = {
         bytes: storedBytes(manifest),
         parent: manifest.parent ?? null,
-        chain: chain.map((each) => each.id),
-        chainBytes: chain.reduce((sum, each) => sum + storedBytes(each), 0),
-        plainBytes: manifest.plainBytes,
-      });
+        chain: chain.map((each) => ({ id: each.id, bytes: storedBytes(each) })),
+        tablespaces: manifest.objects.filter((each) => each.content === "tablespace").length,
+        missing,
+      };
+      bases.push(listedBase(manifest, stored, now));
     }
     return bases;
   }
-}
-
-function storedBytes(manifest: BaseManifest): number {
-  return manifest.objects.reduce((sum, each) => sum + each.bytes, 0);
 }

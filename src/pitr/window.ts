@@ -107,6 +107,15 @@ function shownDrill(drill: z.output<typeof drillSchema>): string {
   return `newest drill ${startedAt}: restored to ${target} in ${formatDuration(recoveryTimeMs ?? 0)}`;
 }
 
+/**
+ * The one that reaches the end of the archive; undefined where a gap is in the way.
+ *
+ * @param newest the newest timeline in the archive
+ */
+export function openWindow(windows: readonly Window[], newest: number): Window | undefined {
+  return windows.find((each) => each.timeline === newest && each.missing === null);
+}
+
 /** For each timeline, newest first: what the base backups on the way to it lead to. Gaps split it. */
 export function windowsOf(archive: ArchiveState): {
   readonly windows: Window[];

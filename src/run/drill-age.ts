@@ -1,7 +1,8 @@
 import { formatDuration } from "../core/duration.ts";
 import { type Json, OpsError } from "../core/errors.ts";
-import { exceeds, parseThreshold } from "../core/threshold.ts";
+import { parseThreshold } from "../core/threshold.ts";
 import type { CheckLimits, Judgement, Measurement } from "./check.ts";
+import { judgeByLimits } from "./limits.ts";
 
 /** A weekly drill, and a day to hold it in. */
 const usualLimit = parseThreshold("> 8d");
@@ -41,10 +42,5 @@ export function measureDrillAge(
 export function judgeDrillAge({ value, shown }: Measurement, limits: CheckLimits): Judgement {
   if (typeof value !== "number") return { status: "fail", reason: `the newest drill says: ${shown}` };
   const fail = limits.fail ?? usualLimit;
-  const reason = `newest drill passed ${shown} ago`;
-  if (exceeds(value, fail)) return { status: "fail", reason: `${reason}, limit ${fail.text}` };
-  if (limits.warn !== undefined && exceeds(value, limits.warn)) {
-    return { status: "warn", reason: `${reason}, warns at ${limits.warn.text}` };
-  }
-  return { status: "pass", reason: `${reason}, limit ${fail.text}` };
+  return judgeByLimits(value, `newest drill passed ${shown} ago`, { ...limits, fail });
 }

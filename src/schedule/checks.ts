@@ -2,8 +2,8 @@ import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
 import { OpsError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
-import { exceeds } from "../core/threshold.ts";
 import { type Check, defineCheck } from "../run/check.ts";
+import { judgeByLimits } from "../run/limits.ts";
 import { Ledger } from "./ledger.ts";
 import { schedulesOf } from "./schedule.ts";
 import { ageOf } from "./silence.ts";
@@ -54,11 +54,7 @@ const scheduleOverdue = defineCheck({
     if (typeof value !== "number") return { status: "unknown", reason: "nothing was measured" };
     if (limits.fail === undefined && overdue.length > 0)
       return { status: "fail", reason: `overdue: ${overdue.join(", ")} (${shown})` };
-    if (limits.fail !== undefined && exceeds(value, limits.fail))
-      return { status: "fail", reason: `${shown}, limit ${limits.fail.text}` };
-    if (limits.warn !== undefined && exceeds(value, limits.warn))
-      return { status: "warn", reason: `${shown}, warns at ${limits.warn.text}` };
-    return { status: "pass", reason: shown };
+    return judgeByLimits(value, shown, limits);
   },
 });
 

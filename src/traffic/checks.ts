@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { formatPercent } from "../core/percent.ts";
 import { name, percentage } from "../core/schema.ts";
-import { exceeds } from "../core/threshold.ts";
 import { type Check, defineCheck } from "../run/check.ts";
+import { judgeByLimits } from "../run/limits.ts";
 import { openRoute, requireVersion } from "./route.ts";
 import { formatShares, sharesOf } from "./shares.ts";
 
@@ -35,15 +35,10 @@ const trafficVersion = defineCheck({
     const has = `version ${version} has ${shown}`;
     if (typeof value !== "number")
       return { status: "unknown", reason: `the share of ${version} is not known` };
-    if (limits.fail !== undefined) {
-      if (exceeds(value, limits.fail)) return { status: "fail", reason: `${has}, limit ${limits.fail.text}` };
-    } else if (value < share - tolerance) {
+    if (limits.fail === undefined && value < share - tolerance) {
       return { status: "fail", reason: `${has}, and needs ${formatPercent(share)}` };
     }
-    if (limits.warn !== undefined && exceeds(value, limits.warn)) {
-      return { status: "warn", reason: `${has}, warns at ${limits.warn.text}` };
-    }
-    return { status: "pass", reason: has };
+    return judgeByLimits(value, has, limits);
   },
 });
 

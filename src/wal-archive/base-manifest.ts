@@ -71,6 +71,11 @@ export function decodeBaseManifest(content: Uint8Array): SealedBaseManifest | un
   return sealed && { manifest: sealed.document, signature: sealed.signature };
 }
 
+/** Bytes of its objects in a store. */
+export function storedBytes({ objects }: BaseManifest): number {
+  return objects.reduce((sum, each) => sum + each.bytes, 0);
+}
+
 /** The trusted key that vouches for the manifest; undefined where none does. */
 export function trustedBaseSigner(
   { manifest, signature }: SealedBaseManifest,
