@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { UsageError } from "../core/errors.ts";
 import { suggestion } from "../core/suggestion.ts";
 import { type PgBackRestTarget, pgBackRestTarget } from "./pgbackrest-target.ts";
+import { placeOfRoute, type RouteTarget, routeTarget } from "./route-target.ts";
 import type {
   DatabaseSettings,
   EnvironmentSettings,
@@ -14,6 +15,7 @@ import { Secret } from "./secret.ts";
 import { placeOfStore, type StoreTarget, storeTarget } from "./store-target.ts";
 
 export type { PgBackRestTarget } from "./pgbackrest-target.ts";
+export type { HaproxyRouteTarget, RouteTarget } from "./route-target.ts";
 export type { FileStoreTarget, S3StoreTarget, StoreTarget } from "./store-target.ts";
 
 /** A PostgreSQL database. */
@@ -48,18 +50,6 @@ export interface OpsPitrTarget {
   readonly restorePoints: "require" | "never";
   /** The physical replication slot that `ops wal receive` reads from. */
   readonly slot: string;
-}
-
-/** A weighted traffic split. */
-export interface RouteTarget {
-  readonly name: string;
-  readonly driver: "haproxy";
-  /** A socket's absolute path, or `host:port`. */
-  readonly socket: string;
-  readonly backend: string;
-  /** Version → the name of its server in the backend. */
-  readonly versions: Readonly<Record<string, string>>;
-  readonly requestRing: string | undefined;
 }
 
 /** Where flags live. */
@@ -127,15 +117,7 @@ export class Environment {
 
   route(name?: string): RouteTarget {
     const [found, settings] = this.find("routes", name, "web");
-    const address = /^[\w.-]+:\d+$/.test(settings.socket);
-    return {
-      name: found,
-      driver: settings.driver,
-      socket: address ? settings.socket : resolve(this.directory, settings.socket),
-      backend: settings.backend,
-      versions: settings.versions,
-      requestRing: settings["request-ring"],
-    };
+    return routeTarget(found, settings, this.directory);
   }
 
   /** Without any flag source configured: the default database holds the flags. */
@@ -180,10 +162,9 @@ export class Environment {
     const stores = this.names("stores").map(
       (name) => [`stores.${name}`, placeOfStore(this.store(name))] as const,
     );
-    const routes = this.names("routes").map((name) => {
-      const { socket, backend, versions } = this.route(name);
-      return [`routes.${name}`, `${socket} ${backend} ${Object.entries(versions).flat().join(" ")}`] as const;
-    });
+    const routes = this.names("routes").map(
+      (name) => [`routes.${name}`, placeOfRoute(this.route(name))] as const,
+    );
     return Object.fromEntries([...(await Promise.all(databases)), ...stores, ...routes]);
   }
 

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { name, threshold } from "../core/schema.ts";
 import { pitrSchema } from "./pitr-schema.ts";
+import { routeSchema } from "./route-schema.ts";
 import { notificationSchema, scheduleSchema } from "./schedule-schema.ts";
 import { isReference } from "./secret.ts";
 import { secret } from "./secret-field.ts";
@@ -34,21 +35,8 @@ export const databaseSchema = z.strictObject({
   pitr: pitrSchema.optional().describe("Point-in-time recovery of the cluster that the database is in"),
 });
 
+export { routeSchema } from "./route-schema.ts";
 export { s3Schema, storeSchema } from "./store-schema.ts";
-
-export const routeSchema = z.strictObject({
-  driver: z.literal("haproxy").default("haproxy").describe("The balancer"),
-  socket: z.string().min(1, "must not be empty").describe("Runtime socket: a path, or host:port"),
-  backend: z.string().min(1, "must not be empty").describe("The backend that splits the traffic"),
-  versions: z
-    .record(name("A version"), z.string())
-    .describe("Version of the application: name of the server that runs it")
-    .refine((each) => Object.keys(each).length >= 2, "needs at least two versions to split traffic between"),
-  "request-ring": z
-    .string()
-    .optional()
-    .describe("HAProxy ring with one line for each request; needed for p95 limits (docs/traffic.md)"),
-});
 
 export const flagSourceSchema = z.strictObject({
   driver: z.literal("postgres").default("postgres"),

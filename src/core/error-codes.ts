@@ -113,6 +113,7 @@ export const errorCodes: readonly string[] = [
   "E_REPLAY",
   "E_REPLICATION_HIDDEN",
   "E_REQUEST_RING",
+  "E_REQUEST_SOURCE",
   "E_RESTORE_CHECK",
   "E_RESTORE_FOLDER",
   "E_RESTORE_POINT",

@@ -28,11 +28,22 @@ export function schemaMistakes(schema: z.ZodType, error: z.ZodError): SchemaMist
   );
 }
 
-/** The keys that the object at a path of a schema may have. */
-export function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
-  return schemasAt(schema, path)
+/** The keys that the object at a path of a schema may have; of several kinds of object those of the one that it says it is. */
+export function knownKeys(schema: z.ZodType, path: readonly PropertyKey[], input?: unknown): string[] {
+  const shapes = schemasAt(schema, path)
     .flatMap(unwrap)
-    .flatMap((each) => ("shape" in each ? Object.keys(each.shape as object) : []));
+    .flatMap((each) => ("shape" in each ? [each.shape as Record<string, z.ZodType>] : []));
+  const meant = shapes.filter((shape) => isOfKind(shape, input));
+  return (meant.length === 0 ? shapes : meant).flatMap((shape) => Object.keys(shape));
+}
+
+/** Whether every key that can have one value only has it. */
+function isOfKind(shape: Readonly<Record<string, z.ZodType>>, input: unknown): boolean {
+  if (!isMapping(input)) return true;
+  return Object.entries(shape).every(([key, field]) => {
+    const isLiteral = unwrap(field).every((each) => each._zod.def.type === "literal");
+    return !isLiteral || field.safeParse((input as Record<string, unknown>)[key]).success;
+  });
 }
 
 function inWords(schema: z.ZodType, issue: z.core.$ZodIssue): SchemaMistake[] {
@@ -48,11 +59,15 @@ function inWords(schema: z.ZodType, issue: z.core.$ZodIssue): SchemaMistake[] {
           message: `the name ${JSON.stringify(String(path.at(-1)))} ${issue.issues[0]?.message ?? "is not allowed"}`,
         },
       ];
-    case "invalid_type":
     case "invalid_union":
+      if ("discriminator" in issue && issue.discriminator !== undefined) return [otherKind(path, issue)];
+      return [issue.input === undefined ? missingKey(path) : { path, ...wrongType(schema, issue) }];
+    case "invalid_type":
       return [issue.input === undefined ? missingKey(path) : { path, ...wrongType(schema, issue) }];
     case "invalid_value":
-      return [issue.input === undefined ? missingKey(path) : { path, ...notOneOf(issue) }];
+      return [
+        issue.input === undefined ? missingKey(path) : { path, ...notOneOf(issue.values, issue.input) },
+      ];
     case "too_small":
     case "too_big":
       return [{ path, message: subject(issue.input) + (own(issue.message) ?? limit(issue)) }];
@@ -66,13 +81,24 @@ function inWords(schema: z.ZodType, issue: z.core.$ZodIssue): SchemaMistake[] {
 }
 
 function unknownKey(schema: z.ZodType, path: Path, key: string, input: unknown) {
-  const known = knownKeys(schema, path);
+  const known = knownKeys(schema, path, input);
   const given = new Set(typeof input === "object" && input !== null ? Object.keys(input) : []);
   const meant = nearest(key, known);
   const message = `unknown key "${key}"`;
   if (meant !== undefined && given.has(meant))
     return { message, hint: `"${meant}" is there already: remove this` };
   return { message, hint: suggestion(key, known) };
+}
+
+/** The key that says which kind of mapping it is names none. */
+function otherKind(path: Path, issue: z.core.$ZodIssueInvalidUnion & { options?: unknown }): SchemaMistake {
+  const kinds = (Array.isArray(issue.options) ? issue.options : []).filter(
+    (each) => typeof each === "string",
+  );
+  const input = isMapping(issue.input)
+    ? (issue.input as Record<string, unknown>)[String(path.at(-1))]
+    : undefined;
+  return { path, ...notOneOf(kinds, input) };
 }
 
 function missingKey(path: Path): SchemaMistake {
@@ -143,14 +169,14 @@ function asMapping(schema: z.ZodType, path: readonly PropertyKey[]): string {
   return typeof last === "string" ? `write ${last}: { name: … }` : 'write lines of "key: value"';
 }
 
-function notOneOf(issue: z.core.$ZodIssueInvalidValue): Omit<SchemaMistake, "path"> {
-  const values = issue.values.map((each) => JSON.stringify(each));
+function notOneOf(allowed: readonly z.core.util.Primitive[], input: unknown): Omit<SchemaMistake, "path"> {
+  const values = allowed.map((each) => JSON.stringify(each));
   if (values.length === 1) {
-    return { message: `expected ${values[0]}, found ${describe(issue.input)}`, hint: `write ${values[0]}` };
+    return { message: `expected ${values[0]}, found ${describe(input)}`, hint: `write ${values[0]}` };
   }
-  const meant = typeof issue.input === "string" ? nearest(issue.input, issue.values.map(String)) : undefined;
+  const meant = typeof input === "string" ? nearest(input, allowed.map(String)) : undefined;
   return {
-    message: `expected ${values.slice(0, -1).join(", ")} or ${values.at(-1)}, found ${describe(issue.input)}`,
+    message: `expected ${values.slice(0, -1).join(", ")} or ${values.at(-1)}, found ${describe(input)}`,
     hint: meant === undefined ? undefined : didYouMean(meant),
   };
 }

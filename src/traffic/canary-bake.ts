@@ -12,9 +12,10 @@ import type { Comparison, Finding } from "./comparison.ts";
 import { comparisonReasons, formatEvidence, suspicions } from "./comparison-reasons.ts";
 import { badRequests, settledRequests } from "./counters.ts";
 import { driftError, sameWeights } from "./drift.ts";
+import type { Reading } from "./request-source.ts";
 import type { RequestTimesFollower } from "./request-times.ts";
+import type { CountedRoute } from "./route.ts";
 import { sharesOf } from "./shares.ts";
-import type { Reading, TrafficDriver } from "./traffic-driver.ts";
 
 export type BakeVerdict =
   | { readonly verdict: "pass"; readonly result: StepResult }
@@ -26,8 +27,7 @@ export type BakeVerdict =
 
 export interface Bake {
   readonly context: OperationContext;
-  readonly route: string;
-  readonly driver: TrafficDriver;
+  readonly route: CountedRoute;
   readonly input: CanaryInput;
   readonly step: CanaryStep;
   readonly times: RequestTimesFollower | undefined;
@@ -48,7 +48,7 @@ const shortestWait = 10_000;
  * extended where that is missing, then it is inconclusive.
  */
 export async function bake(setup: Bake): Promise<BakeVerdict> {
-  const { context, route, driver, input, step, times, comparison } = setup;
+  const { context, route, input, step, times, comparison } = setup;
   const { clock } = context;
   const limits = input["abort-when"];
   const minRequests = input["min-requests"];
@@ -61,17 +61,17 @@ export async function bake(setup: Bake): Promise<BakeVerdict> {
     comparison?.begin(reading);
     return new CanaryWindow(input.to, share, reading, times ? "with-times" : "without-times");
   };
-  let window = windowFrom(await look(driver, context));
+  let window = windowFrom(await look(route, context));
   const start = clock.elapsed();
   let warm = input["warm-up"] === 0;
   let bakeStart: number | undefined;
   for (;;) {
     const end = bakeStart === undefined ? clock.elapsed() + input.interval : bakeStart + input.bake;
     await pause(context, Math.min(input.interval, Math.max(1, end - clock.elapsed())));
-    const reading = await look(driver, context);
+    const reading = await look(route, context);
     await setup.refuseAborted();
     const weights = Object.fromEntries(reading.map((each) => [each.version, each.weight]));
-    if (!sameWeights(weights, step.weights)) throw driftError(route, weights, [step.weights]);
+    if (!sameWeights(weights, step.weights)) throw driftError(route.target.name, weights, [step.weights]);
     const taken = times?.take();
     window.add(clock.elapsed(), reading, taken?.get(input.to));
     if (warm) comparison?.add(reading, taken);

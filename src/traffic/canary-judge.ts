@@ -4,8 +4,9 @@ import { exceeds } from "../core/threshold.ts";
 import type { CanaryLimits } from "./canary-input.ts";
 import { observeShare, type ShareObservation, wilsonLowerBound } from "./confidence.ts";
 import { badRequests, settledRequests } from "./counters.ts";
+import type { Counters } from "./request-source.ts";
 import type { ResponseTimes } from "./response-times.ts";
-import type { Counters, Health } from "./traffic-driver.ts";
+import type { Health } from "./traffic-driver.ts";
 
 /** What happened at the new version in a stretch of time. */
 export interface Stretch {

@@ -1,7 +1,7 @@
 import { OpsError, UsageError } from "../core/errors.ts";
 import { formatPercent, type Percent } from "../core/percent.ts";
 import { sharesOf, weightsForShare } from "./shares.ts";
-import type { Weights } from "./traffic-driver.ts";
+import type { WeightScale, Weights } from "./traffic-driver.ts";
 
 export interface CanaryStep {
   readonly share: Percent;
@@ -12,8 +12,12 @@ export interface CanaryStep {
  * The steps from what the version has now. A canary never takes traffic away from the new version: steps below its
  * present share are left out. Pure, so that a resumed run has the same steps.
  */
-export function canarySteps(before: Weights, version: string, shares: readonly Percent[]): CanaryStep[] {
-  const present = sharesOf(before)[version] ?? 0;
+export function canarySteps(
+  before: { readonly weights: Weights; readonly scale: WeightScale },
+  version: string,
+  shares: readonly Percent[],
+): CanaryStep[] {
+  const present = sharesOf(before.weights)[version] ?? 0;
   const ahead = shares.filter((share) => share >= present - 0.2);
   if (ahead.length === 0) {
     throw new UsageError(
@@ -24,7 +28,10 @@ export function canarySteps(before: Weights, version: string, shares: readonly P
       },
     );
   }
-  return ahead.map((share) => ({ share, weights: weightsForShare(before, version, share) }));
+  return ahead.map((share) => ({
+    share,
+    weights: weightsForShare(before.weights, version, share, before.scale),
+  }));
 }
 
 export function stepAt(steps: readonly CanaryStep[], index: number): CanaryStep {

@@ -1,7 +1,7 @@
 import type { Look, Stretch } from "./canary-judge.ts";
 import { CountingWindow, difference, noCounts, readingOf, sum } from "./counters.ts";
+import type { Counters, Reading } from "./request-source.ts";
 import { ResponseTimes } from "./response-times.ts";
-import type { Counters, Reading } from "./traffic-driver.ts";
 
 /** Milliseconds of a step that count as recent. */
 const recentLength = 30_000;

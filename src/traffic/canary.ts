@@ -14,7 +14,7 @@ import { Comparison, type ComparisonState } from "./comparison.ts";
 import { refuseDrift } from "./drift.ts";
 import { learn, learnedLine } from "./learn.ts";
 import { RequestTimesFollower } from "./request-times.ts";
-import { openRoute, type Route } from "./route.ts";
+import { type CountedRoute, openRoute, requireCounted } from "./route.ts";
 import { formatShares, sharesOf } from "./shares.ts";
 import { observeRoute, type RouteBefore, requireUp, restoreWeights } from "./shift.ts";
 import type { Weights } from "./traffic-driver.ts";
@@ -38,12 +38,15 @@ export const canary = defineOperation({
   targets: ({ route }, environment) => [`route:${environment.route(route).name}`],
   async observe(context, input): Promise<RouteBefore> {
     const route = openRoute(context.environment, input.route);
-    if (input["abort-when"].p95 !== undefined) await route.driver.requireRequestTimes(context.signal);
+    if (input["skip-bake"] === undefined) {
+      const { requests } = requireCounted(route, "a canary");
+      if (input["abort-when"].p95 !== undefined) await requests.requireTimes(context.signal);
+    }
     return observeRoute(route, input.to, context.signal);
   },
   plan(before, { to, steps, bake: bakeTime, "skip-bake": skipped }) {
     if (skipped !== undefined) {
-      const step = lastStep(canarySteps(before.weights, to, steps));
+      const step = lastStep(canarySteps(before, to, steps));
       return [
         {
           target: `route:${before.route}`,
@@ -55,7 +58,7 @@ export const canary = defineOperation({
       ];
     }
     let from = before.weights;
-    return canarySteps(before.weights, to, steps).map((step) => {
+    return canarySteps(before, to, steps).map((step) => {
       const change = {
         target: `route:${before.route}`,
         action: "update" as const,
@@ -68,18 +71,19 @@ export const canary = defineOperation({
     });
   },
   async apply(context, input, before, report) {
-    const route = openRoute(context.environment, input.route);
-    const steps = canarySteps(before.weights, input.to, input.steps);
+    const opened = openRoute(context.environment, input.route);
+    const steps = canarySteps(before, input.to, input.steps);
     await earlierIsOver(context, before.route);
-    const present = await route.driver.weights(context.signal);
+    const present = await opened.driver.weights(context.signal);
     refuseDrift(before.route, present, [before.weights, ...steps.map((step) => step.weights)]);
     if (input["skip-bake"] !== undefined) {
       const { weights } = lastStep(steps);
-      await requireUp(route, input.to, context.signal);
-      await route.driver.setWeights(weights, context.signal);
+      await requireUp(opened, input.to, context.signal);
+      await opened.driver.setWeights(weights, context.signal);
       report.log(`gave ${input.to} ${formatShares(weights)} without a bake: ${input["skip-bake"]}`);
       return { verdict: "skipped" as const, route: before.route, version: input.to, weights, steps: [] };
     }
+    const route = requireCounted(opened, "a canary");
     const place = placeToResume(report.last, before.weights, steps, present);
     await using times = followTimes(context, route, input);
     const guard = await CanaryGuard.begin(context, before, input.to, input["on-crash"]);
@@ -122,14 +126,14 @@ export const canary = defineOperation({
   },
 });
 
-/** Undefined where no ring is configured; a p95 limit without one was refused before. */
+/** Undefined where nothing tells request times; a p95 limit was refused then. */
 function followTimes(
   { clock }: OperationContext,
-  { target, driver }: Route,
+  { requests: { times } }: CountedRoute,
   input: CanaryInput,
 ): RequestTimesFollower | undefined {
   const wanted = input["abort-when"].p95 !== undefined || input.compare.alpha > 0;
-  return wanted && target.requestRing !== undefined ? new RequestTimesFollower(driver, clock) : undefined;
+  return wanted && times !== undefined ? new RequestTimesFollower(times, clock) : undefined;
 }
 
 /** Milliseconds that a route is watched before its canary, at most, where the input does not say. */
@@ -137,7 +141,7 @@ const longestLearning = 120_000;
 
 async function compare(
   context: OperationContext,
-  { driver }: Route,
+  route: CountedRoute,
   input: CanaryInput,
   before: RouteBefore,
   report: Report,
@@ -152,7 +156,7 @@ async function compare(
   const settings = { alpha: alpha / 100, tolerate };
   if (state !== undefined) return new Comparison(input.to, settings, state.learned, state);
   const duration = given ?? Math.min(input.bake, longestLearning);
-  const learned = await learn(context, driver, times, duration, report, () => guard.refuseAborted()).catch(
+  const learned = await learn(context, route, times, duration, report, () => guard.refuseAborted()).catch(
     async (error: unknown) => {
       // Nothing was changed yet.
       await guard.over();
@@ -169,7 +173,7 @@ interface Canary {
   readonly context: OperationContext;
   readonly input: CanaryInput;
   readonly before: RouteBefore;
-  readonly route: Route;
+  readonly route: CountedRoute;
   readonly report: Report;
   readonly times: RequestTimesFollower | undefined;
   readonly comparison: Comparison | undefined;
@@ -205,7 +209,7 @@ async function passOrGiveBack(canary: Canary, index: number): Promise<StepResult
 const checkpointEvery = 10_000;
 
 async function bakeStep(canary: Canary, index: number, step: CanaryStep): Promise<BakeVerdict> {
-  const { context, input, before, route, report, times, comparison, guard, steps } = canary;
+  const { context, input, route, report, times, comparison, guard, steps } = canary;
   await requireUp(route, input.to, context.signal);
   await guard.refuseAborted();
   await route.driver.setWeights(step.weights, context.signal);
@@ -215,8 +219,7 @@ async function bakeStep(canary: Canary, index: number, step: CanaryStep): Promis
   let kept = 0;
   return bake({
     context,
-    route: before.route,
-    driver: route.driver,
+    route,
     input,
     step,
     times,

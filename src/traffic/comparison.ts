@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { EProcess, type Outcomes } from "../judge/e-process.ts";
 import { badRequests, CountingWindow, settledRequests } from "./counters.ts";
+import type { Reading } from "./request-source.ts";
 import type { ResponseTimes } from "./response-times.ts";
-import type { Reading } from "./traffic-driver.ts";
 
 /** Version → its request times in a stretch of time. */
 export type TimesByVersion = ReadonlyMap<string, ResponseTimes>;

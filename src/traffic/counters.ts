@@ -1,4 +1,4 @@
-import type { Counters, Reading, VersionReading } from "./traffic-driver.ts";
+import type { Counters, Reading, VersionReading } from "./request-source.ts";
 
 type Counted = Pick<VersionReading, "process" | "counters">;
 
@@ -67,7 +67,10 @@ export function readingOf(reading: Reading, version: string): VersionReading {
   return found;
 }
 
-/** Adds up what happens between looks, also across a restart of the balancer, which sets its counters to zero. */
+/**
+ * Adds up what happens between looks, also across a restart of what counts, which sets its counters to zero: those of
+ * all versions that the same process counts.
+ */
 export class CountingWindow {
   private readonly versions = new Map<string, { last: Counted; counted: Counters }>();
   /** How often the balancer was restarted or reloaded since the window began. */
@@ -78,11 +81,13 @@ export class CountingWindow {
   }
 
   add(reading: Reading): void {
-    const reset = reading.some((each) => wasReset(this.entry(each.version).last, each));
-    if (reset) this.restarts += 1;
+    const reset = new Set(
+      reading.filter((each) => wasReset(this.entry(each.version).last, each)).map((each) => each.process),
+    );
+    if (reset.size > 0) this.restarts += 1;
     for (const each of reading) {
       const { last, counted } = this.entry(each.version);
-      const grown = difference(each.counters, reset ? noCounts : last.counters);
+      const grown = difference(each.counters, reset.has(each.process) ? noCounts : last.counters);
       this.versions.set(each.version, { last: each, counted: sum(counted, grown) });
     }
   }

@@ -22,7 +22,7 @@ export function driftError(route: string, present: Weights, own: readonly Weight
     "E_TRAFFIC_DRIFT",
     `Somebody else changed the weights of route ${route}: they are ${formatShares(present)} now`,
     {
-      hint: "find out who did (HAProxy reloaded without its state?), then see: ops traffic status",
+      hint: "find out who did (the balancer reloaded without its state?), then see: ops traffic status",
       details: { present, expected: [...own] },
       retryable: false,
     },

@@ -9,7 +9,7 @@ import { type Learned, unlearned } from "./comparison.ts";
 import { badRequests, CountingWindow, settledRequests } from "./counters.ts";
 import type { RequestTimesFollower } from "./request-times.ts";
 import { ResponseTimes } from "./response-times.ts";
-import type { TrafficDriver } from "./traffic-driver.ts";
+import type { CountedRoute } from "./route.ts";
 
 /** How many stretches the time to learn has, and how long one is at most, in milliseconds. */
 const [stretches, longestStretch] = [12, 10_000];
@@ -20,7 +20,7 @@ const [stretches, longestStretch] = [12, 10_000];
  */
 export async function learn(
   context: OperationContext,
-  driver: TrafficDriver,
+  route: CountedRoute,
   times: RequestTimesFollower | undefined,
   duration: number,
   report: Report,
@@ -30,7 +30,7 @@ export async function learn(
   if (duration === 0) return unlearned;
   const { clock } = context;
   const stretch = Math.min(longestStretch, duration / stretches);
-  const window = new CountingWindow(await look(driver, context));
+  const window = new CountingWindow(await look(route, context));
   times?.take();
   const errors: Outcomes[] = [];
   const served: ResponseTimes[] = [];
@@ -40,7 +40,7 @@ export async function learn(
     const gone = clock.elapsed() - start;
     if (gone >= duration) break;
     await wait(context, Math.max(1, Math.min(stretch, duration - gone)), onLook);
-    const reading = await look(driver, context);
+    const reading = await look(route, context);
     window.add(reading);
     const counts = reading.map(({ version }) => window.counts(version));
     const now = {

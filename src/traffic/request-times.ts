@@ -1,7 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { OpsError } from "../core/errors.ts";
+import type { AnsweredRequest, RequestSource } from "./request-source.ts";
 import { ResponseTimes } from "./response-times.ts";
-import type { AnsweredRequest, TrafficDriver } from "./traffic-driver.ts";
 
 /** Milliseconds before the balancer is asked again after it hung up (a reload). */
 const reconnectAfter = 250;
@@ -13,8 +13,8 @@ export class RequestTimesFollower implements AsyncDisposable {
   private readonly closed = new AbortController();
   private readonly running: Promise<void>;
 
-  constructor(driver: TrafficDriver, clock: Clock) {
-    this.running = this.follow(driver, clock);
+  constructor(times: NonNullable<RequestSource["times"]>, clock: Clock) {
+    this.running = this.follow(times, clock);
   }
 
   /** The times since the last call, by version. Throws what made following impossible. */
@@ -36,11 +36,11 @@ export class RequestTimesFollower implements AsyncDisposable {
     this.times.set(version, times);
   }
 
-  private async follow(driver: TrafficDriver, clock: Clock): Promise<void> {
+  private async follow(times: NonNullable<RequestSource["times"]>, clock: Clock): Promise<void> {
     const { signal } = this.closed;
     while (!signal.aborted) {
       try {
-        for await (const request of driver.followRequests(signal)) this.add(request);
+        for await (const request of times(signal)) this.add(request);
         await clock.sleep(reconnectAfter, signal);
       } catch (error) {
         if (signal.aborted) return;

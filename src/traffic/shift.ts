@@ -5,11 +5,11 @@ import { duration, name, percentage } from "../core/schema.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation } from "../run/operation.ts";
 import { observeShare, type ShareObservation } from "./confidence.ts";
-import { CountingWindow, readingOf } from "./counters.ts";
+import { CountingWindow } from "./counters.ts";
 import { refuseDrift, sameWeights } from "./drift.ts";
-import { openRoute, type Route, requireVersion } from "./route.ts";
+import { counted, isCounted, openRoute, type Route, requireVersion } from "./route.ts";
 import { formatShares, sharesOf, weightsForShare } from "./shares.ts";
-import type { Weights } from "./traffic-driver.ts";
+import type { WeightScale, Weights } from "./traffic-driver.ts";
 
 const input = z.strictObject({
   route: name("The route; default: the only one, or the one called web").optional(),
@@ -30,7 +30,7 @@ const output = z.object({
 });
 
 /** What `observe` of every change to a route saw. */
-export type RouteBefore = { route: string; weights: Weights };
+export type RouteBefore = { route: string; weights: Weights; scale: WeightScale };
 
 export const shift = defineOperation({
   name: "traffic.shift",
@@ -45,7 +45,7 @@ export const shift = defineOperation({
     return observeRoute(openRoute(context.environment, route), to, context.signal);
   },
   plan(before, { to, share }) {
-    const wanted = weightsForShare(before.weights, to, share);
+    const wanted = weightsForShare(before.weights, to, share, before.scale);
     if (sameWeights(before.weights, wanted)) return [];
     return [
       {
@@ -59,7 +59,7 @@ export const shift = defineOperation({
   },
   async apply(context, { route: routeName, to, share, confirm }, before, report) {
     const route = openRoute(context.environment, routeName);
-    const wanted = weightsForShare(before.weights, to, share);
+    const wanted = weightsForShare(before.weights, to, share, before.scale);
     const present = await route.driver.weights(context.signal);
     refuseDrift(before.route, present, [before.weights, wanted]);
     if (share > 0) await requireUp(route, to, context.signal);
@@ -91,18 +91,19 @@ export const shift = defineOperation({
 
 export async function observeRoute(route: Route, to: string, signal: AbortSignal): Promise<RouteBefore> {
   requireVersion(route.target, to);
-  const reading = await route.driver.read(signal);
+  const states = await route.driver.states(signal);
   return {
     route: route.target.name,
-    weights: Object.fromEntries(reading.map(({ version, weight }) => [version, weight])),
+    weights: Object.fromEntries(states.map(({ version, weight }) => [version, weight])),
+    scale: route.driver.scale,
   };
 }
 
 export async function requireUp(route: Route, version: string, signal: AbortSignal): Promise<void> {
-  const { health, status, server } = readingOf(await route.driver.read(signal), version);
-  if (health !== "down") return;
-  throw new OpsError("E_VERSION_DOWN", `${version} is ${status} and gets no traffic`, {
-    hint: `bring ${route.target.backend}/${server} up first: ops traffic status --route ${route.target.name}`,
+  const found = (await route.driver.states(signal)).find((each) => each.version === version);
+  if (found?.health !== "down") return;
+  throw new OpsError("E_VERSION_DOWN", `${version} is ${found.status} and gets no traffic`, {
+    hint: `bring ${found.server} up first: ops traffic status --route ${route.target.name}`,
   });
 }
 
@@ -124,13 +125,16 @@ async function watchShare(
   wanted: Weights,
   patience: number,
 ): Promise<ShareObservation> {
+  // Some balancers only set weights.
+  if (!isCounted(route)) return { verdict: "unknown", requests: 0 };
+  const { read } = counted(route);
   const intended = (sharesOf(wanted)[version] ?? 0) / 100;
-  const window = new CountingWindow(await route.driver.read(context.signal));
+  const window = new CountingWindow(await read(context.signal));
   const end = context.clock.elapsed() + patience;
   for (;;) {
     const remaining = end - context.clock.elapsed();
     if (remaining > 0) await context.clock.sleep(Math.min(lookEvery, remaining), context.signal);
-    window.add(await route.driver.read(context.signal));
+    window.add(await read(context.signal));
     const seen = observeShare(window.counts(version).requests, window.requests, intended);
     const enough = seen.verdict === "agrees" && seen.requests >= plenty;
     if (enough || context.clock.elapsed() >= end || context.stop.aborted) return seen;
@@ -148,7 +152,7 @@ function notObserved(
     "E_SHARE_NOT_OBSERVED",
     `${version} got ${formatPercent(100 * seen.share)} of ${seen.requests} requests of route ${route} instead of ${intended}`,
     {
-      hint: "look for sticky sessions (cookie, stick-table) or a balance algorithm that ignores weights in haproxy.cfg",
+      hint: "look for sticky sessions (cookie, stick-table) or a balance algorithm that ignores weights",
       details: { weights, requests: seen.requests, observedShare: 100 * seen.share },
     },
   );

@@ -1,15 +1,19 @@
 import { z } from "zod";
 import { columns } from "../core/columns.ts";
+import { OpsError } from "../core/errors.ts";
 import { formatPercent } from "../core/percent.ts";
 import { name } from "../core/schema.ts";
 import { defineOperation } from "../run/operation.ts";
 import { badRequests } from "./counters.ts";
-import { openRoute } from "./route.ts";
+import type { VersionCounts } from "./request-source.ts";
+import { openRoute, type Route } from "./route.ts";
 import { sharesOf } from "./shares.ts";
 
 const input = z.strictObject({
   route: name("The route; default: the only one, or the one called web").optional(),
 });
+
+const count = z.number().nullable();
 
 const output = z.object({
   route: z.string(),
@@ -19,19 +23,22 @@ const output = z.object({
       server: z.string(),
       weight: z.number(),
       share: z.number().describe("Percent of the traffic"),
-      health: z.enum(["up", "failing", "down"]),
+      health: z.enum(["up", "failing", "down", "unknown"]).describe("unknown: the balancer does not tell"),
       status: z.string().describe("As the balancer calls it"),
-      requests: z.number().describe("Since the balancer started, like all counts here"),
-      bad: z.number().describe("5xx, connection and response errors, retries and redispatches"),
-      serverErrors: z.number(),
-      connectionErrors: z.number(),
-      responseErrors: z.number(),
-      retries: z.number(),
-      redispatches: z.number(),
-      failedChecks: z.number(),
+      requests: count.describe(
+        "Since the balancer started, like all counts here; null, like they, where nothing counts them",
+      ),
+      bad: count.describe("5xx, connection and response errors, retries and redispatches"),
+      serverErrors: count,
+      connectionErrors: count,
+      responseErrors: count,
+      retries: count,
+      redispatches: count,
+      failedChecks: count,
       meanResponse: z.number().nullable().describe("Milliseconds, over about the last 1024 requests"),
     }),
   ),
+  uncounted: z.string().nullable().describe("Why there are no counts; null: there are"),
 });
 
 export const status = defineOperation({
@@ -44,32 +51,70 @@ export const status = defineOperation({
   observe: async () => null,
   plan: () => [],
   async apply(context, { route }) {
-    const { target, driver } = openRoute(context.environment, route);
-    const reading = await driver.read(context.signal);
-    const shares = sharesOf(Object.fromEntries(reading.map((each) => [each.version, each.weight])));
+    const opened = openRoute(context.environment, route);
+    const states = await opened.driver.states(context.signal);
+    const shares = sharesOf(Object.fromEntries(states.map((each) => [each.version, each.weight])));
+    const { counts, why } = await countsOf(opened, context.signal);
     return {
-      route: target.name,
-      versions: reading.map(({ counters, meanResponse, ...each }) => ({
-        ...each,
-        share: shares[each.version] ?? 0,
-        ...counters,
-        bad: badRequests(counters),
-        meanResponse: meanResponse ?? null,
+      route: opened.target.name,
+      versions: states.map((state) => ({
+        ...state,
+        share: shares[state.version] ?? 0,
+        ...shownCounts(counts.find(({ version }) => version === state.version)),
       })),
+      uncounted: why,
     };
   },
-  render({ route, versions }) {
+  render({ route, versions, uncounted }) {
     const header = ["version", "share", "weight", "status", "requests", "bad", "5xx", "mean"];
     const rows = versions.map((each) => [
       each.version,
       formatPercent(each.share),
       String(each.weight),
       each.status,
-      String(each.requests),
-      String(each.bad),
-      String(each.serverErrors),
+      String(each.requests ?? "-"),
+      String(each.bad ?? "-"),
+      String(each.serverErrors ?? "-"),
       each.meanResponse === null ? "-" : `${each.meanResponse} ms`,
     ]);
-    return [`route ${route}`, ...columns([header, ...rows], new Set([1, 2, 4, 5, 6, 7]))].join("\n");
+    return [
+      `route ${route}`,
+      ...columns([header, ...rows], new Set([1, 2, 4, 5, 6, 7])),
+      ...(uncounted === null ? [] : [`no counts: ${uncounted}`]),
+    ].join("\n");
   },
 });
+
+/** The weights are worth showing also where what counts is away. */
+async function countsOf(
+  { target, requests }: Route,
+  signal: AbortSignal,
+): Promise<{ readonly counts: readonly VersionCounts[]; readonly why: string | null }> {
+  if (requests === undefined) {
+    return {
+      counts: [],
+      why: `the driver ${target.driver} only sets weights, and the route has no "metrics:"`,
+    };
+  }
+  try {
+    return { counts: await requests.read(signal), why: null };
+  } catch (error) {
+    if (!(error instanceof OpsError)) throw error;
+    return { counts: [], why: error.message };
+  }
+}
+
+function shownCounts(counts: VersionCounts | undefined) {
+  const { counters, meanResponse } = counts ?? {};
+  return {
+    requests: counters?.requests ?? null,
+    bad: counters === undefined ? null : badRequests(counters),
+    serverErrors: counters?.serverErrors ?? null,
+    connectionErrors: counters?.connectionErrors ?? null,
+    responseErrors: counters?.responseErrors ?? null,
+    retries: counters?.retries ?? null,
+    redispatches: counters?.redispatches ?? null,
+    failedChecks: counters?.failedChecks ?? null,
+    meanResponse: meanResponse ?? null,
+  };
+}

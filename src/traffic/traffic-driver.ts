@@ -1,59 +1,40 @@
-/** Version → weight, an absolute integer from 0 to 256. */
+/** Version → weight, an absolute whole number on the driver's scale. */
 export type Weights = { [version: string]: number };
 
-/** What the balancer has counted for one version since it started; each only grows until the balancer restarts. */
-export type Counters = {
-  /** Requests sent to the version, also those that were retried elsewhere afterwards. */
-  requests: number;
-  /** Whole answers that came from the version, whatever their status. */
-  answered: number;
-  /** Answers with a 5xx status. */
-  serverErrors: number;
-  connectionErrors: number;
-  /** Answers that broke off or were no HTTP. */
-  responseErrors: number;
-  /** Requests that had to be sent again. */
-  retries: number;
-  /** Requests that had to be sent to another version. */
-  redispatches: number;
-  /** Health checks that failed while the version counted as up. */
-  failedChecks: number;
+/** Which weights a balancer takes. */
+export type WeightScale = {
+  /** The largest weight of one version. */
+  maximum: number;
+  /** What the weights add up to, where a balancer wants parts of a fixed whole (100: percent). */
+  total?: number;
 };
 
-/** `up`: healthy; `failing`: some checks failed, still in use; `down`: not in use. */
-export type Health = "up" | "failing" | "down";
+/** `up`: healthy; `failing`: some checks failed, still in use; `down`: not in use; `unknown`: the balancer does not tell. */
+export type Health = "up" | "failing" | "down" | "unknown";
 
-export type VersionReading = {
+/** How the balancer treats one version now. */
+export type VersionState = {
   version: string;
+  /** As the balancer calls the place that runs it. */
   server: string;
   weight: number;
   health: Health;
-  /** As the balancer calls it: `UP`, `UP 1/2`, `DOWN`, `MAINT`. */
+  /** As the balancer calls it: `UP`, `UP 1/2`, `DOWN`, `MAINT`; `-` where it does not tell. */
   status: string;
-  counters: Counters;
-  /** Which process of the balancer counted: another one after a restart or a reload. */
-  process: string;
-  /** The balancer's own mean time to answer, in milliseconds; undefined before the first answer. */
-  meanResponse?: number;
 };
 
-/** One look at a route. Every version of the route is in it. */
-export type Reading = readonly VersionReading[];
-
-export interface AnsweredRequest {
-  readonly version: string;
-  /** Of the client's request as a whole, in milliseconds. */
-  readonly time: number;
-}
-
-/** The adapter of one balancer, for one route. */
+/**
+ * The adapter of one balancer, for one route: reads and sets its weights. What counts requests is a `RequestSource`.
+ * It touches the weights of the route's versions and nothing else.
+ */
 export interface TrafficDriver {
+  readonly scale: WeightScale;
+  /** Of every version of the route. */
+  states(signal?: AbortSignal): Promise<readonly VersionState[]>;
   weights(signal?: AbortSignal): Promise<Weights>;
-  /** Sets absolute weights and reads them back; throws `E_WEIGHT_NOT_SET` where the balancer has others afterwards. */
+  /**
+   * Sets absolute weights and reads them back; throws `E_WEIGHT_NOT_SET` where the balancer has others afterwards. Safe to
+   * call again after a crash at any point of it. A set that is refused leaves the weights as they were.
+   */
   setWeights(weights: Weights, signal?: AbortSignal): Promise<void>;
-  read(signal?: AbortSignal): Promise<Reading>;
-  /** Throws `E_REQUEST_RING` (usage) where the balancer is not configured to tell the time of each request. */
-  requireRequestTimes(signal?: AbortSignal): Promise<void>;
-  /** Requests answered from now on, of every version; ends when the signal aborts or the balancer hangs up. */
-  followRequests(signal: AbortSignal): AsyncIterable<AnsweredRequest>;
 }

@@ -50,7 +50,11 @@ describe(".opsrc.example", () => {
     const stores = Object.values(whole.stores);
     expect([...used(...stores)]).toEqual(expect.arrayContaining(keys(storeSchema)));
     expect([...used(...stores.map((each) => each.s3))]).toEqual(expect.arrayContaining(keys(s3Schema)));
-    expect([...used(whole.routes.web)]).toEqual(expect.arrayContaining(keys(routeSchema)));
+    for (const schema of routeSchema.options) {
+      const { driver } = schema.shape;
+      const routes = Object.values(whole.routes).filter((each) => driver.safeParse(each.driver).success);
+      expect([...used(...routes)]).toEqual(expect.arrayContaining(keys(schema)));
+    }
     expect([...used(whole["flag-sources"].default)]).toEqual(expect.arrayContaining(keys(flagSourceSchema)));
     expect([...used(...Object.values(whole.schedules))]).toEqual(
       expect.arrayContaining(keys(scheduleSchema)),
@@ -75,7 +79,7 @@ describe(".opsrc.example", () => {
 type Example = {
   databases: { main: object };
   stores: Record<string, { s3?: object }>;
-  routes: { web: object };
+  routes: Record<string, { driver?: string }>;
   "flag-sources": { default: object };
   schedules: Record<string, object>;
   notifications: Record<string, object>;

@@ -1,17 +1,16 @@
-import type { RouteTarget } from "../../config/environment.ts";
-import { OpsError, UsageError } from "../../core/errors.ts";
-import { suggestion } from "../../core/suggestion.ts";
-import { runtimeCommand, runtimeLines } from "../../haproxy/runtime-socket.ts";
-import { type StatisticsRow, serverStatistics } from "../../haproxy/statistics.ts";
-import type { AnsweredRequest, Health, Reading, TrafficDriver, Weights } from "../traffic-driver.ts";
+import type { HaproxyRouteTarget } from "../../config/environment.ts";
+import { OpsError } from "../../core/errors.ts";
+import { runtimeCommand } from "../../haproxy/runtime-socket.ts";
+import { refuseUnsafeName, routeStatistics } from "../haproxy-statistics.ts";
+import type { Health, TrafficDriver, VersionState, WeightScale, Weights } from "../traffic-driver.ts";
+
+export const haproxyScale: WeightScale = { maximum: 256 };
 
 /** HAProxy's runtime socket. Weights are absolute: a percentage there is relative to the configured weight. */
-export function haproxyDriver(route: RouteTarget): TrafficDriver {
-  const { socket, backend, requestRing } = route;
+export function haproxyDriver(route: HaproxyRouteTarget): TrafficDriver {
+  const { socket, backend } = route;
   const versions = Object.entries(route.versions);
-  for (const word of [backend, ...Object.values(route.versions), ...(requestRing ? [requestRing] : [])]) {
-    refuseUnsafeName(route, word);
-  }
+  for (const word of [backend, ...Object.values(route.versions)]) refuseUnsafeName(route, word);
 
   async function weights(signal?: AbortSignal): Promise<Weights> {
     const found = await Promise.all(
@@ -52,120 +51,21 @@ export function haproxyDriver(route: RouteTarget): TrafficDriver {
     }
   }
 
-  async function read(signal?: AbortSignal): Promise<Reading> {
-    const rows = await serverStatistics(socket, backend, { signal });
-    const byServer = new Map(rows.map((row) => [row.svname, row]));
-    refuseStrangers(route, rows);
-    return versions.map(([version, server]) => {
-      const row = byServer.get(server);
-      if (row === undefined) {
-        throw new UsageError(
-          "E_ROUTE_SERVER",
-          `The backend ${backend} has no server "${server}" (${version})`,
-          {
-            hint: suggestion(
-              server,
-              rows.map((each) => each.svname ?? ""),
-            ),
-          },
-        );
-      }
+  async function states(signal?: AbortSignal): Promise<VersionState[]> {
+    const rows = await routeStatistics(route, signal);
+    return rows.map(({ version, server, row }) => {
       const status = row.status ?? "";
-      const answered = answerColumns.reduce((total, column) => total + Number(row[column]), 0);
-      return {
-        version,
-        server,
-        weight: Number(row.uweight),
-        health: healthOf(status),
-        status,
-        process: row.process ?? "",
-        counters: {
-          requests: Number(row.stot),
-          answered,
-          serverErrors: Number(row.hrsp_5xx),
-          connectionErrors: Number(row.econ),
-          responseErrors: Number(row.eresp),
-          retries: Number(row.wretr),
-          redispatches: Number(row.wredis),
-          failedChecks: Number(row.chkfail),
-        },
-        ...(answered === 0 ? {} : { meanResponse: Number(row.rtime) }),
-      };
+      return { version, server, weight: Number(row.uweight), health: healthOf(status), status };
     });
   }
 
-  async function requireRequestTimes(signal?: AbortSignal): Promise<void> {
-    if (requestRing === undefined) {
-      throw new UsageError(
-        "E_REQUEST_RING",
-        `The route ${route.name} names no ring to take request times from`,
-        {
-          hint: 'configure a ring in haproxy.cfg and "request-ring" of the route (docs/traffic.md), or limit mean-response instead of p95',
-        },
-      );
-    }
-    const sinks = await runtimeCommand(socket, "show events", { signal });
-    if (!sinks.split("\n").some((line) => line.trim().split(/\s+/)[0] === requestRing)) {
-      throw new UsageError("E_REQUEST_RING", `HAProxy at ${socket} has no ring "${requestRing}"`, {
-        hint: `add "ring ${requestRing}" to haproxy.cfg (docs/traffic.md), or limit mean-response instead of p95`,
-      });
-    }
-  }
-
-  const versionOf = new Map(versions.map(([version, server]) => [server, version]));
-  async function* followRequests(signal: AbortSignal): AsyncGenerator<AnsweredRequest, void, undefined> {
-    for await (const line of runtimeLines(socket, `show events ${requestRing} -w -n`, signal)) {
-      const request = parseRequestLine(line, backend, versionOf);
-      if (request !== undefined) yield request;
-    }
-  }
-
-  return { weights, setWeights, read, requireRequestTimes, followRequests };
-}
-
-const answerColumns = ["hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other"] as const;
-
-/** `<backend> <server> <status> <total milliseconds>`; undefined for other backends and for requests without an end. */
-export function parseRequestLine(
-  line: string,
-  backend: string,
-  versionOf: ReadonlyMap<string, string>,
-): AnsweredRequest | undefined {
-  const [, name, server, time] = /^(\S+) (\S+) -?\d+ \+?(\d+)$/.exec(line.trim()) ?? [];
-  const version = name === backend && server !== undefined ? versionOf.get(server) : undefined;
-  return version === undefined ? undefined : { version, time: Number(time) };
+  return { scale: haproxyScale, states, weights, setWeights };
 }
 
 /** HAProxy's status words: UP, "UP 1/2" (going down), "DOWN 1/2" (coming back), MAINT, DRAIN, NOLB, "no check". */
 export function healthOf(status: string): Health {
   if (status === "UP" || status === "no check") return "up";
   return /^(UP|NOLB|DRAIN)\b/.test(status) ? "failing" : "down";
-}
-
-/** A name goes into a command line of the runtime socket, where `;` and blanks have a meaning. */
-function refuseUnsafeName(route: RouteTarget, word: string): void {
-  if (/^[A-Za-z0-9_.:-]+$/.test(word)) return;
-  throw new UsageError(
-    "E_ROUTE_NAME",
-    `The route ${route.name} has "${word}", which HAProxy cannot have as a name`,
-    {
-      hint: "HAProxy's names hold letters, digits, '_', '.', ':' and '-'; correct the route in .opsrc",
-    },
-  );
-}
-
-/** A server with weight that no version names would take part of every share. */
-function refuseStrangers(route: RouteTarget, rows: readonly StatisticsRow[]): void {
-  const known = new Set(Object.values(route.versions));
-  const stranger = rows.find(
-    (row) => !known.has(row.svname ?? "") && row.act === "1" && Number(row.uweight) > 0,
-  );
-  if (stranger === undefined) return;
-  throw new UsageError(
-    "E_ROUTE_SERVER",
-    `The server ${route.backend}/${stranger.svname} takes traffic but is no version of the route ${route.name}`,
-    { hint: 'add it under "versions:" of the route in .opsrc, or give it weight 0 in haproxy.cfg' },
-  );
 }
 
 function refused(subject: string, answer: string): OpsError {

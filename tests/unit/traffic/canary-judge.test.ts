@@ -2,8 +2,8 @@ import { describe, expect, test } from "vitest";
 import { abortWhen } from "../../../src/traffic/canary-input.ts";
 import { type Look, missingData, reasonsToAbort } from "../../../src/traffic/canary-judge.ts";
 import { noCounts } from "../../../src/traffic/counters.ts";
+import type { Counters } from "../../../src/traffic/request-source.ts";
 import { ResponseTimes } from "../../../src/traffic/response-times.ts";
-import type { Counters } from "../../../src/traffic/traffic-driver.ts";
 
 const limits = abortWhen.parse({});
 

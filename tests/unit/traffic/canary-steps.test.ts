@@ -7,7 +7,8 @@ import { refuseDrift } from "../../../src/traffic/drift.ts";
 
 const shares = ["10%", "50%", "100%"].map(parsePercent);
 const before = { blue: 100, green: 0 };
-const steps = canarySteps(before, "green", shares);
+const scale = { maximum: 256 };
+const steps = canarySteps({ weights: before, scale }, "green", shares);
 
 describe("the steps of a canary", () => {
   test("lead from nothing to everything", () => {
@@ -19,15 +20,15 @@ describe("the steps of a canary", () => {
   });
 
   test("never take traffic away from the new version", () => {
-    expect(canarySteps({ blue: 70, green: 30 }, "green", shares).map((step) => step.share)).toEqual([
-      50, 100,
-    ]);
+    expect(
+      canarySteps({ weights: { blue: 70, green: 30 }, scale }, "green", shares).map((step) => step.share),
+    ).toEqual([50, 100]);
   });
 
   test("are refused where the version has more than all of them", () => {
-    expect(() => canarySteps({ blue: 0, green: 100 }, "green", [parsePercent("10%")])).toThrow(
-      expect.objectContaining({ code: "E_CANARY_STEPS" }),
-    );
+    expect(() =>
+      canarySteps({ weights: { blue: 0, green: 100 }, scale }, "green", [parsePercent("10%")]),
+    ).toThrow(expect.objectContaining({ code: "E_CANARY_STEPS" }));
   });
 
   test.each([[["50%", "10%"]], [["0%", "10%"]], [[]]])("cannot be %j", (written) => {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { badRequests, CountingWindow, noCounts, settledRequests } from "../../../src/traffic/counters.ts";
-import type { Counters, Reading } from "../../../src/traffic/traffic-driver.ts";
+import type { Counters, Reading } from "../../../src/traffic/request-source.ts";
 
 const counts = (some: Partial<Counters>): Counters => ({ ...noCounts, ...some });
 const reading = (green: Partial<Counters>, blue: Partial<Counters> = {}, process = "7"): Reading =>

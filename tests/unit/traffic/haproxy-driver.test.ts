@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { parseStatistics } from "../../../src/haproxy/statistics.ts";
-import { healthOf, parseRequestLine } from "../../../src/traffic/drivers/haproxy.ts";
+import { healthOf } from "../../../src/traffic/drivers/haproxy.ts";
+import { parseRequestLine } from "../../../src/traffic/sources/haproxy.ts";
 
 describe("HAProxy's statistics", () => {
   test("keep their columns where a health check's text holds commas and quotes", () => {

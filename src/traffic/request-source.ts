@@ -1,0 +1,56 @@
+import type { VersionState } from "./traffic-driver.ts";
+
+/** What was counted for one version since its counting began; each only grows until that begins anew. */
+export type Counters = {
+  /** Requests sent to the version, also those that were retried elsewhere afterwards. */
+  requests: number;
+  /** Whole answers that came from the version, whatever their status. */
+  answered: number;
+  /** Answers with a 5xx status. */
+  serverErrors: number;
+  connectionErrors: number;
+  /** Answers that broke off or were no HTTP. */
+  responseErrors: number;
+  /** Requests that had to be sent again. */
+  retries: number;
+  /** Requests that had to be sent to another version. */
+  redispatches: number;
+  /** Health checks that failed while the version counted as up. */
+  failedChecks: number;
+};
+
+/** One version's counters. A source leaves at zero what it does not know of. */
+export type VersionCounts = {
+  version: string;
+  counters: Counters;
+  /** Which process counted: another one after a restart or a reload. Versions that one process counts have the same. */
+  process: string;
+  /** The mean time to answer, in milliseconds; undefined where it is not known, as before the first answer. */
+  meanResponse?: number;
+};
+
+/** One look at a route: how the balancer treats each version, and what was counted for it. Every version is in it. */
+export type VersionReading = VersionState & VersionCounts;
+export type Reading = readonly VersionReading[];
+
+export interface AnsweredRequest {
+  readonly version: string;
+  /** Of the client's request as a whole, in milliseconds. */
+  readonly time: number;
+}
+
+/** What counts the requests of one route: its balancer, or something that watches it. */
+export interface RequestSource {
+  /**
+   * Cumulative counters of every version of the route. Throws where they cannot be had: missing figures are never zeros. An error that is
+   * `retryable` may pass (a reload, a lost connection), another one ends what needs the figures.
+   */
+  read(signal?: AbortSignal): Promise<readonly VersionCounts[]>;
+  /** Throws a usage error that says what to configure where the source does not tell the time of each request. */
+  requireTimes(signal?: AbortSignal): Promise<void>;
+  /**
+   * Requests answered from now on, of every version; ends when the signal aborts or the source hangs up. Undefined
+   * where nothing is configured that tells them.
+   */
+  readonly times: ((signal: AbortSignal) => AsyncIterable<AnsweredRequest>) | undefined;
+}
