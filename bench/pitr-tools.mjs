@@ -17,7 +17,7 @@ import { fileURLToPath } from "node:url";
  * @property {string} result the folder whose size counts
  */
 
-const ops = `${process.execPath} ${fileURLToPath(new URL("../bin/ops", import.meta.url))}`;
+const ops = `OPS_NODE=${process.execPath} ${fileURLToPath(new URL("../bin/ops", import.meta.url))}`;
 
 /** @type {(setting: Setting) => string} */
 const opsConfiguration = ({ folder }) => `--database main --config ${folder}/.opsrc`;
@@ -40,9 +40,9 @@ export const tools = [
   {
     name: "ops",
     reset: () => "rm -rf store/* data/pg_wal/ops-spool",
-    base: (setting) => `${setting.asServer} ${ops} pitr base create ${opsConfiguration(setting)}`,
+    base: (setting) => `${setting.asServer} env ${ops} pitr base create ${opsConfiguration(setting)}`,
     restore: (setting) =>
-      `${setting.asServer} ${ops} pitr restore --latest --target-dir $PWD/restored/data ${opsConfiguration(setting)}`,
+      `${setting.asServer} env ${ops} pitr restore --latest --target-dir $PWD/restored/data ${opsConfiguration(setting)}`,
     archiveCommand: (setting) => `${ops} wal push %p ${opsConfiguration(setting)}`,
     result: "store/pitr/main/base",
   },

@@ -1,7 +1,10 @@
 import type { Environment } from "../config/environment.ts";
 import { launcher } from "../process/launcher.ts";
 
-/** This very command as the server's shell calls it, of any folder: `wal push %p`, `wal fetch %f %p`. */
+/**
+ * This very command as the server's shell calls it, of any folder: `wal push %p`, `wal fetch %f %p`. By its launcher, which
+ * answers most of these calls without Node; which Node it is otherwise says a variable, as the server's PATH may have none.
+ */
 export function commandOfServer(
   environment: Environment,
   database: string,
@@ -14,7 +17,8 @@ export function commandOfServer(
     environment.name,
     ...(environment.file === undefined ? [] : ["--config", environment.file]),
   ];
-  return shellCommand([...launcher(), ...words, ...options]);
+  const [node, file] = launcher();
+  return `OPS_NODE=${shellQuoted(node)} ${shellCommand([file, ...words, ...options])}`;
 }
 
 /** As in archive_command and restore_command: `%p` and `%f` stay what PostgreSQL replaces. */

@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { callOf, identifiedConfiguration } from "./done-mark.ts";
 import { makeFolders, type Spool, spoolOf } from "./spool.ts";
+import { configurationAt, isNoteFor, noteText } from "./spool-note.ts";
 
-/** Where the files in the spool are from: another configuration or call must not take them. */
-const origin = "origin.json";
+/** Notes where the files in the spool are from: another configuration or call must not take them. */
+export const origin = "origin";
 export const unfinishedSuffix = ".fetching";
 /** Segments that are fetched ahead at a time, and how few are left when it goes on. */
 export const aheadCount = 16;
@@ -13,18 +13,10 @@ const fewLeft = 8;
 /** How long a file that is on its way is waited for, in milliseconds. */
 const patience = 60_000;
 
-/** What a call of fetch or prefetch depends on beside the file. */
-export function fetchCall(file: string, path: string, args: readonly string[]): string[] {
-  return callOf(
-    path,
-    args.slice(2).filter((each) => each !== file),
-  );
-}
-
 /**
  * Gives the server a file that was fetched ahead. False where there is none; then it must be asked of a store.
  *
- * @param call as `fetchCall` tells it
+ * @param call as `callOf` tells it
  */
 export async function takeFetched(file: string, path: string, call: readonly string[]): Promise<boolean> {
   const spool = spoolOf(path);
@@ -62,21 +54,24 @@ export function fetchAhead(file: string, path: string, args: readonly string[]):
   child.unref();
 }
 
-/** Makes the spool this configuration's and call's: what is there from another one is removed. */
-export function ownSpool(spool: Spool, configuration: string, call: readonly string[]): void {
-  if (!isFrom(spool, call)) {
-    rmSync(spool.fetched, { recursive: true, force: true });
-    makeFolders(dirname(spool.fetched), spool.fetched);
-    const text = JSON.stringify([configuration, identifiedConfiguration(configuration), call]);
-    writeFileSync(join(spool.fetched, origin), text, { mode: 0o600 });
-  }
+/**
+ * Makes the spool this configuration's and call's: what is there from another one is removed.
+ *
+ * @returns false where no note can say whose it is
+ */
+export function ownSpool(spool: Spool, configuration: string, call: readonly string[]): boolean {
+  if (isFrom(spool, call)) return true;
+  const text = noteText({ configuration: configurationAt(configuration), call });
+  if (text === undefined) return false;
+  rmSync(spool.fetched, { recursive: true, force: true });
+  makeFolders(dirname(spool.fetched), spool.fetched);
+  writeFileSync(join(spool.fetched, origin), text, { mode: 0o600 });
+  return true;
 }
 
 function isFrom(spool: Spool, call: readonly string[]): boolean {
   try {
-    const text = readFileSync(join(spool.fetched, origin), "utf8");
-    const [configuration] = JSON.parse(text) as [string];
-    return text === JSON.stringify([configuration, identifiedConfiguration(configuration), call]);
+    return isNoteFor(readFileSync(join(spool.fetched, origin), "utf8"), undefined, call);
   } catch {
     // Nothing was fetched, or by a call that was killed: as good as nothing.
     return false;

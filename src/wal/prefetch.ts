@@ -10,9 +10,10 @@ import { readCluster } from "../wal-archive/cluster.ts";
 import { following, type ReadableStore, useArchivedFile } from "../wal-archive/read-file.ts";
 import { pitrOf, readableStores } from "./archive.ts";
 import { fetchFields, requireWalFile, writeWhole } from "./fetch.ts";
-import { aheadCount, fetchCall, ownSpool, unfinishedSuffix } from "./fetched.ts";
+import { aheadCount, origin, ownSpool, unfinishedSuffix } from "./fetched.ts";
 import { tryLock } from "./lock.ts";
 import { spoolOf } from "./spool.ts";
+import { callOf } from "./spool-note.ts";
 
 /** Segments that are fetched at a time; so many must have been taken before it goes on. */
 const parallel = 3;
@@ -52,7 +53,8 @@ export const prefetch = defineOperation({
       if (cluster === undefined) return { fetched: [] };
       const { segmentBytes } = cluster;
       const count = Math.max(1, Math.min(aheadCount, Math.floor(mostBytes / segmentBytes)));
-      ownSpool(spool, configuration, fetchCall(file, path, process.argv.slice(2)));
+      const call = callOf(process.argv.slice(2), file, path);
+      if (!ownSpool(spool, configuration, call)) return { fetched: [] };
       const source = { stores, database: target.name, folder: spool.fetched };
       const fetched: string[] = [];
       for (let behind = file; ; ) {
@@ -147,7 +149,7 @@ async function cleaned(folder: string, wanted: ReadonlySet<string>): Promise<str
   const kept: string[] = [];
   for (const each of await readdir(folder)) {
     if (wanted.has(each)) kept.push(each);
-    else if (each !== "origin.json") await rm(join(folder, each), { force: true });
+    else if (each !== origin) await rm(join(folder, each), { force: true });
   }
   return kept;
 }

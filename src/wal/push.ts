@@ -12,10 +12,11 @@ import { parseWalFile } from "../wal-archive/segment.ts";
 import { headerBytes, readSegmentHeader } from "../wal-archive/segment-header.ts";
 import { archiveStores, pitrOf } from "./archive.ts";
 import { lowRoom } from "./disk-room.ts";
-import { callOf, fileIdentity, isDone, markDone } from "./done-mark.ts";
+import { isDone, markDone } from "./done-mark.ts";
 import { tryLock } from "./lock.ts";
 import { hasHeader, headerFor, readyBeside, serverMajor } from "./ready.ts";
 import { spoolOf } from "./spool.ts";
+import { type Configuration, callOf, configurationAt, fileIdentity } from "./spool-note.ts";
 
 /** Bytes of segments that are worked on at a time: memory is about twice that. */
 const atATime = 64 * 2 ** 20;
@@ -98,22 +99,28 @@ class Shipment {
   private readonly cluster: ArchivedCluster;
   private readonly compression: number;
   private readonly stores: readonly ArchiveStore[];
+  private readonly configuration: Configuration | undefined;
 
   private constructor(
     context: OperationContext,
     cluster: ArchivedCluster,
     compression: number,
     stores: readonly ArchiveStore[],
+    configuration: Configuration | undefined,
   ) {
     this.context = context;
     this.cluster = cluster;
     this.compression = compression;
     this.stores = stores;
+    this.configuration = configuration;
   }
 
   /** Throws `E_WAL_FOREIGN` where a store has the archive of another cluster. */
   static async begin(context: OperationContext, target: DatabaseTarget, path: string): Promise<Shipment> {
     const pitr = pitrOf(target);
+    const { file } = context.environment;
+    // As it was read: what is changed from now on is another one.
+    const configuration = file === undefined ? undefined : configurationAt(file);
     const [header, major, stores] = await Promise.all([
       headerFor(path),
       serverMajor(path),
@@ -127,7 +134,7 @@ class Shipment {
       segmentBytes: header.segmentBytes,
     };
     await Promise.all(stores.map(({ store }) => claimArchive(store, cluster)));
-    return new Shipment(context, cluster, pitr.compression, stores);
+    return new Shipment(context, cluster, pitr.compression, stores, configuration);
   }
 
   /**
@@ -136,7 +143,7 @@ class Shipment {
    */
   async ship(asked: string, ahead: readonly string[]): Promise<string[]> {
     const queue = [asked, ...ahead].values();
-    const call = callOf(asked, process.argv.slice(2));
+    const call = callOf(process.argv.slice(2), asked);
     const archived: string[] = [];
     const began = performance.now();
     let failed = false;
@@ -161,7 +168,6 @@ class Shipment {
 
   /** @param isAhead of the server: it will ask for this file later */
   private async archive(path: string, isAhead: boolean, call: readonly string[]): Promise<void> {
-    const { file: configuration } = this.context.environment;
     const identity = fileIdentity(path);
     if (isAhead && isDone(path, call)) return;
     const content = await readFile(path);
@@ -171,8 +177,9 @@ class Shipment {
     const { compression } = this;
     await archiveFile(this.stores, { database, file, content, compression }, this.context.signal);
     const spool = spoolOf(path);
+    const { configuration } = this;
     if (isAhead && spool !== undefined && configuration !== undefined)
-      markDone(spool, file, identity, configuration, call);
+      markDone(spool, file, { configuration, file: identity, call });
   }
 
   private refuseOther(file: string, content: Buffer): void {

@@ -11,9 +11,9 @@ import { childEnvironment, runProgram } from "../../../src/process/run-program.t
 import { type OpsResult, projectRoot } from "../../support/ops.ts";
 
 const launcher = join(projectRoot, "bin/ops");
-export const archiveCommand = `${process.execPath} ${launcher} wal push %p --database main`;
+export const archiveCommand = `OPS_NODE=${process.execPath} ${launcher} wal push %p --database main`;
 
-export const fetchCommand = `${process.execPath} ${launcher} wal fetch %f %p --database main`;
+export const fetchCommand = `OPS_NODE=${process.execPath} ${launcher} wal fetch %f %p --database main`;
 
 /** A server that archives with the built command to a store in a folder, all in one temp folder of their own. */
 export class WalSetting {
@@ -154,10 +154,15 @@ export class WalSetting {
     env: Readonly<Record<string, string>> = {},
   ): Promise<ChildProcess> {
     const { prefix } = await serverUser(this.cluster.directory);
-    const [file = "", ...rest] = [...prefix, process.execPath, launcher, ...args];
+    const [file = "", ...rest] = [...prefix, launcher, ...args];
     return spawn(file, rest, {
       cwd: this.cluster.directory,
-      env: childEnvironment({ OPS_CONFIG: this.config, HOME: this.folder, ...env }),
+      env: childEnvironment({
+        OPS_NODE: process.execPath,
+        OPS_CONFIG: this.config,
+        HOME: this.folder,
+        ...env,
+      }),
       stdio: ["ignore", "pipe", "pipe"],
     });
   }
