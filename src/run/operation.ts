@@ -2,6 +2,7 @@ import type { z } from "zod";
 import type { Environment } from "../config/environment.ts";
 import type { Json, OpsError } from "../core/errors.ts";
 import type { OperationContext } from "./context.ts";
+import type { Sample } from "./sample.ts";
 import type { Screen } from "./screen.ts";
 
 /** What an operation does to the world: nothing, something that can be taken back, something that loses data. */
@@ -35,6 +36,8 @@ export interface Progress {
   readonly done?: number;
   readonly total?: number;
   readonly unit?: "bytes" | "rows" | "requests" | "ms";
+  /** What was measured just now; the newest ones are drawn side by side. */
+  readonly sample?: Sample;
   /** Milliseconds to go, where the work knows better than the time passed and the share tell: after a resume. */
   readonly leftMs?: number;
 }

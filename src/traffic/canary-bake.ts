@@ -2,10 +2,12 @@ import { formatDuration } from "../core/duration.ts";
 import { formatPercent } from "../core/percent.ts";
 import type { OperationContext } from "../run/context.ts";
 import { pause } from "../run/pause.ts";
+import type { Sample } from "../run/sample.ts";
 import type { StepResult } from "./canary-checkpoint.ts";
 import type { CanaryInput } from "./canary-input.ts";
 import { type Look, missingData, observedShare, reasonsToAbort } from "./canary-judge.ts";
 import { look } from "./canary-look.ts";
+import { CanarySamples } from "./canary-samples.ts";
 import type { CanaryStep } from "./canary-steps.ts";
 import { CanaryWindow } from "./canary-window.ts";
 import type { Comparison, Finding } from "./comparison.ts";
@@ -35,9 +37,14 @@ export interface Bake {
   readonly comparison: Comparison | undefined;
   /** Throws where somebody has aborted the canary. */
   refuseAborted(): Promise<void>;
-  /** Called at every look. */
-  onLook(result: StepResult, message: string): Promise<void>;
+  /** Called at every look, with what was measured since the last one. */
+  onLook(result: StepResult, message: string, sample: Sample | undefined): Promise<void>;
+  /** Called now and then, with a sample for the journal. */
+  onSample(sample: Sample): void;
 }
+
+/** Milliseconds that a sample in the journal is long, at most, and how many a bake of a step has, at least. */
+const [keptEvery, keptEach] = [10_000, 30];
 
 /** Milliseconds that even a short bake waits for its share and for its missing requests. */
 const shortestWait = 10_000;
@@ -61,8 +68,11 @@ export async function bake(setup: Bake): Promise<BakeVerdict> {
     comparison?.begin(reading);
     return new CanaryWindow(input.to, share, reading, times ? "with-times" : "without-times");
   };
-  let window = windowFrom(await look(route, context));
+  const first = await look(route, context);
+  let window = windowFrom(first);
   const start = clock.elapsed();
+  const live = new CanarySamples(0, start, first);
+  const kept = new CanarySamples(Math.min(keptEvery, input.bake / keptEach), start, first);
   let warm = input["warm-up"] === 0;
   let bakeStart: number | undefined;
   for (;;) {
@@ -80,12 +90,16 @@ export async function bake(setup: Bake): Promise<BakeVerdict> {
     const baked = bakeStart === undefined ? 0 : clock.elapsed() - bakeStart;
     const findings = comparison?.findings ?? [];
     const result = resultOf(seen, baked, window.restarts, findings);
-    await setup.onLook(result, progressMessage(result, input.bake, bakeStart !== undefined, warm));
+    const measured = [clock.elapsed(), clock.now(), reading, taken, findings] as const;
+    const message = progressMessage(result, input.bake, bakeStart !== undefined, warm);
+    await setup.onLook(result, message, live.add(...measured));
 
     const reasons = [
       ...reasonsToAbort(seen, limits, minRequests).filter(() => warm || seen.health === "down"),
       ...(warm ? comparisonReasons(seen, findings) : []),
     ];
+    const sample = kept.add(...measured, reasons.length > 0);
+    if (sample !== undefined) setup.onSample(sample);
     if (reasons.length > 0) return { verdict: "abort", reasons, result };
     if (bakeStart === undefined) {
       const waited = clock.elapsed() - start;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Json } from "../core/errors.ts";
+import type { Sample } from "../run/sample.ts";
 import type { CanaryStep } from "./canary-steps.ts";
 import { type ComparisonState, comparisonState, finding } from "./comparison.ts";
 import { sameWeights } from "./drift.ts";
@@ -40,7 +41,12 @@ const checkpoint = z.object({
   comparison: comparisonState.nullable().default(null),
 });
 
-export type Checkpoint = z.output<typeof checkpoint> & { weights: Weights; now: StepResult | null };
+export type Checkpoint = z.output<typeof checkpoint> & {
+  weights: Weights;
+  now: StepResult | null;
+  /** Since the checkpoint before. */
+  samples: Sample[];
+};
 
 export interface Place {
   readonly step: number;

@@ -3,6 +3,7 @@ import { formatDuration } from "../core/duration.ts";
 import { formatPercent } from "../core/percent.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation, type Report } from "../run/operation.ts";
+import type { Sample } from "../run/sample.ts";
 import { type BakeVerdict, bake } from "./canary-bake.ts";
 import { type Checkpoint, placeToResume, type StepResult, stepResult } from "./canary-checkpoint.ts";
 import { canaryFailure, giveTrafficBack, holdsTraffic } from "./canary-failure.ts";
@@ -100,15 +101,30 @@ export const canary = defineOperation({
     );
 
     const passed = [...place.passed];
+    const samples: Sample[] = [];
     for (let index = place.step; index < steps.length; index += 1) {
-      const canary = { context, input, before, route, report, times, comparison, guard, steps, passed };
+      const canary = {
+        context,
+        input,
+        before,
+        route,
+        report,
+        times,
+        comparison,
+        guard,
+        steps,
+        passed,
+        samples,
+      };
       const result = await passOrGiveBack(canary, index);
       passed.push(result);
       report.log(passedLine(input.to, result));
     }
     const { weights } = lastStep(steps);
     await guard.over();
-    await report.checkpoint(checkpoint("passed", steps.length, { passed, comparison }, weights, null));
+    await report.checkpoint(
+      checkpoint("passed", steps.length, { passed, comparison, samples }, weights, null),
+    );
     return { verdict: "pass" as const, route: before.route, version: input.to, weights, steps: passed };
   },
   async undo(context, { route }, before) {
@@ -180,6 +196,8 @@ interface Canary {
   readonly guard: CanaryGuard;
   readonly steps: readonly CanaryStep[];
   readonly passed: readonly StepResult[];
+  /** For the report of the run; each checkpoint takes those since the one before. */
+  readonly samples: Sample[];
 }
 
 /** One step to its pass. Whatever else ends it throws, after the traffic is safe. */
@@ -226,9 +244,16 @@ async function bakeStep(canary: Canary, index: number, step: CanaryStep): Promis
     // Where it has everything, there is nobody to compare it with.
     comparison: (sharesOf(step.weights)[input.to] ?? 0) < 100 ? comparison : undefined,
     refuseAborted: () => guard.refuseAborted(),
-    async onLook(result, message) {
+    onSample: (sample) => canary.samples.push(sample),
+    async onLook(result, message, sample) {
       const done = index * input.bake + Math.min(result.bakedMs, input.bake);
-      report.progress({ message, done, total: steps.length * input.bake, unit: "ms" });
+      report.progress({
+        message,
+        done,
+        total: steps.length * input.bake,
+        unit: "ms",
+        ...(sample && { sample }),
+      });
       if (result.bakedMs - kept < checkpointEvery) return;
       kept = result.bakedMs;
       await report.checkpoint(checkpoint("baking", index, canary, step.weights, result));
@@ -239,11 +264,12 @@ async function bakeStep(canary: Canary, index: number, step: CanaryStep): Promis
 function checkpoint(
   phase: Checkpoint["phase"],
   step: number,
-  { passed, comparison }: Pick<Canary, "passed" | "comparison">,
+  { passed, comparison, samples }: Pick<Canary, "passed" | "comparison" | "samples">,
   weights: Weights,
   now: StepResult | null,
 ): Checkpoint {
-  return { phase, step, passed: [...passed], weights, now, comparison: comparison?.state ?? null };
+  const state = comparison?.state ?? null;
+  return { phase, step, passed: [...passed], weights, now, comparison: state, samples: samples.splice(0) };
 }
 
 function passedLine(version: string, result: StepResult): string {
