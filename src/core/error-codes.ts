@@ -13,6 +13,8 @@ export const errorCodes: readonly string[] = [
   "E_CANARY_ABORTED",
   "E_CANARY_CHECKPOINT",
   "E_CANARY_INCONCLUSIVE",
+  "E_CANARY_NOT_PAUSED",
+  "E_CANARY_NOT_PROMOTED",
   "E_CANARY_STEPS",
   "E_CHECK_TIMEOUT",
   "E_CHECK_VALUE",

@@ -3,6 +3,7 @@ import { UsageError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { liveness } from "../process/live-process.ts";
 import { defineOperation } from "../run/operation.ts";
+import { formatInFlight, stillAt } from "./canary-drain.ts";
 import { CanaryFiles, type CanaryRecord } from "./canary-record.ts";
 import { openRoute } from "./route.ts";
 import { formatShares, sharesOf } from "./shares.ts";
@@ -15,6 +16,10 @@ const output = z.object({
     .describe("The version that the canary had given traffic; null: there was none"),
   run: z.string().nullable().describe("The canary's run"),
   weights: z.record(z.string(), z.number()).describe("As they are now"),
+  inFlight: z
+    .number()
+    .nullable()
+    .describe("Requests still at the version; null where the balancer does not tell"),
   acknowledged: z.boolean().describe("Whether the canary has ended, or had ended before"),
 });
 
@@ -74,6 +79,7 @@ export const abort = defineOperation({
         version: null,
         run: null,
         weights: await driver.weights(context.signal),
+        inFlight: null,
         acknowledged: true,
       };
     }
@@ -97,13 +103,17 @@ export const abort = defineOperation({
       report.progress({ message: `the traffic is back; waiting for the canary to end` });
       await clock.sleep(lookEvery, context.signal);
     }
-    return { route, version, run, weights: await driver.weights(context.signal), acknowledged };
+    const weights = await driver.weights(context.signal);
+    const inFlight = (await stillAt(driver, version))?.[version] ?? null;
+    return { route, version, run, weights, inFlight, acknowledged };
   },
-  render({ route, version, weights, acknowledged }) {
+  render({ route, version, weights, inFlight, acknowledged }) {
     if (version === null) return `route ${route}: nothing to abort; ${formatShares(weights)}`;
+    const left = formatInFlight(inFlight === null ? null : { [version]: inFlight });
+    const underWay = left === undefined ? "" : `; still under way: ${left}`;
     const heard = acknowledged
       ? ""
       : "; its process has not answered yet, and gives nothing to it when it does";
-    return `route ${route}: ${formatShares(weights)}; the canary of ${version} is aborted${heard}`;
+    return `route ${route}: ${formatShares(weights)}; the canary of ${version} is aborted${heard}${underWay}`;
   },
 });

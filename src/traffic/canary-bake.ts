@@ -1,50 +1,23 @@
 import { formatDuration } from "../core/duration.ts";
 import { formatPercent } from "../core/percent.ts";
-import type { OperationContext } from "../run/context.ts";
-import { pause } from "../run/pause.ts";
 import type { Sample } from "../run/sample.ts";
 import type { StepResult } from "./canary-checkpoint.ts";
-import type { CanaryInput } from "./canary-input.ts";
-import { type Look, missingData, observedShare, reasonsToAbort } from "./canary-judge.ts";
-import { look } from "./canary-look.ts";
-import { CanarySamples } from "./canary-samples.ts";
-import type { CanaryStep } from "./canary-steps.ts";
-import { CanaryWindow } from "./canary-window.ts";
-import type { Comparison, Finding } from "./comparison.ts";
-import { comparisonReasons, formatEvidence, suspicions } from "./comparison-reasons.ts";
-import { badRequests, settledRequests } from "./counters.ts";
-import { driftError, sameWeights } from "./drift.ts";
-import type { Reading } from "./request-source.ts";
-import type { RequestTimesFollower } from "./request-times.ts";
-import type { CountedRoute } from "./route.ts";
-import { sharesOf } from "./shares.ts";
+import { missingData } from "./canary-judge.ts";
+import { type Seen, StepWatch, type Watching } from "./canary-watch.ts";
+import { formatEvidence, suspicions } from "./comparison-reasons.ts";
 
-export type BakeVerdict =
-  | { readonly verdict: "pass"; readonly result: StepResult }
-  | {
-      readonly verdict: "abort" | "inconclusive";
-      readonly reasons: readonly string[];
-      readonly result: StepResult;
-    };
-
-export interface Bake {
-  readonly context: OperationContext;
-  readonly route: CountedRoute;
-  readonly input: CanaryInput;
-  readonly step: CanaryStep;
-  readonly times: RequestTimesFollower | undefined;
-  /** Undefined where nothing is compared. */
-  readonly comparison: Comparison | undefined;
-  /** Throws where somebody has aborted the canary. */
-  refuseAborted(): Promise<void>;
-  /** Called at every look, with what was measured since the last one. */
-  onLook(result: StepResult, message: string, sample: Sample | undefined): Promise<void>;
-  /** Called now and then, with a sample for the journal. */
-  onSample(sample: Sample): void;
+export interface Failed {
+  readonly verdict: "abort" | "inconclusive" | "unpromoted";
+  readonly reasons: readonly string[];
+  readonly result: StepResult;
 }
 
-/** Milliseconds that a sample in the journal is long, at most, and how many a bake of a step has, at least. */
-const [keptEvery, keptEach] = [10_000, 30];
+export type BakeVerdict = { readonly verdict: "pass"; readonly result: StepResult } | Failed;
+
+export interface Bake extends Watching {
+  /** Called at every look. */
+  onLook(result: StepResult, message: string, sample: Sample | undefined): Promise<void>;
+}
 
 /** Milliseconds that even a short bake waits for its share and for its missing requests. */
 const shortestWait = 10_000;
@@ -55,109 +28,52 @@ const shortestWait = 10_000;
  * extended where that is missing, then it is inconclusive.
  */
 export async function bake(setup: Bake): Promise<BakeVerdict> {
-  const { context, route, input, step, times, comparison } = setup;
+  const { context, input } = setup;
   const { clock } = context;
   const limits = input["abort-when"];
   const minRequests = input["min-requests"];
   const extension = (input.extend ?? Math.max(input.bake, shortestWait)) * input.extensions;
   const deadline = input.deadline ?? Math.max(input.bake, shortestWait);
-  const share = sharesOf(step.weights)[input.to] ?? 0;
 
-  const windowFrom = (reading: Reading) => {
-    times?.take();
-    comparison?.begin(reading);
-    return new CanaryWindow(input.to, share, reading, times ? "with-times" : "without-times");
-  };
-  const first = await look(route, context);
-  let window = windowFrom(first);
+  const watch = await StepWatch.begin(setup, input["warm-up"] === 0 ? "warm" : "cold");
   const start = clock.elapsed();
-  const live = new CanarySamples(0, start, first);
-  const kept = new CanarySamples(Math.min(keptEvery, input.bake / keptEach), start, first);
-  let warm = input["warm-up"] === 0;
   let bakeStart: number | undefined;
   for (;;) {
     const end = bakeStart === undefined ? clock.elapsed() + input.interval : bakeStart + input.bake;
-    await pause(context, Math.min(input.interval, Math.max(1, end - clock.elapsed())));
-    const reading = await look(route, context);
-    await setup.refuseAborted();
-    const weights = Object.fromEntries(reading.map((each) => [each.version, each.weight]));
-    if (!sameWeights(weights, step.weights)) throw driftError(route.target.name, weights, [step.weights]);
-    const taken = times?.take();
-    window.add(clock.elapsed(), reading, taken?.get(input.to));
-    if (warm) comparison?.add(reading, taken);
-    const seen = window.look();
-    const got = observedShare(seen);
+    const seen = await watch.next(Math.min(input.interval, Math.max(1, end - clock.elapsed())));
+    const { look, got, findings, reasons } = seen;
     const baked = bakeStart === undefined ? 0 : clock.elapsed() - bakeStart;
-    const findings = comparison?.findings ?? [];
-    const result = resultOf(seen, baked, window.restarts, findings);
-    const measured = [clock.elapsed(), clock.now(), reading, taken, findings] as const;
-    const message = progressMessage(result, input.bake, bakeStart !== undefined, warm);
-    await setup.onLook(result, message, live.add(...measured));
+    const result = watch.result(seen, baked);
+    const phase = watch.isWarm ? "waiting for the share to show" : "warming up";
+    const time = `${formatDuration(result.bakedMs)} of ${formatDuration(input.bake)}`;
+    await setup.onLook(result, progressMessage(result, bakeStart === undefined ? phase : time), seen.sample);
 
-    const reasons = [
-      ...reasonsToAbort(seen, limits, minRequests).filter(() => warm || seen.health === "down"),
-      ...(warm ? comparisonReasons(seen, findings) : []),
-    ];
-    const sample = kept.add(...measured, reasons.length > 0);
-    if (sample !== undefined) setup.onSample(sample);
     if (reasons.length > 0) return { verdict: "abort", reasons, result };
     if (bakeStart === undefined) {
       const waited = clock.elapsed() - start;
-      if (got.verdict === "agrees" && !warm && waited >= input["warm-up"]) {
-        window = windowFrom(reading);
-        warm = true;
-      }
-      if (got.verdict === "agrees" && warm) bakeStart = clock.elapsed();
+      if (got.verdict === "agrees" && !watch.isWarm && waited >= input["warm-up"]) watch.warmedUp();
+      if (got.verdict === "agrees" && watch.isWarm) bakeStart = clock.elapsed();
       else if (waited < deadline + input["warm-up"]) continue;
       else if (got.verdict === "disagrees") {
-        return { verdict: "abort", reasons: [shareReason(seen, got)], result };
+        return { verdict: "abort", reasons: [shareReason(seen)], result };
       } else if (got.verdict === "unknown") {
-        const missing = missingData(seen, limits, minRequests) ?? unseen(got.requests, waited);
+        const missing = missingData(look, limits, minRequests) ?? unseen(got.requests, waited);
         return { verdict: "inconclusive", reasons: [missing], result };
       }
       continue;
     }
     if (baked < input.bake) continue;
-    const missing = missingData(seen, limits, minRequests) ?? suspicions(seen, findings)[0];
+    const missing = missingData(look, limits, minRequests) ?? suspicions(look, findings)[0];
     if (missing === undefined) {
-      if (got.verdict === "disagrees") return { verdict: "abort", reasons: [shareReason(seen, got)], result };
+      if (got.verdict === "disagrees") return { verdict: "abort", reasons: [shareReason(seen)], result };
       return { verdict: "pass", result };
     }
     if (baked >= input.bake + extension) return { verdict: "inconclusive", reasons: [missing], result };
   }
 }
 
-function resultOf(look: Look, baked: number, restarts: number, comparison: readonly Finding[]): StepResult {
-  const { counts, times } = look.sinceStart;
-  const requests = settledRequests(counts);
-  const errors = badRequests(counts);
-  const observed = look.routeRequests === 0 ? null : (100 * counts.requests) / look.routeRequests;
-  return {
-    share: look.share,
-    observedShare: observed,
-    requests,
-    errors,
-    errorRate: requests === 0 ? 0 : (100 * errors) / requests,
-    serverErrors: counts.serverErrors,
-    connectionErrors: counts.connectionErrors,
-    responseErrors: counts.responseErrors,
-    retries: counts.retries,
-    redispatches: counts.redispatches,
-    p95: times?.percentile(95) ?? null,
-    meanResponse: look.meanResponse ?? null,
-    healthFailures: counts.failedChecks,
-    bakedMs: Math.round(baked),
-    restarts,
-    comparison: [...comparison],
-  };
-}
-
-function progressMessage(result: StepResult, bakeTime: number, baking: boolean, warm: boolean): string {
-  const time = baking
-    ? `${formatDuration(result.bakedMs)} of ${formatDuration(bakeTime)}`
-    : warm
-      ? "waiting for the share to show"
-      : "warming up";
+/** @param time how long what is going on has taken, and takes */
+export function progressMessage(result: StepResult, time: string): string {
   const parts = [
     formatPercent(result.share),
     `${result.requests} requests`,
@@ -171,8 +87,9 @@ function progressMessage(result: StepResult, bakeTime: number, baking: boolean, 
   return parts.join(" · ");
 }
 
-function shareReason(look: Look, got: { readonly share: number; readonly requests: number }): string {
-  return `${look.version} got ${formatPercent(100 * got.share)} of ${got.requests} requests instead of ${formatPercent(look.share)}`;
+function shareReason({ look, got }: Seen): string {
+  const share = got.verdict === "unknown" ? 0 : got.share;
+  return `${look.version} got ${formatPercent(100 * share)} of ${got.requests} requests instead of ${formatPercent(look.share)}`;
 }
 
 function unseen(requests: number, waited: number): string {

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Json } from "../core/errors.ts";
 import type { Sample } from "../run/sample.ts";
+import { type Promotion, promotion } from "./canary-pause.ts";
 import type { CanaryStep } from "./canary-steps.ts";
 import { type ComparisonState, comparisonState, finding } from "./comparison.ts";
 import { sameWeights } from "./drift.ts";
@@ -32,11 +33,12 @@ export const stepResult = z.object({
 export type StepResult = z.output<typeof stepResult>;
 
 const checkpoint = z.object({
-  /** `baking`: in step `step`; `passed`: all steps are; `aborted`: the traffic was given back. */
-  phase: z.enum(["baking", "passed", "aborted"]),
+  /** `baking`, `paused`, `draining`: in step `step`; `passed`: all steps are; `aborted`: the traffic was given back. */
+  phase: z.enum(["baking", "paused", "draining", "passed", "aborted"]),
   /** Index of the step; all before it have passed. */
   step: z.int().min(0),
   passed: z.array(stepResult),
+  promotions: z.array(promotion).default([]),
   /** Null where nothing is compared. */
   comparison: comparisonState.nullable().default(null),
 });
@@ -50,15 +52,18 @@ export type Checkpoint = z.output<typeof checkpoint> & {
 
 export interface Place {
   readonly step: number;
+  /** What of the step is to be done yet: what comes before it has passed. */
+  readonly phase: "baking" | "paused" | "draining";
   readonly passed: readonly StepResult[];
+  readonly promotions: readonly Promotion[];
   /** What was learned and compared so far; undefined: it begins anew. */
   readonly comparison?: ComparisonState | undefined;
 }
 
-const beginning: Place = { step: 0, passed: [] };
+const beginning: Place = { step: 0, phase: "baking", passed: [], promotions: [] };
 
 /**
- * Where an unfinished canary goes on. The interrupted step is baked again from zero. Where the weights are back at
+ * Where an unfinished canary goes on. An interrupted bake begins again from zero, a pause with its whole time. Where the weights are back at
  * what they were before, the traffic was given back (an abort, or a restart of the balancer): it begins anew.
  */
 export function placeToResume(
@@ -69,8 +74,14 @@ export function placeToResume(
 ): Place {
   const parsed = checkpoint.safeParse(last);
   if (!parsed.success || parsed.data.phase === "aborted") return beginning;
-  const { step, passed, comparison } = parsed.data;
+  const { step, phase, passed, promotions, comparison } = parsed.data;
   const intended = steps[Math.min(step, steps.length - 1)]?.weights ?? before;
   if (sameWeights(present, before) && !sameWeights(intended, before)) return beginning;
-  return { step, passed, comparison: comparison ?? undefined };
+  return {
+    step,
+    phase: phase === "paused" || phase === "draining" ? phase : "baking",
+    passed,
+    promotions,
+    comparison: comparison ?? undefined,
+  };
 }

@@ -1,6 +1,6 @@
 import { errorRecord, InterruptedError, OpsError } from "../core/errors.ts";
 import { formatPercent } from "../core/percent.ts";
-import type { BakeVerdict } from "./canary-bake.ts";
+import type { Failed } from "./canary-bake.ts";
 import type { StepResult } from "./canary-checkpoint.ts";
 import type { CanaryInput } from "./canary-input.ts";
 import type { CanaryStep } from "./canary-steps.ts";
@@ -8,12 +8,10 @@ import type { Route } from "./route.ts";
 import { formatShares } from "./shares.ts";
 import type { RouteBefore } from "./shift.ts";
 
-export type FailedBake = Exclude<BakeVerdict, { verdict: "pass" }>;
-
 /** The error of a step that did not pass, with all its figures. */
 export function canaryFailure(
   input: CanaryInput,
-  { verdict, reasons, result }: FailedBake,
+  { verdict, reasons, result }: Failed,
   step: number,
   passed: readonly StepResult[],
 ): OpsError {
@@ -24,6 +22,13 @@ export function canaryFailure(
       details,
       retryable: false,
     });
+  }
+  if (verdict === "unpromoted") {
+    const [what, way] =
+      input.unpromoted === "hold"
+        ? ["the traffic stays at this step", "ops runs resume waits again, ops runs rollback takes it back"]
+        : ["the traffic is back", "give the pause more time, or say what follows it: unpromoted"];
+    return new OpsError("E_CANARY_NOT_PROMOTED", reasons.join("; "), { hint: `${what}; ${way}`, details });
   }
   const traffic = input.inconclusive === "hold" ? "the traffic stays at this step" : "the traffic is back";
   return new OpsError(
@@ -42,6 +47,7 @@ export function holdsTraffic(error: unknown, input: CanaryInput, signal: AbortSi
   if (error instanceof OpsError) {
     if (error.code === "E_TRAFFIC_DRIFT" || error.code === "E_LOCK_LOST") return true;
     if (error.code === "E_CANARY_INCONCLUSIVE" && input.inconclusive === "hold") return true;
+    if (error.code === "E_CANARY_NOT_PROMOTED" && input.unpromoted === "hold") return true;
   }
   const timedOut = signal.reason instanceof Error && signal.reason.name === "TimeoutError";
   return signal.aborted && !timedOut;

@@ -2,22 +2,22 @@ import { randomBytes } from "node:crypto";
 import { liveness, thisProcess } from "../process/live-process.ts";
 import type { OperationContext } from "../run/context.ts";
 import { pause } from "../run/pause.ts";
-import { CanaryFiles } from "./canary-record.ts";
+import { CanaryFiles, type CanaryRecord, type Paused, type PromotionRequest } from "./canary-record.ts";
 import { CanaryWatchdog } from "./canary-watchdog.ts";
 import type { RouteBefore } from "./shift.ts";
 
 /** Milliseconds to wait for what an earlier attempt left to give its traffic back. */
 const handover = 15_000;
 
-/** Lets others end a canary: `ops traffic abort`, and a watchdog when this process is gone. */
+/** Lets others end or promote a canary: `ops traffic abort`, `promote`, and a watchdog when this process is gone. */
 export class CanaryGuard {
   private readonly files: CanaryFiles;
-  private readonly token: string;
+  private readonly record: CanaryRecord;
   private readonly watchdog: CanaryWatchdog | undefined;
 
-  private constructor(files: CanaryFiles, token: string, watchdog: CanaryWatchdog | undefined) {
+  private constructor(files: CanaryFiles, record: CanaryRecord, watchdog: CanaryWatchdog | undefined) {
     this.files = files;
-    this.token = token;
+    this.record = record;
     this.watchdog = watchdog;
   }
 
@@ -37,7 +37,7 @@ export class CanaryGuard {
       ...(environment.file === undefined ? [] : ["--config", environment.file]),
     ];
     const watchdog = onCrash === "return" ? new CanaryWatchdog(words, environment.directory) : undefined;
-    await files.begin({
+    const record: CanaryRecord = {
       token,
       run: context.runId ?? null,
       actor: context.actor,
@@ -46,18 +46,37 @@ export class CanaryGuard {
       since: context.clock.now().toISOString(),
       process: thisProcess(),
       watchdog: watchdog?.process ?? null,
-    });
-    return new CanaryGuard(files, token, watchdog);
+      paused: null,
+    };
+    await files.begin(record);
+    return new CanaryGuard(files, record, watchdog);
   }
 
   /** Throws `E_CANARY_ABORTED` where somebody asked for it. */
   refuseAborted(): Promise<void> {
-    return this.files.refuseAborted(this.token);
+    return this.files.refuseAborted(this.record.token);
+  }
+
+  /** From now on it can be promoted. */
+  async paused(paused: Paused): Promise<void> {
+    await this.files.update({ ...this.record, paused });
+  }
+
+  /** Whoever has promoted this pause; undefined: nobody yet. They are told that it was heard. */
+  async promotion(step: number): Promise<PromotionRequest | undefined> {
+    const request = await this.files.readPromotion(this.record.token, step);
+    if (request !== undefined && !request.heard) await this.files.askToPromote({ ...request, heard: true });
+    return request;
+  }
+
+  /** It cannot be promoted any more. */
+  async goesOn(): Promise<void> {
+    await this.files.update(this.record);
   }
 
   /** The traffic is where it should be: nothing is left to abort. */
   async over(): Promise<void> {
-    await this.files.end(this.token);
+    await this.files.end(this.record.token);
     this.watchdog?.release();
   }
 

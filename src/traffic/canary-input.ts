@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { duration, name, percentage, threshold } from "../core/schema.ts";
 import type { Threshold } from "../core/threshold.ts";
+import { stepEntries } from "./step-field.ts";
 
 /** A limit that is crossed upwards, in the unit of what it limits. */
 function upperLimit(unit: Threshold["unit"], example: string, description: string) {
@@ -45,15 +46,11 @@ export const compareWith = z.strictObject({
 export const canaryInput = z.strictObject({
   route: name("The route; default: the only one, or the one called web").optional(),
   to: name("The new version"),
-  steps: z
-    .array(percentage("The new version's share in this step"))
-    .min(1, "needs at least one step")
-    .refine(
-      (steps) => steps.every((share, index) => share > (steps[index - 1] ?? 0)),
-      "must be increasing shares above 0%",
-    )
+  steps: stepEntries
     .prefault(["10%", "50%", "100%"])
-    .describe("The new version's share, step by step: 10%, 50%, 100%"),
+    .describe(
+      "The new version's share, step by step: 10%, 50%, 100%; pause (or pause: 30m) waits there for ops traffic promote",
+    ),
   bake: duration("How long each step is watched before the next").prefault("10m"),
   extend: duration(
     "How long to go on where the bake has no verdict; default: the bake time again, at least 10s",
@@ -97,6 +94,15 @@ export const canaryInput = z.strictObject({
     .describe(
       "For a fix that cannot wait: all traffic at once, without bake and comparison; the reason, which is journaled",
     ),
+  unpromoted: z
+    .enum(["fail", "hold", "promote"])
+    .default("fail")
+    .describe(
+      "What follows where nobody promotes within the time of a pause: fail gives the traffic back, hold stays and stops for a person, promote goes on",
+    ),
+  drain: duration(
+    "How long to wait at 100% until no request is at the other versions any more; then it is told, and the canary passes all the same",
+  ).prefault("30s"),
   inconclusive: z
     .enum(["fail", "hold"])
     .default("fail")

@@ -20,9 +20,24 @@ const recordSchema = z.object({
   process: processSchema,
   /** What gives the traffic back when the process is gone; null where nothing does. */
   watchdog: processSchema.nullable(),
+  /** While it waits to be promoted. */
+  paused: z
+    .object({
+      /** Index of the step. */
+      step: z.int(),
+      /** Percent */
+      share: z.number(),
+      since: z.iso.datetime(),
+      /** Null: as long as it takes. */
+      until: z.iso.datetime().nullable(),
+    })
+    .nullable()
+    .default(null),
 });
 export type CanaryRecord = z.output<typeof recordSchema>;
+export type Paused = NonNullable<CanaryRecord["paused"]>;
 
+/** What somebody wants of one attempt of a canary. */
 const requestSchema = z.object({
   token: z.string(),
   by: z.string(),
@@ -31,11 +46,20 @@ const requestSchema = z.object({
 });
 export type AbortRequest = z.output<typeof requestSchema>;
 
+const promotionSchema = requestSchema.extend({
+  /** Of the pause that is meant. */
+  step: z.int(),
+  /** Whether the canary has heard of it. */
+  heard: z.boolean(),
+});
+export type PromotionRequest = z.output<typeof promotionSchema>;
+
 /** The files beside the journal by which the processes of one machine know of a route's canary. */
 export class CanaryFiles {
   private readonly folder: string;
   private readonly record: string;
   private readonly request: string;
+  private readonly promotion: string;
 
   constructor(
     { stateDirectory, environment }: Pick<OperationContext, "stateDirectory" | "environment">,
@@ -44,6 +68,7 @@ export class CanaryFiles {
     this.folder = join(stateDirectory, "traffic");
     this.record = join(this.folder, `${environment.name}.${route}.canary.json`);
     this.request = join(this.folder, `${environment.name}.${route}.abort.json`);
+    this.promotion = join(this.folder, `${environment.name}.${route}.promote.json`);
   }
 
   /** Undefined where no canary of the route has traffic, as far as this machine knows. */
@@ -51,11 +76,17 @@ export class CanaryFiles {
     return readJson(this.record, recordSchema);
   }
 
-  /** Also forgets a request to abort that was meant for an earlier attempt. */
+  /** Also forgets requests that were meant for an earlier attempt. */
   async begin(record: CanaryRecord): Promise<void> {
     await mkdir(this.folder, { recursive: true });
     await rm(this.request, { force: true });
-    await writeAtomically(this.record, `${JSON.stringify(record, null, 2)}\n`);
+    await rm(this.promotion, { force: true });
+    await writeJson(this.record, record);
+  }
+
+  /** What has changed of a canary that goes on. */
+  async update(record: CanaryRecord): Promise<void> {
+    if ((await this.read())?.token === record.token) await writeJson(this.record, record);
   }
 
   /** The traffic is where it should be: nothing is left to abort. */
@@ -66,7 +97,17 @@ export class CanaryFiles {
   }
 
   async askToAbort(request: AbortRequest): Promise<void> {
-    await writeAtomically(this.request, `${JSON.stringify(request, null, 2)}\n`);
+    await writeJson(this.request, request);
+  }
+
+  async askToPromote(request: PromotionRequest): Promise<void> {
+    await writeJson(this.promotion, request);
+  }
+
+  /** Undefined where nobody asked to promote this pause. */
+  async readPromotion(token: string, step: number): Promise<PromotionRequest | undefined> {
+    const request = await readJson(this.promotion, promotionSchema);
+    return request?.token === token && request.step === step ? request : undefined;
   }
 
   /** Throws `E_CANARY_ABORTED` where somebody asked for it. */
@@ -83,6 +124,10 @@ export class CanaryFiles {
       },
     );
   }
+}
+
+async function writeJson(path: string, data: object): Promise<void> {
+  await writeAtomically(path, `${JSON.stringify(data, null, 2)}\n`);
 }
 
 /** Undefined where it is not there, or is not what this version writes. */

@@ -1,25 +1,40 @@
 import { OpsError, UsageError } from "../core/errors.ts";
-import { formatPercent, type Percent } from "../core/percent.ts";
+import { formatPercent, type Percent, percent } from "../core/percent.ts";
 import { sharesOf, weightsForShare } from "./shares.ts";
+import { isPause, type Pause, type StepEntry } from "./step-field.ts";
 import type { WeightScale, Weights } from "./traffic-driver.ts";
 
 export interface CanaryStep {
+  /** `before`: a pause at what the version has already, where nothing is baked. */
+  readonly stage: "before" | "share";
   readonly share: Percent;
   readonly weights: Weights;
+  /** After the bake; undefined: the canary goes on by itself. */
+  readonly pause: Pause | undefined;
 }
 
 /**
  * The steps from what the version has now. A canary never takes traffic away from the new version: steps below its
- * present share are left out. Pure, so that a resumed run has the same steps.
+ * present share are left out, with their pauses. Pure, so that a resumed run has the same steps.
  */
 export function canarySteps(
   before: { readonly weights: Weights; readonly scale: WeightScale },
   version: string,
-  shares: readonly Percent[],
+  entries: readonly StepEntry[],
 ): CanaryStep[] {
   const present = sharesOf(before.weights)[version] ?? 0;
-  const ahead = shares.filter((share) => share >= present - 0.2);
-  if (ahead.length === 0) {
+  const steps = entries.flatMap((entry, index): CanaryStep[] => {
+    if (isPause(entry)) {
+      return index > 0
+        ? []
+        : [{ stage: "before", share: percent(present), weights: before.weights, pause: entry }];
+    }
+    if (entry < present - 0.2) return [];
+    const next = entries[index + 1];
+    const weights = weightsForShare(before.weights, version, entry, before.scale);
+    return [{ stage: "share", share: entry, weights, pause: isPause(next) ? next : undefined }];
+  });
+  if (steps.every(({ stage }) => stage === "before")) {
     throw new UsageError(
       "E_CANARY_STEPS",
       `${version} has ${formatPercent(present)} already, more than every step`,
@@ -28,10 +43,7 @@ export function canarySteps(
       },
     );
   }
-  return ahead.map((share) => ({
-    share,
-    weights: weightsForShare(before.weights, version, share, before.scale),
-  }));
+  return steps;
 }
 
 export function stepAt(steps: readonly CanaryStep[], index: number): CanaryStep {
@@ -48,3 +60,5 @@ export function stepAt(steps: readonly CanaryStep[], index: number): CanaryStep 
   }
   return step;
 }
+
+export const lastStep = (steps: readonly CanaryStep[]) => stepAt(steps, steps.length - 1);

@@ -3,14 +3,14 @@ import { formatDuration } from "../core/duration.ts";
 import { formatPercent } from "../core/percent.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation, type Report } from "../run/operation.ts";
-import type { Sample } from "../run/sample.ts";
-import { type BakeVerdict, bake } from "./canary-bake.ts";
-import { type Checkpoint, placeToResume, type StepResult, stepResult } from "./canary-checkpoint.ts";
-import { canaryFailure, giveTrafficBack, holdsTraffic } from "./canary-failure.ts";
+import { placeToResume, stepResult } from "./canary-checkpoint.ts";
+import { formatInFlight } from "./canary-drain.ts";
 import { CanaryGuard, earlierIsOver } from "./canary-guard.ts";
 import { type CanaryInput, canaryInput } from "./canary-input.ts";
+import { promotion } from "./canary-pause.ts";
 import { CanaryFiles } from "./canary-record.ts";
-import { type CanaryStep, canarySteps, stepAt } from "./canary-steps.ts";
+import { CanaryRun, isShared, passedLine, promotedLine } from "./canary-run.ts";
+import { type CanaryStep, canarySteps, lastStep } from "./canary-steps.ts";
 import { Comparison, type ComparisonState } from "./comparison.ts";
 import { refuseDrift } from "./drift.ts";
 import { learn, learnedLine } from "./learn.ts";
@@ -18,7 +18,6 @@ import { RequestTimesFollower } from "./request-times.ts";
 import { type CountedRoute, openRoute, requireCounted } from "./route.ts";
 import { formatShares, sharesOf } from "./shares.ts";
 import { observeRoute, type RouteBefore, requireUp, restoreWeights } from "./shift.ts";
-import type { Weights } from "./traffic-driver.ts";
 
 const output = z.object({
   verdict: z.enum(["pass", "skipped"]).describe("skipped: by skip-bake; every other end is an error"),
@@ -26,6 +25,13 @@ const output = z.object({
   version: z.string(),
   weights: z.record(z.string(), z.number()),
   steps: z.array(stepResult),
+  promotions: z.array(promotion).describe("Of its pauses"),
+  inFlight: z
+    .record(z.string(), z.number())
+    .nullable()
+    .describe(
+      "Requests still at the versions that have lost their traffic; null: none has, or the balancer does not tell",
+    ),
 });
 
 export const canary = defineOperation({
@@ -60,10 +66,17 @@ export const canary = defineOperation({
     }
     let from = before.weights;
     return canarySteps(before, to, steps).map((step) => {
+      const given =
+        step.stage === "before"
+          ? [`leave ${to} at ${formatPercent(step.share)} of the traffic`]
+          : [
+              `give ${to} ${formatPercent(step.share)} of the traffic`,
+              `watch it for ${formatDuration(bakeTime)}`,
+            ];
       const change = {
         target: `route:${before.route}`,
         action: "update" as const,
-        summary: `give ${to} ${formatPercent(step.share)} of the traffic and watch it for ${formatDuration(bakeTime)}`,
+        summary: [...given, ...pauseClause(before.route, step)].join(" and "),
         from: sharesOf(from),
         to: sharesOf(step.weights),
       };
@@ -82,7 +95,15 @@ export const canary = defineOperation({
       await requireUp(opened, input.to, context.signal);
       await opened.driver.setWeights(weights, context.signal);
       report.log(`gave ${input.to} ${formatShares(weights)} without a bake: ${input["skip-bake"]}`);
-      return { verdict: "skipped" as const, route: before.route, version: input.to, weights, steps: [] };
+      return {
+        verdict: "skipped" as const,
+        route: before.route,
+        version: input.to,
+        weights,
+        steps: [],
+        promotions: [],
+        inFlight: null,
+      };
     }
     const route = requireCounted(opened, "a canary");
     const place = placeToResume(report.last, before.weights, steps, present);
@@ -100,32 +121,20 @@ export const canary = defineOperation({
       guard,
     );
 
-    const passed = [...place.passed];
-    const samples: Sample[] = [];
-    for (let index = place.step; index < steps.length; index += 1) {
-      const canary = {
-        context,
-        input,
-        before,
-        route,
-        report,
-        times,
-        comparison,
-        guard,
-        steps,
-        passed,
-        samples,
-      };
-      const result = await passOrGiveBack(canary, index);
-      passed.push(result);
-      report.log(passedLine(input.to, result));
-    }
+    const parts = { context, input, before, route, report, times, comparison, guard, steps };
+    const run = new CanaryRun(parts, place);
+    await run.toTheEnd();
+    const { passed, promotions, inFlight } = run;
     const { weights } = lastStep(steps);
-    await guard.over();
-    await report.checkpoint(
-      checkpoint("passed", steps.length, { passed, comparison, samples }, weights, null),
-    );
-    return { verdict: "pass" as const, route: before.route, version: input.to, weights, steps: passed };
+    return {
+      verdict: "pass" as const,
+      route: before.route,
+      version: input.to,
+      weights,
+      steps: passed,
+      promotions,
+      inFlight,
+    };
   },
   async undo(context, { route }, before) {
     const result = await restoreWeights(context, openRoute(context.environment, route), before);
@@ -134,13 +143,22 @@ export const canary = defineOperation({
     if (record !== undefined && record.run === (context.runId ?? null)) await files.end(record.token);
     return result;
   },
-  render({ route, version, weights, steps }) {
+  render({ route, version, weights, steps, promotions, inFlight }) {
+    const left = formatInFlight(inFlight);
     return [
       ...steps.map((step) => passedLine(version, step)),
+      ...promotions.map((each) => promotedLine(version, each)),
       `route ${route}: ${formatShares(weights)}`,
+      ...(left === undefined ? [] : [`still under way: ${left}`]),
     ].join("\n");
   },
 });
+
+function pauseClause(route: string, { pause }: CanaryStep): string[] {
+  if (pause === undefined) return [];
+  const limit = pause.pause === null ? "" : ` (at most ${formatDuration(pause.pause)})`;
+  return [`wait for ops traffic promote ${route}${limit}`];
+}
 
 /** Undefined where nothing tells request times; a p95 limit was refused then. */
 function followTimes(
@@ -167,7 +185,7 @@ async function compare(
   guard: CanaryGuard,
 ): Promise<Comparison | undefined> {
   const { alpha, tolerate, learn: given } = input.compare;
-  const others = steps.some(({ weights }) => (sharesOf(weights)[input.to] ?? 0) < 100);
+  const others = steps.some((step) => isShared(step, input.to));
   if (alpha === 0 || !others) return undefined;
   const settings = { alpha: alpha / 100, tolerate };
   if (state !== undefined) return new Comparison(input.to, settings, state.learned, state);
@@ -181,98 +199,4 @@ async function compare(
   );
   report.log(learnedLine(before.route, learned));
   return new Comparison(input.to, settings, learned);
-}
-
-const lastStep = (steps: readonly CanaryStep[]) => stepAt(steps, steps.length - 1);
-
-interface Canary {
-  readonly context: OperationContext;
-  readonly input: CanaryInput;
-  readonly before: RouteBefore;
-  readonly route: CountedRoute;
-  readonly report: Report;
-  readonly times: RequestTimesFollower | undefined;
-  readonly comparison: Comparison | undefined;
-  readonly guard: CanaryGuard;
-  readonly steps: readonly CanaryStep[];
-  readonly passed: readonly StepResult[];
-  /** For the report of the run; each checkpoint takes those since the one before. */
-  readonly samples: Sample[];
-}
-
-/** One step to its pass. Whatever else ends it throws, after the traffic is safe. */
-async function passOrGiveBack(canary: Canary, index: number): Promise<StepResult> {
-  const { context, input, before, route, report, guard, steps, passed } = canary;
-  const step = stepAt(steps, index);
-  try {
-    const verdict = await bakeStep(canary, index, step);
-    if (verdict.verdict !== "pass") throw canaryFailure(input, verdict, index, passed);
-    return verdict.result;
-  } catch (error) {
-    if (holdsTraffic(error, input, context.signal)) {
-      guard.held();
-      report.log(`stopped at ${formatPercent(step.share)} for ${input.to}; the traffic stays as it is`);
-      throw error;
-    }
-    // The traffic first; the journal can wait for the few milliseconds.
-    await giveTrafficBack(route, before, step, error);
-    await guard.over();
-    report.log(`gave the traffic of route ${before.route} back: ${formatShares(before.weights)}`);
-    await report.checkpoint(checkpoint("aborted", index, canary, before.weights, null));
-    throw error;
-  }
-}
-
-/** Milliseconds between checkpoints within one step. */
-const checkpointEvery = 10_000;
-
-async function bakeStep(canary: Canary, index: number, step: CanaryStep): Promise<BakeVerdict> {
-  const { context, input, route, report, times, comparison, guard, steps } = canary;
-  await requireUp(route, input.to, context.signal);
-  await guard.refuseAborted();
-  await route.driver.setWeights(step.weights, context.signal);
-  // Somebody may have aborted it in between, and set the weights before we did.
-  await guard.refuseAborted();
-  await report.checkpoint(checkpoint("baking", index, canary, step.weights, null));
-  let kept = 0;
-  return bake({
-    context,
-    route,
-    input,
-    step,
-    times,
-    // Where it has everything, there is nobody to compare it with.
-    comparison: (sharesOf(step.weights)[input.to] ?? 0) < 100 ? comparison : undefined,
-    refuseAborted: () => guard.refuseAborted(),
-    onSample: (sample) => canary.samples.push(sample),
-    async onLook(result, message, sample) {
-      const done = index * input.bake + Math.min(result.bakedMs, input.bake);
-      report.progress({
-        message,
-        done,
-        total: steps.length * input.bake,
-        unit: "ms",
-        ...(sample && { sample }),
-      });
-      if (result.bakedMs - kept < checkpointEvery) return;
-      kept = result.bakedMs;
-      await report.checkpoint(checkpoint("baking", index, canary, step.weights, result));
-    },
-  });
-}
-
-function checkpoint(
-  phase: Checkpoint["phase"],
-  step: number,
-  { passed, comparison, samples }: Pick<Canary, "passed" | "comparison" | "samples">,
-  weights: Weights,
-  now: StepResult | null,
-): Checkpoint {
-  const state = comparison?.state ?? null;
-  return { phase, step, passed: [...passed], weights, now, comparison: state, samples: samples.splice(0) };
-}
-
-function passedLine(version: string, result: StepResult): string {
-  const p95 = result.p95 === null ? "" : `, p95 ${result.p95} ms`;
-  return `${version} passed ${formatPercent(result.share)}: ${result.requests} requests, ${result.errors} bad (${result.errorRate.toFixed(1)}%)${p95}, ${formatDuration(result.bakedMs)}`;
 }

@@ -3,7 +3,9 @@ import { columns } from "../core/columns.ts";
 import { OpsError } from "../core/errors.ts";
 import { formatPercent } from "../core/percent.ts";
 import { name } from "../core/schema.ts";
+import { liveness } from "../process/live-process.ts";
 import { defineOperation } from "../run/operation.ts";
+import { CanaryFiles, type CanaryRecord } from "./canary-record.ts";
 import { badRequests } from "./counters.ts";
 import type { VersionCounts } from "./request-source.ts";
 import { openRoute, type Route } from "./route.ts";
@@ -36,8 +38,27 @@ const output = z.object({
       redispatches: count,
       failedChecks: count,
       meanResponse: z.number().nullable().describe("Milliseconds, over about the last 1024 requests"),
+      inFlight: count.describe("Requests at the version, or waiting for it, now"),
     }),
   ),
+  canary: z
+    .object({
+      version: z.string(),
+      run: z.string().nullable(),
+      actor: z.string(),
+      since: z.string(),
+      state: z
+        .enum(["running", "paused", "stopped"])
+        .describe(
+          "stopped: its process is gone, and the traffic stays until a resume, a roll-back or an abort",
+        ),
+      paused: z
+        .object({ share: z.number(), since: z.string(), until: z.string().nullable() })
+        .nullable()
+        .describe("Where it waits for ops traffic promote"),
+    })
+    .nullable()
+    .describe("The canary that has traffic, as far as this machine knows"),
   uncounted: z.string().nullable().describe("Why there are no counts; null: there are"),
 });
 
@@ -55,17 +76,20 @@ export const status = defineOperation({
     const states = await opened.driver.states(context.signal);
     const shares = sharesOf(Object.fromEntries(states.map((each) => [each.version, each.weight])));
     const { counts, why } = await countsOf(opened, context.signal);
+    const record = await new CanaryFiles(context, opened.target.name).read();
     return {
       route: opened.target.name,
+      canary: record === undefined ? null : canaryOf(record),
       versions: states.map((state) => ({
         ...state,
+        inFlight: state.inFlight ?? null,
         share: shares[state.version] ?? 0,
         ...shownCounts(counts.find(({ version }) => version === state.version)),
       })),
       uncounted: why,
     };
   },
-  render({ route, versions, uncounted }) {
+  render({ route, canary, versions, uncounted }) {
     const header = ["version", "share", "weight", "status", "requests", "bad", "5xx", "mean"];
     const rows = versions.map((each) => [
       each.version,
@@ -81,9 +105,28 @@ export const status = defineOperation({
       `route ${route}`,
       ...columns([header, ...rows], new Set([1, 2, 4, 5, 6, 7])),
       ...(uncounted === null ? [] : [`no counts: ${uncounted}`]),
+      ...(canary === null
+        ? []
+        : [`canary of ${canary.version} by ${canary.actor}: ${stateLine(route, canary)}`]),
     ].join("\n");
   },
 });
+
+type CanaryState = NonNullable<z.output<typeof output>["canary"]>;
+
+function canaryOf({ version, run, actor, since, process, paused }: CanaryRecord): CanaryState {
+  const isGone = liveness(process) === "gone";
+  const pause = paused === null ? null : { share: paused.share, since: paused.since, until: paused.until };
+  const state = isGone ? "stopped" : pause === null ? "running" : "paused";
+  return { version, run, actor, since, state, paused: pause };
+}
+
+function stateLine(route: string, { state, paused }: CanaryState): string {
+  if (state === "stopped") return "stopped; ops runs resume, ops runs rollback or ops traffic abort";
+  if (paused === null) return "running";
+  const until = paused.until === null ? "" : ` until ${paused.until}`;
+  return `paused at ${formatPercent(paused.share)} since ${paused.since}${until}; ops traffic promote ${route}, or ops traffic abort ${route}`;
+}
 
 /** The weights are worth showing also where what counts is away. */
 async function countsOf(

@@ -21,6 +21,8 @@ export type VersionState = {
   health: Health;
   /** As the balancer calls it: `UP`, `UP 1/2`, `DOWN`, `MAINT`; `-` where it does not tell. */
   status: string;
+  /** Requests that are at it now, or wait for it; undefined where the balancer does not tell. */
+  inFlight?: number;
 };
 
 /**

@@ -55,7 +55,8 @@ export function haproxyDriver(route: HaproxyRouteTarget): TrafficDriver {
     const rows = await routeStatistics(route, signal);
     return rows.map(({ version, server, row }) => {
       const status = row.status ?? "";
-      return { version, server, weight: Number(row.uweight), health: healthOf(status), status };
+      const inFlight = Number(row.scur) + Number(row.qcur);
+      return { version, server, weight: Number(row.uweight), health: healthOf(status), status, inFlight };
     });
   }
 

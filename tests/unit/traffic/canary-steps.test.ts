@@ -4,6 +4,7 @@ import { placeToResume, type StepResult } from "../../../src/traffic/canary-chec
 import { canaryInput } from "../../../src/traffic/canary-input.ts";
 import { canarySteps } from "../../../src/traffic/canary-steps.ts";
 import { refuseDrift } from "../../../src/traffic/drift.ts";
+import type { Weights } from "../../../src/traffic/traffic-driver.ts";
 
 const shares = ["10%", "50%", "100%"].map(parsePercent);
 const before = { blue: 100, green: 0 };
@@ -31,8 +32,42 @@ describe("the steps of a canary", () => {
     ).toThrow(expect.objectContaining({ code: "E_CANARY_STEPS" }));
   });
 
-  test.each([[["50%", "10%"]], [["0%", "10%"]], [[]]])("cannot be %j", (written) => {
+  test.each([
+    [["50%", "10%"]],
+    [["0%", "10%"]],
+    [[]],
+    [["pause"]],
+    [["10%", "pause", "pause:1m"]],
+    [["10%", "pauze"]],
+    [["10%", { pause: 30 }]],
+    [["10%", { wait: "30m" }]],
+  ])("cannot be %j", (written) => {
     expect(canaryInput.safeParse({ to: "green", steps: written }).success).toBe(false);
+  });
+
+  test("have pauses, at the share before them or before all", () => {
+    const { steps: entries } = canaryInput.parse({
+      to: "green",
+      steps: ["pause", "10%", { pause: "30m" }, "50%", "pause:5s", "100%"],
+    });
+    const pauses = (weights: Weights) =>
+      canarySteps({ weights, scale }, "green", entries).map(({ stage, share, pause }) => [
+        stage,
+        share,
+        pause?.pause,
+      ]);
+
+    expect(pauses(before)).toEqual([
+      ["before", 0, null],
+      ["share", 10, 1_800_000],
+      ["share", 50, 5000],
+      ["share", 100, undefined],
+    ]);
+    expect(pauses({ blue: 70, green: 30 })).toEqual([
+      ["before", 30, null],
+      ["share", 50, 5000],
+      ["share", 100, undefined],
+    ]);
   });
 
   test("have sensible defaults", () => {
@@ -68,17 +103,30 @@ describe("an unfinished canary", () => {
   };
   const last = { phase: "baking", step: 1, passed: [result], weights: { blue: 50, green: 50 }, now: null };
 
+  const place = { step: 1, phase: "baking", passed: [result], promotions: [] };
+
   test("goes on at the step it was at", () => {
     expect(placeToResume(last, before, steps, { blue: 50, green: 50 })).toEqual({
-      step: 1,
-      passed: [result],
+      ...place,
     });
   });
 
   test("goes on there too when the crash came before the weights were set", () => {
     expect(placeToResume(last, before, steps, { blue: 90, green: 10 })).toEqual({
-      step: 1,
-      passed: [result],
+      ...place,
+    });
+  });
+
+  test("goes on in the pause it was in, with the promotions before it", () => {
+    const promotions = [
+      { share: 10, by: "ada@host", reason: null, at: "2026-01-01T00:00:00.000Z", waitedMs: 5 },
+    ];
+    const paused = { ...last, phase: "paused", promotions };
+
+    expect(placeToResume(paused, before, steps, { blue: 50, green: 50 })).toEqual({
+      ...place,
+      phase: "paused",
+      promotions,
     });
   });
 
@@ -87,7 +135,12 @@ describe("an unfinished canary", () => {
     ["after an abort", { ...last, phase: "aborted" }, before],
     ["where the traffic was given back before the abort was journaled", last, before],
   ])("begins anew %s", (_, checkpoint, present) => {
-    expect(placeToResume(checkpoint, before, steps, present)).toEqual({ step: 0, passed: [] });
+    expect(placeToResume(checkpoint, before, steps, present)).toEqual({
+      step: 0,
+      phase: "baking",
+      passed: [],
+      promotions: [],
+    });
   });
 });
 

@@ -1,0 +1,214 @@
+import { formatDuration } from "../core/duration.ts";
+import { formatPercent } from "../core/percent.ts";
+import type { OperationContext } from "../run/context.ts";
+import type { Report } from "../run/operation.ts";
+import type { Sample } from "../run/sample.ts";
+import { type Bake, bake, type Failed } from "./canary-bake.ts";
+import type { Checkpoint, Place, StepResult } from "./canary-checkpoint.ts";
+import { drain, formatInFlight, type InFlight, released, stillAt } from "./canary-drain.ts";
+import { canaryFailure, giveTrafficBack, holdsTraffic } from "./canary-failure.ts";
+import type { CanaryGuard } from "./canary-guard.ts";
+import type { CanaryInput } from "./canary-input.ts";
+import { awaitPromotion, type Promotion } from "./canary-pause.ts";
+import { type CanaryStep, lastStep, stepAt } from "./canary-steps.ts";
+import type { Comparison } from "./comparison.ts";
+import type { RequestTimesFollower } from "./request-times.ts";
+import type { CountedRoute } from "./route.ts";
+import { formatShares, sharesOf } from "./shares.ts";
+import { type RouteBefore, requireUp } from "./shift.ts";
+import type { Pause } from "./step-field.ts";
+
+/** What a canary works with. */
+export interface CanaryParts {
+  readonly context: OperationContext;
+  readonly input: CanaryInput;
+  readonly before: RouteBefore;
+  readonly route: CountedRoute;
+  readonly report: Report;
+  readonly times: RequestTimesFollower | undefined;
+  readonly comparison: Comparison | undefined;
+  readonly guard: CanaryGuard;
+  readonly steps: readonly CanaryStep[];
+}
+
+/** Milliseconds between checkpoints within one bake. */
+const checkpointEvery = 10_000;
+
+/** Milliseconds that a sample in the journal is long, at most, and how many a bake of a step has, at least. */
+const [keptEvery, keptEach] = [10_000, 30];
+
+/** The steps of one canary, from where it is to its end. */
+export class CanaryRun {
+  readonly passed: StepResult[];
+  readonly promotions: Promotion[];
+  /** What was left at the versions that have lost their traffic; null: nothing was waited for, or it cannot be told. */
+  inFlight: InFlight = null;
+  private readonly parts: CanaryParts;
+  /** For the report of the run; each checkpoint takes those since the one before. */
+  private readonly samples: Sample[] = [];
+  private readonly place: Place;
+
+  constructor(parts: CanaryParts, place: Place) {
+    this.parts = parts;
+    this.place = place;
+    this.passed = [...place.passed];
+    this.promotions = [...place.promotions];
+  }
+
+  /** All steps to their pass. Whatever else ends it throws, after the traffic is safe. */
+  async toTheEnd(): Promise<void> {
+    const { steps, guard } = this.parts;
+    for (let index = this.place.step; index < steps.length; index += 1) {
+      const step = stepAt(steps, index);
+      const phase = index === this.place.step ? this.place.phase : "baking";
+      try {
+        await this.pass(index, step, phase);
+      } catch (error) {
+        throw await this.madeSafe(index, step, error);
+      }
+    }
+    await guard.over();
+    await this.checkpoint("passed", steps.length, lastStep(steps), null);
+  }
+
+  private async pass(index: number, step: CanaryStep, phase: Place["phase"]): Promise<void> {
+    const { context, input, route, guard, steps, before } = this.parts;
+    await requireUp(route, input.to, context.signal);
+    await guard.refuseAborted();
+    await route.driver.setWeights(step.weights, context.signal);
+    // Somebody may have aborted it in between, and set the weights before we did.
+    await guard.refuseAborted();
+    if (phase === "baking" && step.stage === "share") await this.bake(index, step);
+    if (phase !== "draining" && step.pause !== undefined) await this.pause(index, step, step.pause);
+    const others = released(before.weights, step.weights);
+    if (index === steps.length - 1 && others.length > 0) await this.drain(index, step, others);
+  }
+
+  private async bake(index: number, step: CanaryStep): Promise<void> {
+    const { input, report } = this.parts;
+    await this.checkpoint("baking", index, step, null);
+    const verdict = await bake(this.watching("baking", index, step));
+    if (verdict.verdict !== "pass") throw this.failure(verdict, index);
+    this.passed.push(verdict.result);
+    report.log(passedLine(input.to, verdict.result));
+  }
+
+  private async pause(index: number, step: CanaryStep, pause: Pause): Promise<void> {
+    const { context, input, route, report, guard } = this.parts;
+    const { clock } = context;
+    await this.checkpoint("paused", index, step, null);
+    const now = clock.now();
+    const until = pause.pause === null ? null : new Date(now.getTime() + pause.pause).toISOString();
+    await guard.paused({ step: index, share: step.share, since: now.toISOString(), until });
+    report.log(
+      `${input.to} is paused at ${formatPercent(step.share)}${pause.pause === null ? "" : ` for ${formatDuration(pause.pause)}`}; go on: ops traffic promote ${route.target.name}`,
+    );
+    const verdict = await awaitPromotion({
+      ...this.watching("paused", index, step),
+      pause,
+      promotion: () => guard.promotion(index),
+    });
+    await guard.goesOn();
+    if (verdict.verdict !== "promoted") throw this.failure(verdict, index);
+    this.promotions.push(verdict.promotion);
+    report.log(promotedLine(input.to, verdict.promotion));
+    // Nobody is asked twice, whatever happens before the next step has its share.
+    const isLast = index === this.parts.steps.length - 1;
+    await this.checkpoint(isLast ? "draining" : "baking", isLast ? index : index + 1, step, null);
+  }
+
+  private async drain(index: number, step: CanaryStep, others: readonly string[]): Promise<void> {
+    const { input, report } = this.parts;
+    await this.checkpoint("draining", index, step, null);
+    const verdict = await drain(this.watching("draining", index, step), others);
+    if (verdict.verdict !== "drained") throw this.failure(verdict, index);
+    this.inFlight = verdict.inFlight;
+    const left = formatInFlight(verdict.inFlight);
+    if (left !== undefined) report.log(`still under way after ${formatDuration(input.drain)}: ${left}`);
+  }
+
+  private watching(phase: Place["phase"], index: number, step: CanaryStep): Bake {
+    const { context, input, route, report, times, comparison, guard, steps } = this.parts;
+    let kept = 0;
+    return {
+      context,
+      route,
+      input,
+      step,
+      times,
+      // Where it has everything or nothing, there is nobody to compare it with.
+      comparison: isShared(step, input.to) ? comparison : undefined,
+      refuseAborted: () => guard.refuseAborted(),
+      sampleEvery: phase === "baking" ? Math.min(keptEvery, input.bake / keptEach) : keptEvery,
+      onSample: (sample) => this.samples.push(sample),
+      onLook: async (result, message, sample) => {
+        const baked = phase === "baking" ? Math.min(result.bakedMs, input.bake) : input.bake;
+        const done = index * input.bake + baked;
+        const total = steps.length * input.bake;
+        report.progress({ message, done, total, unit: "ms", ...(sample && { sample }) });
+        if (result.bakedMs - kept < checkpointEvery) return;
+        kept = result.bakedMs;
+        await this.checkpoint(phase, index, step, result);
+      },
+    };
+  }
+
+  /** The traffic goes back, or stays on purpose; what to throw then. */
+  private async madeSafe(index: number, step: CanaryStep, error: unknown): Promise<unknown> {
+    const { context, input, before, route, report, guard } = this.parts;
+    const share = formatPercent(step.share);
+    if (holdsTraffic(error, input, context.signal)) {
+      guard.held();
+      report.log(`stopped at ${share} for ${input.to}; the traffic stays as it is`);
+      return error;
+    }
+    // The traffic first; the journal can wait for the few milliseconds.
+    await giveTrafficBack(route, before, step, error);
+    await guard.over();
+    report.log(`gave the traffic of route ${before.route} back: ${formatShares(before.weights)}`);
+    const left = formatInFlight(await stillAt(route.driver, input.to));
+    if (left !== undefined) report.log(`still under way: ${left}`);
+    await this.checkpoint("aborted", index, { weights: before.weights }, null);
+    return error;
+  }
+
+  private failure(verdict: Failed, index: number): Error {
+    return canaryFailure(this.parts.input, verdict, index, this.passed);
+  }
+
+  private async checkpoint(
+    phase: Checkpoint["phase"],
+    step: number,
+    { weights }: Pick<CanaryStep, "weights">,
+    now: StepResult | null,
+  ): Promise<void> {
+    const { report, comparison } = this.parts;
+    const data: Checkpoint = {
+      phase,
+      step,
+      passed: [...this.passed],
+      promotions: [...this.promotions],
+      weights,
+      now,
+      comparison: comparison?.state ?? null,
+      samples: this.samples.splice(0),
+    };
+    await report.checkpoint(data);
+  }
+}
+
+/** Whether the version and others have traffic in this step. */
+export function isShared({ weights }: CanaryStep, version: string): boolean {
+  const share = sharesOf(weights)[version] ?? 0;
+  return share > 0 && share < 100;
+}
+
+export function passedLine(version: string, result: StepResult): string {
+  const p95 = result.p95 === null ? "" : `, p95 ${result.p95} ms`;
+  return `${version} passed ${formatPercent(result.share)}: ${result.requests} requests, ${result.errors} bad (${result.errorRate.toFixed(1)}%)${p95}, ${formatDuration(result.bakedMs)}`;
+}
+
+export function promotedLine(version: string, { by, share, reason, waitedMs }: Promotion): string {
+  const why = reason === null ? "" : `: ${reason}`;
+  return `${by} promoted ${version} at ${formatPercent(share)} after ${formatDuration(waitedMs)}${why}`;
+}

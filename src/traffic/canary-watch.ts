@@ -1,0 +1,154 @@
+import type { OperationContext } from "../run/context.ts";
+import { pause } from "../run/pause.ts";
+import type { Sample } from "../run/sample.ts";
+import type { StepResult } from "./canary-checkpoint.ts";
+import type { CanaryInput } from "./canary-input.ts";
+import { type Look, observedShare, reasonsToAbort } from "./canary-judge.ts";
+import { look } from "./canary-look.ts";
+import { CanarySamples } from "./canary-samples.ts";
+import type { CanaryStep } from "./canary-steps.ts";
+import { CanaryWindow } from "./canary-window.ts";
+import type { Comparison, Finding } from "./comparison.ts";
+import { comparisonReasons } from "./comparison-reasons.ts";
+import type { ShareObservation } from "./confidence.ts";
+import { badRequests, settledRequests } from "./counters.ts";
+import { driftError, sameWeights } from "./drift.ts";
+import type { Reading } from "./request-source.ts";
+import type { RequestTimesFollower } from "./request-times.ts";
+import type { CountedRoute } from "./route.ts";
+import { sharesOf } from "./shares.ts";
+
+/** What it takes to watch one step of a canary, whose weights are set. */
+export interface Watching {
+  readonly context: OperationContext;
+  readonly route: CountedRoute;
+  readonly input: CanaryInput;
+  readonly step: CanaryStep;
+  readonly times: RequestTimesFollower | undefined;
+  /** Undefined where nothing is compared. */
+  readonly comparison: Comparison | undefined;
+  /** Throws where somebody has aborted the canary. */
+  refuseAborted(): Promise<void>;
+  /** Milliseconds that a sample for the journal is long, at least. */
+  readonly sampleEvery: number;
+  /** Called now and then, with a sample for the journal. */
+  onSample(sample: Sample): void;
+}
+
+/** What one look at a step has found. */
+export interface Seen {
+  readonly reading: Reading;
+  readonly look: Look;
+  readonly got: ShareObservation;
+  readonly findings: readonly Finding[];
+  /** Why the canary must end now; empty: go on. */
+  readonly reasons: readonly string[];
+  /** What was measured since the last look. */
+  readonly sample: Sample | undefined;
+}
+
+/** Looks at one step, again and again, and judges what it sees. */
+export class StepWatch {
+  private readonly setup: Watching;
+  private readonly share: number;
+  private window: CanaryWindow;
+  private newest: Reading;
+  private readonly live: CanarySamples;
+  private readonly kept: CanarySamples;
+  /** While a version warms up, only its health counts. */
+  private warm: "cold" | "warm";
+
+  private constructor(setup: Watching, start: Reading, warm: "cold" | "warm") {
+    this.setup = setup;
+    this.share = sharesOf(setup.step.weights)[setup.input.to] ?? 0;
+    this.warm = warm;
+    this.newest = start;
+    this.window = this.windowFrom(start);
+    const at = setup.context.clock.elapsed();
+    this.live = new CanarySamples(0, at, start);
+    this.kept = new CanarySamples(setup.sampleEvery, at, start);
+  }
+
+  static async begin(setup: Watching, warm: "cold" | "warm" = "warm"): Promise<StepWatch> {
+    return new StepWatch(setup, await look(setup.route, setup.context), warm);
+  }
+
+  /** From now on the figures are judged, and counted anew. */
+  warmedUp(): void {
+    this.warm = "warm";
+    this.window = this.windowFrom(this.newest);
+  }
+
+  get isWarm(): boolean {
+    return this.warm === "warm";
+  }
+
+  /**
+   * The next look, so many milliseconds from now. Throws what ends a canary from outside: an abort, `E_TRAFFIC_DRIFT`,
+   * a balancer that is away.
+   */
+  async next(wait: number): Promise<Seen> {
+    const { context, route, input, step, times, comparison } = this.setup;
+    await pause(context, wait);
+    const reading = await look(route, context);
+    await this.setup.refuseAborted();
+    const weights = Object.fromEntries(reading.map((each) => [each.version, each.weight]));
+    if (!sameWeights(weights, step.weights)) throw driftError(route.target.name, weights, [step.weights]);
+    this.newest = reading;
+    const taken = times?.take();
+    this.window.add(context.clock.elapsed(), reading, taken?.get(input.to));
+    if (this.isWarm) comparison?.add(reading, taken);
+    const seen = this.window.look();
+    const findings = comparison?.findings ?? [];
+    const reasons = [
+      ...reasonsToAbort(seen, input["abort-when"], input["min-requests"]).filter(
+        () => this.isWarm || seen.health === "down",
+      ),
+      ...(this.isWarm ? comparisonReasons(seen, findings) : []),
+    ];
+    const { clock } = context;
+    const measured = [clock.elapsed(), clock.now(), reading, taken, findings] as const;
+    const kept = this.kept.add(...measured, reasons.length > 0);
+    if (kept !== undefined) this.setup.onSample(kept);
+    return {
+      reading,
+      look: seen,
+      got: observedShare(seen),
+      findings,
+      reasons,
+      sample: this.live.add(...measured),
+    };
+  }
+
+  /** @param baked milliseconds */
+  result({ look: seen, findings }: Seen, baked: number): StepResult {
+    const { counts, times } = seen.sinceStart;
+    const requests = settledRequests(counts);
+    const errors = badRequests(counts);
+    return {
+      share: this.share,
+      observedShare: seen.routeRequests === 0 ? null : (100 * counts.requests) / seen.routeRequests,
+      requests,
+      errors,
+      errorRate: requests === 0 ? 0 : (100 * errors) / requests,
+      serverErrors: counts.serverErrors,
+      connectionErrors: counts.connectionErrors,
+      responseErrors: counts.responseErrors,
+      retries: counts.retries,
+      redispatches: counts.redispatches,
+      p95: times?.percentile(95) ?? null,
+      meanResponse: seen.meanResponse ?? null,
+      healthFailures: counts.failedChecks,
+      bakedMs: Math.round(baked),
+      restarts: this.window.restarts,
+      comparison: [...findings],
+    };
+  }
+
+  private windowFrom(reading: Reading): CanaryWindow {
+    const { input, times, comparison } = this.setup;
+    times?.take();
+    comparison?.begin(reading);
+    return new CanaryWindow(input.to, this.share, reading, times ? "with-times" : "without-times");
+  }
+}
