@@ -161,5 +161,5 @@ async function listenerFor(
       inRollback: step.operation.effect !== "read",
     })),
   );
-  return new TreeListener(stages, state);
+  return new TreeListener(stages, { color: terminal.noteColor, columns: terminal.width }, state);
 }

@@ -12,6 +12,8 @@ export const sampleSchema = z.object({
     z.object({
       /** With its unit, as it is read behind the value: `requests/s`, `% bad`. */
       name: z.string(),
+      /** How it is drawn: `log` from 1 on, for what grows by factors. Default: in proportion, from 0 on. */
+      scale: z.literal("log").optional(),
       /** What ends the step when a value reaches it. */
       limit: z.number().optional(),
       /** Line → value; null where there is none. */
@@ -20,6 +22,12 @@ export const sampleSchema = z.object({
   ),
 });
 export type Sample = z.output<typeof sampleSchema>;
+
+/** How high a value stands where 1 is drawn as high as `most`; what is under the scale's beginning is 0. */
+export function heightOf(value: number, most: number, scale: "log" | undefined): number {
+  if (scale !== "log") return most > 0 ? value / most : 0;
+  return most > 1 && value > 1 ? Math.log10(value) / Math.log10(most) : 0;
+}
 
 /** The samples in what a step's checkpoint keeps; none where it keeps something else. */
 export function samplesIn(checkpoint: unknown): Sample[] {

@@ -2,7 +2,7 @@ import { formatDuration } from "../core/duration.ts";
 import { formatPercent } from "../core/percent.ts";
 import { exceeds } from "../core/threshold.ts";
 import type { CanaryLimits } from "./canary-input.ts";
-import { observeShare, type ShareObservation, wilsonLowerBound } from "./confidence.ts";
+import { isAboveBeyondDoubt, observeShare, type ShareObservation } from "./confidence.ts";
 import { badRequests, settledRequests } from "./counters.ts";
 import type { Counters } from "./request-source.ts";
 import type { ResponseTimes } from "./response-times.ts";
@@ -29,9 +29,6 @@ export interface Look {
   readonly status: string;
   readonly meanResponse: number | undefined;
 }
-
-/** With z = 3, a healthy version is called bad by a recent stretch less than once in 700 times. */
-const confidence = 3;
 
 /** Why the canary must end now, one clause with the numbers each; empty: go on. */
 export function reasonsToAbort(look: Look, limits: CanaryLimits, minRequests: number): string[] {
@@ -74,7 +71,7 @@ function recentErrorReason({ counts }: Stretch, limits: CanaryLimits): string | 
   const limit = limits["error-rate"];
   const bad = badRequests(counts);
   const settled = settledRequests(counts);
-  if (bad === 0 || !exceeds(100 * wilsonLowerBound(bad, settled, confidence), limit)) return undefined;
+  if (!isAboveBeyondDoubt(bad, settled, limit.value / 100)) return undefined;
   return `answered ${bad} of the last ${settled} requests badly (${rate(bad, settled)}, limit ${limit.text})`;
 }
 
@@ -89,7 +86,7 @@ function slowReason(look: Look, limits: CanaryLimits, minRequests: number): stri
   const recent = look.recent.times;
   if (recent === undefined) return undefined;
   const slow = recent.count((time) => exceeds(time, limit));
-  if (wilsonLowerBound(slow, recent.total, confidence) <= 0.05) return undefined;
+  if (!isAboveBeyondDoubt(slow, recent.total, 0.05)) return undefined;
   return `took longer than the p95 limit (${limit.text}) for ${slow} of the last ${recent.total} requests`;
 }
 

@@ -145,7 +145,14 @@ export class CanaryRun {
         const baked = phase === "baking" ? Math.min(result.bakedMs, input.bake) : input.bake;
         const done = index * input.bake + baked;
         const total = steps.length * input.bake;
-        report.progress({ message, done, total, unit: "ms", ...(sample && { sample }) });
+        report.progress({
+          message,
+          done,
+          total,
+          unit: "ms",
+          leftMs: total - done,
+          ...(sample && { sample }),
+        });
         if (result.bakedMs - kept < checkpointEvery) return;
         kept = result.bakedMs;
         await this.checkpoint(phase, index, step, result);

@@ -68,9 +68,10 @@ export class CanarySamples {
           ? { name: "ms on average", lines: means(reading) }
           : { name: "ms p95", lines: measured((version) => this.times.get(version)?.percentile(95) ?? null) },
         ...findings.slice(0, 1).map(({ threshold }) => ({
-          name: evidenceName,
-          limit: Math.log10(threshold),
-          lines: Object.fromEntries(findings.map(({ of, evidence }) => [of, Math.log10(evidence)])),
+          name: "e-value",
+          scale: "log" as const,
+          limit: threshold,
+          lines: Object.fromEntries(findings.map(({ of, evidence }) => [of, evidence])),
         })),
       ],
     };
@@ -79,8 +80,6 @@ export class CanarySamples {
     return sample;
   }
 }
-
-const evidenceName = "log10 of the e-value";
 
 function means(reading: Reading): Record<string, number | null> {
   return Object.fromEntries(reading.map(({ version, meanResponse }) => [version, meanResponse ?? null]));

@@ -47,6 +47,9 @@ export interface Seen {
   readonly sample: Sample | undefined;
 }
 
+/** Milliseconds that a sample for the screen is long, at least. */
+const liveEvery = 1000;
+
 /** Looks at one step, again and again, and judges what it sees. */
 export class StepWatch {
   private readonly setup: Watching;
@@ -65,7 +68,7 @@ export class StepWatch {
     this.newest = start;
     this.window = this.windowFrom(start);
     const at = setup.context.clock.elapsed();
-    this.live = new CanarySamples(0, at, start);
+    this.live = new CanarySamples(liveEvery, at, start);
     this.kept = new CanarySamples(setup.sampleEvery, at, start);
   }
 

@@ -1,13 +1,26 @@
+/** A version whose rate is at a limit is said to be over it less than once in 700 looks. */
+const doubt = 0.00135;
+
 /**
- * Lower end of the Wilson score interval for a rate of `hits` in `trials`: with z = 3 the true rate is above it in
- * 999 of 1000 cases. 0 without hits.
+ * Whether the true rate is above `rate` (0–1) beyond doubt where `hits` of `trials` were seen: the exact binomial test.
+ * An interval for large samples will not do: for it, one bad request of one would be proof enough.
  */
-export function wilsonLowerBound(hits: number, trials: number, z: number): number {
-  if (hits === 0) return 0;
-  const rate = hits / trials;
-  const square = z * z;
-  const spread = z * Math.sqrt((rate * (1 - rate)) / trials + square / (4 * trials * trials));
-  return Math.max(0, (rate + square / (2 * trials) - spread) / (1 + square / trials));
+export function isAboveBeyondDoubt(hits: number, trials: number, rate: number): boolean {
+  return hits > 0 && hits > rate * trials && atLeast(hits, trials, rate) < doubt;
+}
+
+/** The probability of `hits` or more of `trials`; for more hits than are expected. */
+function atLeast(hits: number, trials: number, rate: number): number {
+  if (rate === 0) return 0;
+  let logarithm = hits * Math.log(rate) + (trials - hits) * Math.log1p(-rate);
+  for (let each = 1; each <= hits; each += 1) logarithm += Math.log((trials - hits + each) / each);
+  let term = Math.exp(logarithm);
+  let sum = 0;
+  for (let each = hits; each <= trials && term > sum * Number.EPSILON; each += 1) {
+    sum += term;
+    term *= ((trials - each) / (each + 1)) * (rate / (1 - rate));
+  }
+  return sum;
 }
 
 /** Fewer requests than this say nothing about a split. */

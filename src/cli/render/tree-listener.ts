@@ -6,7 +6,10 @@ import type { Progress } from "../../run/operation.ts";
 import { shownRestorePoint } from "../../run/restore-point.ts";
 import type { RunListener } from "../../run/run-listener.ts";
 import type { RunState } from "../../run/run-state.ts";
+import type { Sample } from "../../run/sample.ts";
+import type { Screen } from "../../run/screen.ts";
 import { renderProgress } from "./progress.ts";
+import { renderSamples, samplesShown } from "./samples.ts";
 
 export interface TreeStep {
   readonly id: string;
@@ -19,6 +22,7 @@ export interface TreeStep {
 export class TreeListener implements RunListener {
   private readonly stages: readonly (readonly TreeStep[])[];
   private readonly all: readonly TreeStep[];
+  private readonly screen: Screen;
   /** Steps whose effect may have begun, in order. */
   private readonly applied: string[];
   private forwards: Map<string, Row> | undefined;
@@ -27,10 +31,12 @@ export class TreeListener implements RunListener {
 
   /**
    * @param stages all steps, in order; those in one stage run at the same time
+   * @param screen standard error
    * @param state the run so far, where it is resumed or taken back
    */
-  constructor(stages: readonly (readonly TreeStep[])[], state?: RunState) {
+  constructor(stages: readonly (readonly TreeStep[])[], screen: Screen, state?: RunState) {
     const open = (step: TreeStep) => state?.steps.get(step.id)?.status !== "done";
+    this.screen = screen;
     this.stages = stages.map((stage) => stage.filter(open)).filter((stage) => stage.length > 0);
     this.all = stages.flat();
     this.applied = [...(state?.steps.values() ?? [])]
@@ -80,7 +86,7 @@ export class TreeListener implements RunListener {
 
   progress(step: string, progress: Progress): void {
     const row = this.row(step);
-    row?.progress(renderProgress(progress, row.startedAt, Date.now()));
+    row?.progress(progress);
   }
 
   log(step: string, line: string): void {
@@ -146,7 +152,7 @@ export class TreeListener implements RunListener {
   }
 
   private task(rows: Map<string, Row>, step: TreeStep): ListrTask {
-    const row = new Row();
+    const row = new Row(this.screen);
     rows.set(step.id, row);
     return {
       title: step.title,
@@ -160,6 +166,9 @@ export class TreeListener implements RunListener {
 /** How many lines of a step stay on the screen. */
 const linesKept = 4;
 
+/** What the tree puts before a line of a step. */
+const margin = 6;
+
 type Wrapper = { title: string | undefined; output: string | undefined; skip(why: string): void };
 
 /** A step in the tree. May hear of its end before it is drawn, and be ended twice: the first end counts. */
@@ -169,11 +178,15 @@ class Row {
   private wrapper: Wrapper | undefined;
   private lines: string[] = [];
   private now: string | undefined;
+  private samples: Sample[] = [];
   private skipped: string | undefined;
   private begun = false;
   private settled = false;
 
-  constructor() {
+  private readonly screen: Screen;
+
+  constructor(screen: Screen) {
+    this.screen = screen;
     this.ended.promise.catch(() => undefined);
   }
 
@@ -200,8 +213,11 @@ class Row {
   }
 
   /** What goes on at this moment; gone when the step has ended. */
-  progress(text: string): void {
-    this.now = redact(text);
+  progress(progress: Progress): void {
+    const { color, columns } = this.screen;
+    if (progress.sample !== undefined) this.samples = [...this.samples, progress.sample].slice(-samplesShown);
+    const rows = renderSamples(this.samples, columns - margin, color);
+    this.now = redact([renderProgress(progress, this.startedAt, Date.now()), ...rows].join("\n"));
     this.draw();
   }
 

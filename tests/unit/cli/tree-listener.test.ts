@@ -3,13 +3,15 @@ import { stripVTControlCharacters } from "node:util";
 import { expect, it } from "vitest";
 
 const listener = new URL("../../../src/cli/render/tree-listener.ts", import.meta.url).href;
+const screen = new URL("../../../src/run/screen.ts", import.meta.url).href;
 
 /** A run of three steps of which the second fails and the first two are taken back. */
 const program = `
 import { TreeListener } from "${listener}";
+import { plainScreen } from "${screen}";
 const pause = () => new Promise((resolve) => setTimeout(resolve, 150));
 const step = (id, inRollback) => [{ id, title: "Step " + id, inRollback }];
-const tree = new TreeListener([step("look", false), step("change", true), step("break", true), step("never", true)]);
+const tree = new TreeListener([step("look", false), step("change", true), step("break", true), step("never", true)], plainScreen);
 for (const id of ["look", "change", "break"]) {
   tree.entry({ type: "step.started", step: id });
   tree.entry({ type: "step.applying", step: id });

@@ -1,20 +1,37 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { observeShare, wilsonLowerBound } from "../../../src/traffic/confidence.ts";
+import { isAboveBeyondDoubt, observeShare } from "../../../src/traffic/confidence.ts";
 
-describe("Wilson's lower bound", () => {
-  test("agrees with the published value for 10 of 100 at 95%", () => {
-    expect(wilsonLowerBound(10, 100, 1.96)).toBeCloseTo(0.0552, 4);
+describe("a rate above a limit beyond doubt", () => {
+  test.each([
+    [0, 1000, 0.05, false],
+    [1, 1, 0.05, false],
+    [2, 2, 0.05, false],
+    // 0.05³ = 0.000125
+    [3, 3, 0.05, true],
+    [1, 1, 0, true],
+    // P(X ≥ 72 of 1000) = 0.00154, P(X ≥ 73) = 0.00101
+    [72, 1000, 0.05, false],
+    [73, 1000, 0.05, true],
+    [1000, 1000, 0.999, false],
+    [60_000, 100_000, 0.5, true],
+  ])("%i of %i against %d: %s", (hits, trials, rate, expected) => {
+    expect(isAboveBeyondDoubt(hits, trials, rate)).toBe(expected);
   });
 
-  test("lies between zero and the observed rate", () => {
+  test("once it is, more hits leave it so", () => {
     fc.assert(
-      fc.property(fc.nat(1000), fc.nat(1000), (hits, others) => {
-        const bound = wilsonLowerBound(hits, hits + others, 3);
+      fc.property(
+        fc.integer({ min: 1, max: 400 }),
+        fc.double({ min: 0, max: 0.99, noNaN: true }),
+        (trials, rate) => {
+          const found = Array.from({ length: trials + 1 }, (_, hits) =>
+            isAboveBeyondDoubt(hits, trials, rate),
+          );
 
-        expect(bound).toBeGreaterThanOrEqual(0);
-        expect(bound).toBeLessThanOrEqual(hits === 0 ? 0 : hits / (hits + others));
-      }),
+          expect(found).toEqual([...found].sort((one, other) => Number(one) - Number(other)));
+        },
+      ),
     );
   });
 });
