@@ -1,5 +1,11 @@
 import { resolve } from "node:path";
-import type { HaproxyRouteSettings, RouteSettings } from "./route-schema.ts";
+import { parseDuration } from "../core/duration.ts";
+import type {
+  AlbRouteSettings,
+  GatewayRouteSettings,
+  HaproxyRouteSettings,
+  RouteSettings,
+} from "./route-schema.ts";
 
 interface AnyRouteTarget {
   readonly name: string;
@@ -16,14 +22,40 @@ export interface HaproxyRouteTarget extends AnyRouteTarget {
   readonly requestRing: string | undefined;
 }
 
+/** A forward action of an Application Load Balancer; its versions are target groups, by name or ARN. */
+export interface AlbRouteTarget extends AnyRouteTarget {
+  readonly driver: "alb";
+  readonly place: { readonly kind: "rule" | "listener"; readonly arn: string };
+  readonly region: string | undefined;
+  readonly profile: string | undefined;
+  readonly endpoint: string | undefined;
+}
+
+/** A rule of an HTTPRoute; its versions are Services. */
+export interface GatewayRouteTarget extends AnyRouteTarget {
+  readonly driver: "gateway-api";
+  readonly httpRoute: string;
+  readonly namespace: string | undefined;
+  readonly rule: string | number | undefined;
+  /** Absolute. */
+  readonly kubeconfig: string | undefined;
+  readonly context: string | undefined;
+  /** Milliseconds. */
+  readonly acceptWithin: number;
+}
+
 /** A weighted traffic split. */
-export type RouteTarget = HaproxyRouteTarget;
+export type RouteTarget = HaproxyRouteTarget | AlbRouteTarget | GatewayRouteTarget;
 
 /** @param directory of the configuration file: relative paths start there */
 export function routeTarget(name: string, settings: RouteSettings, directory: string): RouteTarget {
   switch (settings.driver) {
     case "haproxy":
       return haproxyRoute(name, settings, directory);
+    case "alb":
+      return albRoute(name, settings);
+    case "gateway-api":
+      return gatewayRoute(name, settings, directory);
   }
 }
 
@@ -39,11 +71,45 @@ function haproxyRoute(name: string, settings: HaproxyRouteSettings, directory: s
   };
 }
 
+function albRoute(name: string, settings: AlbRouteSettings): AlbRouteTarget {
+  const { listener, "listener-rule": rule, versions, region, profile, endpoint } = settings;
+  return {
+    name,
+    driver: "alb",
+    place: listener === undefined ? { kind: "rule", arn: rule ?? "" } : { kind: "listener", arn: listener },
+    versions,
+    region,
+    profile,
+    endpoint,
+  };
+}
+
+function gatewayRoute(name: string, settings: GatewayRouteSettings, directory: string): GatewayRouteTarget {
+  const { namespace, rule, versions, kubeconfig, context } = settings;
+  return {
+    name,
+    driver: "gateway-api",
+    httpRoute: settings["http-route"],
+    namespace,
+    rule,
+    versions,
+    kubeconfig: kubeconfig === undefined ? undefined : resolve(directory, kubeconfig),
+    context,
+    acceptWithin: parseDuration(settings["accept-within"]),
+  };
+}
+
 /** Where a route is, in one line: another one is another balancer, or other places behind it. */
 export function placeOfRoute(target: RouteTarget): string {
   const versions = Object.entries(target.versions).flat().join(" ");
   switch (target.driver) {
     case "haproxy":
       return `${target.socket} ${target.backend} ${versions}`;
+    case "alb":
+      return `${target.place.arn} ${versions}`;
+    case "gateway-api": {
+      const cluster = [target.kubeconfig ?? "the usual kubeconfig", target.context ?? "its current context"];
+      return [...cluster, target.namespace ?? "", target.httpRoute, target.rule ?? "", versions].join(" ");
+    }
   }
 }

@@ -1,35 +1,26 @@
 import type { Environment } from "../config/environment.ts";
-import { suggestion } from "../core/suggestion.ts";
-import { runtimeCommand } from "../haproxy/runtime-socket.ts";
-import { serverStatistics } from "../haproxy/statistics.ts";
-import { type Finding, missing, missingBecause, ok } from "./finding.ts";
+import { albFinding } from "./alb-route.ts";
+import { type Finding, missingBecause } from "./finding.ts";
+import { gatewayFinding } from "./gateway-route.ts";
+import { haproxyFinding } from "./haproxy-route.ts";
 
-/** Whether the balancer answers, lets us change weights, and has the backend and servers of the configuration. */
+/** Whether what splits a route's traffic answers, lets us change weights, and has the versions of the configuration. */
 export async function routeFinding(
   environment: Environment,
   name: string,
   signal: AbortSignal,
 ): Promise<Finding> {
-  const subject = `route ${name}`;
-  const place = `"routes: ${name}:" in .opsrc`;
   try {
-    const { socket, backend, versions } = environment.route(name);
-    const release = /^Version: (\S+)/m.exec(await runtimeCommand(socket, "show info", { signal }))?.[1];
-    const level = (await runtimeCommand(socket, "show cli level", { signal })).trim();
-    if (level !== "admin") {
-      const mend = 'write "level admin" on its "stats socket" line of haproxy.cfg and reload HAProxy';
-      return missing(subject, `the socket has the level ${level}: it may not change weights`, mend);
+    const route = environment.route(name);
+    switch (route.driver) {
+      case "haproxy":
+        return await haproxyFinding(route, signal);
+      case "alb":
+        return await albFinding(route, signal);
+      case "gateway-api":
+        return await gatewayFinding(route, signal);
     }
-    const servers = (await serverStatistics(socket, backend, { signal })).map((each) => each.svname ?? "");
-    const absent = Object.entries(versions).filter(([, server]) => !servers.includes(server));
-    if (absent.length > 0) {
-      const list = absent.map(([version, server]) => `"${server}" (version ${version})`).join(", ");
-      const hint = suggestion(absent[0]?.[1] ?? "", servers);
-      const mend = `correct "versions:" of ${place}: ${hint}`;
-      return missing(subject, `the backend ${backend} has no server ${list}`, mend);
-    }
-    return ok(subject, `HAProxy ${release ?? ""} splits ${backend} between ${servers.join(", ")}`);
   } catch (error) {
-    return missingBecause(subject, error, `start HAProxy, or correct "socket:" of ${place}`);
+    return missingBecause(`route ${name}`, error, `correct "routes: ${name}:" in .opsrc`);
   }
 }

@@ -63,7 +63,7 @@ export const shift = defineOperation({
     const present = await route.driver.weights(context.signal);
     refuseDrift(before.route, present, [before.weights, wanted]);
     if (share > 0) await requireUp(route, to, context.signal);
-    await route.driver.setWeights(wanted, context.signal);
+    await route.driver.setWeights(wanted, context.signal, present);
     report.progress({ message: `${formatShares(wanted)}; watching requests` });
     const seen = await watchShare(context, route, to, wanted, confirm);
     if (seen.verdict === "disagrees") throw notObserved(before.route, to, wanted, seen);

@@ -37,6 +37,9 @@ export interface TrafficDriver {
   /**
    * Sets absolute weights and reads them back; throws `E_WEIGHT_NOT_SET` where the balancer has others afterwards. Safe to
    * call again after a crash at any point of it. A set that is refused leaves the weights as they were.
+   *
+   * @param expected the weights that the caller saw; a balancer that can compare changes nothing where it has others by
+   * now, and throws `E_TRAFFIC_DRIFT`. Without them they are set whatever they were.
    */
-  setWeights(weights: Weights, signal?: AbortSignal): Promise<void>;
+  setWeights(weights: Weights, signal?: AbortSignal, expected?: Weights): Promise<void>;
 }

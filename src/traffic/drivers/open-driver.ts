@@ -1,5 +1,7 @@
 import type { RouteTarget } from "../../config/environment.ts";
 import type { TrafficDriver } from "../traffic-driver.ts";
+import { albDriver } from "./alb.ts";
+import { gatewayDriver } from "./gateway-api.ts";
 import { haproxyDriver } from "./haproxy.ts";
 
 /** What sets the weights of a route. */
@@ -7,5 +9,9 @@ export function openDriver(target: RouteTarget): TrafficDriver {
   switch (target.driver) {
     case "haproxy":
       return haproxyDriver(target);
+    case "alb":
+      return albDriver(target);
+    case "gateway-api":
+      return gatewayDriver(target);
   }
 }
