@@ -15,7 +15,14 @@ import { Secret } from "./secret.ts";
 import { placeOfStore, type StoreTarget, storeTarget } from "./store-target.ts";
 
 export type { PgBackRestTarget } from "./pgbackrest-target.ts";
-export type { AlbRouteTarget, GatewayRouteTarget, HaproxyRouteTarget, RouteTarget } from "./route-target.ts";
+export type {
+  AlbRouteTarget,
+  ExecRouteTarget,
+  GatewayRouteTarget,
+  HaproxyRouteTarget,
+  NginxRouteTarget,
+  RouteTarget,
+} from "./route-target.ts";
 export type { FileStoreTarget, S3StoreTarget, StoreTarget } from "./store-target.ts";
 
 /** A PostgreSQL database. */

@@ -94,14 +94,128 @@ export const gatewayRouteSchema = z.strictObject({
   "accept-within": writtenDuration("How long the gateway may take to accept new weights").default("30s"),
 });
 
+const command = (description: string) =>
+  z
+    .array(z.string())
+    .min(1, "needs a program")
+    .refine(([program]) => program !== "", "needs a program")
+    .describe(`${description}, as a list; no shell reads it`);
+
+const hostAndPort = /^([\w.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}$/;
+
+/** What goes into nginx's configuration must not end a directive, a block or a text there. */
+const nginxText = (what: string) =>
+  z
+    .string()
+    .regex(/^[^;{}"'#\\\r\n]*$/, "must not hold ; { } # \\ or quotes")
+    .describe(what);
+
+export const nginxRouteSchema = z
+  .strictObject({
+    driver: z.literal("nginx"),
+    file: z
+      .string()
+      .min(1, "must not be empty")
+      .describe("The file that ops writes and nginx includes in its http block"),
+    status: z
+      .string()
+      .regex(hostAndPort, "must be host:port, such as 127.0.0.1:8090")
+      .describe("Where nginx tells what it has loaded; the server is in the file"),
+    upstream: z
+      .string()
+      .regex(/^[A-Za-z0-9_.-]+$/, "must hold only letters, digits, '.', '_' and '-'")
+      .optional()
+      .describe("Name of the upstream among whose servers the traffic is split by weight"),
+    "upstream-lines": z
+      .array(nginxText("A line of the upstream without its ;"))
+      .optional()
+      .describe("More lines of the upstream: keepalive 32"),
+    "server-parameters": nginxText("More parameters of each server: max_fails=0").optional(),
+    variable: z
+      .string()
+      .regex(/^[A-Za-z0-9_]+$/, "must hold only letters, digits and '_'")
+      .optional()
+      .describe(
+        "Instead of an upstream: name of the variable that gets the version's value, by split_clients",
+      ),
+    key: z
+      .string()
+      .regex(/^[^;"'\\\r\n]+$/, "must not hold ; \\ or quotes")
+      .optional()
+      .describe(
+        "With variable: what a client is known by, so that it stays with its version: ${cookie_user}",
+      ),
+    test: command("How nginx's configuration is tested").prefault(["nginx", "-t"]),
+    reload: command("How nginx is told to load it").prefault(["nginx", "-s", "reload"]),
+    ...common,
+  })
+  .superRefine((route, context) => {
+    const refuse = (path: string[], message: string, hint: string) =>
+      context.addIssue({ code: "custom", path, message, params: { hint } });
+    if ((route.upstream === undefined) === (route.variable === undefined)) {
+      refuse(
+        [],
+        'needs either "upstream" or "variable"',
+        "upstream: web splits by weight, variable: web_version by client",
+      );
+      return;
+    }
+    const foreign =
+      route.upstream === undefined ? (["upstream-lines", "server-parameters"] as const) : (["key"] as const);
+    const meant = route.upstream === undefined ? "upstream" : "variable";
+    for (const key of foreign) {
+      if (route[key] !== undefined)
+        refuse([key], `is only for "${meant}"`, `remove it, or write ${meant}: …`);
+    }
+    if (route.variable !== undefined && route.key === undefined) {
+      refuse([], 'needs a "key" beside its "variable"', 'write for example key: "${remote_addr}"');
+    }
+    const value =
+      route.upstream === undefined
+        ? /^[\w.:-]+$/
+        : /^([\w.-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?$|^unix:[\w./-]+$/;
+    for (const [version, place] of Object.entries(route.versions)) {
+      if (value.test(place)) continue;
+      const needed =
+        route.upstream === undefined ? "a value such as an upstream's name" : "host:port or unix:/path";
+      context.addIssue({
+        code: "custom",
+        path: ["versions", version],
+        message: `${JSON.stringify(place)} must be ${needed}`,
+      });
+    }
+  });
+
+export const execRouteSchema = z.strictObject({
+  driver: z.literal("exec"),
+  get: command("The program that prints the weights as JSON"),
+  set: command("The program that sets the weights it reads as JSON on standard input"),
+  "maximum-weight": z
+    .int("must be a whole number")
+    .min(10, "must be 10 or more")
+    .max(1_000_000, "must be at most 1000000")
+    .optional()
+    .describe("The largest weight of a version; default: weights are percent, 100 in all"),
+  variables: z
+    .array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "must be the name of an environment variable"))
+    .default([])
+    .describe("Names of environment variables that both get, beside PATH, HOME, LANG and TZ"),
+  timeout: writtenDuration("How long each may run").default("30s"),
+  ...common,
+});
+
 /** A route as it is written in `.opsrc`: one member for each balancer. */
 export const routeSchema = z.discriminatedUnion("driver", [
   haproxyRouteSchema,
   albRouteSchema,
   gatewayRouteSchema,
+  nginxRouteSchema,
+  execRouteSchema,
 ]);
 
 export type RouteSettings = z.output<typeof routeSchema>;
 export type HaproxyRouteSettings = z.output<typeof haproxyRouteSchema>;
 export type AlbRouteSettings = z.output<typeof albRouteSchema>;
 export type GatewayRouteSettings = z.output<typeof gatewayRouteSchema>;
+export type NginxRouteSettings = z.output<typeof nginxRouteSchema>;
+export type ExecRouteSettings = z.output<typeof execRouteSchema>;

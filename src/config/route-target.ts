@@ -1,9 +1,12 @@
 import { resolve } from "node:path";
 import { parseDuration } from "../core/duration.ts";
+import type { NginxSplit } from "../nginx/route-file.ts";
 import type {
   AlbRouteSettings,
+  ExecRouteSettings,
   GatewayRouteSettings,
   HaproxyRouteSettings,
+  NginxRouteSettings,
   RouteSettings,
 } from "./route-schema.ts";
 
@@ -44,8 +47,40 @@ export interface GatewayRouteTarget extends AnyRouteTarget {
   readonly acceptWithin: number;
 }
 
+/** A file that nginx includes; its versions are addresses, or values of a variable. */
+export interface NginxRouteTarget extends AnyRouteTarget {
+  readonly driver: "nginx";
+  /** Absolute path. */
+  readonly file: string;
+  /** `host:port` */
+  readonly status: string;
+  readonly split: NginxSplit;
+  readonly test: readonly string[];
+  readonly reload: readonly string[];
+  /** Absolute path of the folder that both run in. */
+  readonly directory: string;
+}
+
+/** A script of the team's own; its versions are what the script calls them. */
+export interface ExecRouteTarget extends AnyRouteTarget {
+  readonly driver: "exec";
+  readonly get: readonly string[];
+  readonly set: readonly string[];
+  /** Absolute path of the folder that both run in. */
+  readonly directory: string;
+  readonly variables: readonly string[];
+  /** Milliseconds */
+  readonly timeout: number;
+  readonly scale: { readonly maximum: number; readonly total?: number };
+}
+
 /** A weighted traffic split. */
-export type RouteTarget = HaproxyRouteTarget | AlbRouteTarget | GatewayRouteTarget;
+export type RouteTarget =
+  | HaproxyRouteTarget
+  | NginxRouteTarget
+  | ExecRouteTarget
+  | AlbRouteTarget
+  | GatewayRouteTarget;
 
 /** @param directory of the configuration file: relative paths start there */
 export function routeTarget(name: string, settings: RouteSettings, directory: string): RouteTarget {
@@ -56,6 +91,10 @@ export function routeTarget(name: string, settings: RouteSettings, directory: st
       return albRoute(name, settings);
     case "gateway-api":
       return gatewayRoute(name, settings, directory);
+    case "nginx":
+      return nginxRoute(name, settings, directory);
+    case "exec":
+      return execRoute(name, settings, directory);
   }
 }
 
@@ -99,6 +138,41 @@ function gatewayRoute(name: string, settings: GatewayRouteSettings, directory: s
   };
 }
 
+function nginxRoute(name: string, settings: NginxRouteSettings, directory: string): NginxRouteTarget {
+  const { file, status, upstream, variable = "", key = "", versions, test, reload } = settings;
+  const [parameters, lines] = [settings["server-parameters"] ?? "", settings["upstream-lines"] ?? []];
+  return {
+    name,
+    driver: "nginx",
+    file: resolve(directory, file),
+    status,
+    split:
+      upstream === undefined
+        ? { by: "clients", variable, key }
+        : { by: "upstream", name: upstream, parameters, lines },
+    versions,
+    test,
+    reload,
+    directory,
+  };
+}
+
+function execRoute(name: string, settings: ExecRouteSettings, directory: string): ExecRouteTarget {
+  const { get, set, versions, variables, timeout } = settings;
+  const maximum = settings["maximum-weight"];
+  return {
+    name,
+    driver: "exec",
+    get,
+    set,
+    directory,
+    versions,
+    variables,
+    timeout: parseDuration(timeout),
+    scale: maximum === undefined ? { maximum: 100, total: 100 } : { maximum },
+  };
+}
+
 /** Where a route is, in one line: another one is another balancer, or other places behind it. */
 export function placeOfRoute(target: RouteTarget): string {
   const versions = Object.entries(target.versions).flat().join(" ");
@@ -111,5 +185,9 @@ export function placeOfRoute(target: RouteTarget): string {
       const cluster = [target.kubeconfig ?? "the usual kubeconfig", target.context ?? "its current context"];
       return [...cluster, target.namespace ?? "", target.httpRoute, target.rule ?? "", versions].join(" ");
     }
+    case "nginx":
+      return `${target.file} ${target.split.by} ${versions}`;
+    case "exec":
+      return `${target.set.join(" ")} ${versions}`;
   }
 }

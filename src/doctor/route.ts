@@ -1,8 +1,10 @@
 import type { Environment } from "../config/environment.ts";
 import { albFinding } from "./alb-route.ts";
+import { execFinding } from "./exec-route.ts";
 import { type Finding, missingBecause } from "./finding.ts";
 import { gatewayFinding } from "./gateway-route.ts";
 import { haproxyFinding } from "./haproxy-route.ts";
+import { nginxFinding } from "./nginx-route.ts";
 
 /** Whether what splits a route's traffic answers, lets us change weights, and has the versions of the configuration. */
 export async function routeFinding(
@@ -15,6 +17,10 @@ export async function routeFinding(
     switch (route.driver) {
       case "haproxy":
         return await haproxyFinding(route, signal);
+      case "nginx":
+        return await nginxFinding(route, signal);
+      case "exec":
+        return await execFinding(route, signal);
       case "alb":
         return await albFinding(route, signal);
       case "gateway-api":

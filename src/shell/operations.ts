@@ -5,13 +5,13 @@ import { OpsError } from "../core/errors.ts";
 import { redact } from "../core/redaction.ts";
 import { duration } from "../core/schema.ts";
 import { timeoutSignal } from "../core/timer.ts";
+import { showCommand } from "../process/command-line.ts";
 import { requireProgram } from "../process/find-program.ts";
 import { liveness, type ProcessIdentity, processIdentity } from "../process/live-process.ts";
+import { namedEnvironment } from "../process/named-environment.ts";
 import { killGroup, type ProgramResult, runProgram } from "../process/run-program.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation, type Operation, type Report } from "../run/operation.ts";
-import { showCommand } from "./command-line.ts";
-import { namedEnvironment } from "./environment-names.ts";
 
 const input = z.strictObject({
   command: z

@@ -1,9 +1,10 @@
 import type { Operation } from "../run/operation.ts";
 import { abort } from "./abort.ts";
 import { canary } from "./canary.ts";
+import { init } from "./init.ts";
 import { promote } from "./promote.ts";
 import { shift } from "./shift.ts";
 import { simulate } from "./simulate.ts";
 import { status } from "./status.ts";
 
-export const operations: readonly Operation[] = [status, shift, canary, promote, abort, simulate];
+export const operations: readonly Operation[] = [status, init, shift, canary, promote, abort, simulate];

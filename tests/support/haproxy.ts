@@ -233,10 +233,10 @@ export class Load implements AsyncDisposable {
 }
 
 /** Status 0 where there was no answer. */
-export function request(port: number, agent?: Agent): Promise<{ status: number; body: string }> {
+export function request(port: number, agent?: Agent, path = "/"): Promise<{ status: number; body: string }> {
   return new Promise((resolve) => {
     const none = () => resolve({ status: 0, body: "" });
-    const outgoing = get({ host: "127.0.0.1", port, path: "/", agent, timeout: 6000 }, (response) => {
+    const outgoing = get({ host: "127.0.0.1", port, path, agent, timeout: 6000 }, (response) => {
       let body = "";
       response.setEncoding("utf8");
       response.on("data", (chunk: string) => {
@@ -250,7 +250,7 @@ export function request(port: number, agent?: Agent): Promise<{ status: number; 
   });
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createTcpServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;

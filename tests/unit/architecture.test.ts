@@ -23,6 +23,8 @@ const floors: readonly (readonly string[])[] = [
     "alb",
     "kubernetes",
     "gateway-api",
+    "nginx",
+    "traffic-script",
     "judge",
     "metrics",
   ],

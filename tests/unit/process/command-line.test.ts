@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { showCommand } from "../../../src/shell/command-line.ts";
+import { showCommand } from "../../../src/process/command-line.ts";
 
 test.each([
   [["npm", "run", "smoke-test"], "npm run smoke-test"],
