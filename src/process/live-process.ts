@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
+import { bootId } from "./boot-id.ts";
 
 export type ProcessIdentity = {
   readonly host: string;
@@ -47,8 +48,10 @@ function seenInProc(pid: number): { readonly state: string; readonly started: st
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     // The command name may hold spaces and brackets: fields are counted after its last bracket.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-    return { state: fields[0] ?? "", started: `${boot}/${fields[19] ?? ""}` };
+    const boot = bootId();
+    return boot === undefined
+      ? undefined
+      : { state: fields[0] ?? "", started: `${boot}/${fields[19] ?? ""}` };
   } catch {
     return undefined;
   }

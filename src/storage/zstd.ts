@@ -24,8 +24,7 @@ const decompressors = new ZstdLanes(
 
 /** @param level 1 to 19 */
 export async function* compress(source: AsyncIterable<Uint8Array>, level = 3): AsyncGenerator<Buffer> {
-  const lanes = compressors.get(level) ?? new ZstdLanes(() => compressor(level), parallel);
-  compressors.set(level, lanes);
+  const lanes = compressorsOf(level);
   const spare: Buffer[] = [];
   yield* inOrder(blocks(source, spare), async (block) => {
     const frame = await lanes.run(block, Number.POSITIVE_INFINITY);
@@ -33,6 +32,18 @@ export async function* compress(source: AsyncIterable<Uint8Array>, level = 3): A
     if (block.length === blockSize) spare.push(block);
     return frame;
   });
+}
+
+/** As `compress`, of what is in memory already and does not change meanwhile: nothing of it is copied. */
+export function compressWhole(content: Buffer, level = 3): AsyncGenerator<Buffer> {
+  const lanes = compressorsOf(level);
+  return inOrder(slices(content), (block) => lanes.run(block, Number.POSITIVE_INFINITY));
+}
+
+function compressorsOf(level: number): ZstdLanes {
+  const lanes = compressors.get(level) ?? new ZstdLanes(() => compressor(level), parallel);
+  compressors.set(level, lanes);
+  return lanes;
 }
 
 function compressor(level: number) {
@@ -76,6 +87,11 @@ async function* inOrder<T>(
     if (running.length > parallel) yield* await (running.shift() as Promise<readonly Buffer[]>);
   }
   for (const result of running) yield* await result;
+}
+
+async function* slices(content: Buffer): AsyncGenerator<Buffer> {
+  for (let start = 0; start < content.length; start += blockSize)
+    yield content.subarray(start, start + blockSize);
 }
 
 /** @param spare blocks that may be filled again */

@@ -2,7 +2,8 @@ import { hash } from "node:crypto";
 import { OpsError } from "../core/errors.ts";
 import type { Sealer } from "../crypto/sealer.ts";
 import { type ObjectStore, readObject } from "../storage/object-store.ts";
-import { compress } from "../storage/zstd.ts";
+import { release } from "../storage/released.ts";
+import { compressWhole } from "../storage/zstd.ts";
 import { sumObject, walObject } from "./layout.ts";
 
 /** A store, and who can open what is written to it. */
@@ -16,6 +17,7 @@ export interface FileToArchive {
   readonly database: string;
   /** As PostgreSQL named it. */
   readonly file: string;
+  /** Must not change before it is archived. */
   readonly content: Buffer;
   /** zstd level. */
   readonly compression: number;
@@ -43,15 +45,16 @@ export async function archiveFile(
       signal.throwIfAborted();
       const isNew = await claim(each.store, database, file, sum);
       if (!isNew && (await isArchived(each.store, database, file))) return;
-      compressed ??= collected(compress(once(content), compression));
-      const sealed = await collected(each.sealer.encrypt(rowOf(await compressed)));
-      await each.store.putIfAbsent(walObject(database, file, each.sealer.suffix), Buffer.concat(sealed), {
-        signal,
-      });
+      compressed ??= collected(compressWhole(content, compression));
+      const body = together(await collected(each.sealer.encrypt(rowOf(await compressed))));
+      const name = walObject(database, file, each.sealer.suffix);
+      // Of a request that came to nothing some of it may still be on its way.
+      if (await each.store.putIfAbsent(name, body, { signal })) release(body);
     }),
   );
   const failed = settled.find((each) => each.status === "rejected");
   if (failed !== undefined) throw failed.reason;
+  for (const each of (await compressed) ?? []) release(each);
 }
 
 /** Whether the file is whole in the store, whatever encrypted it. */
@@ -87,10 +90,6 @@ async function exists(store: ObjectStore, name: string): Promise<boolean> {
   }
 }
 
-async function* once(content: Buffer): AsyncGenerator<Buffer> {
-  yield content;
-}
-
 async function* rowOf(parts: readonly Buffer[]): AsyncGenerator<Buffer> {
   yield* parts;
 }
@@ -99,4 +98,11 @@ async function collected(source: AsyncIterable<Buffer>): Promise<Buffer[]> {
   const parts: Buffer[] = [];
   for await (const part of source) parts.push(part);
   return parts;
+}
+
+/** Gives the memory of the parts back. */
+function together(parts: readonly Buffer[]): Buffer {
+  const whole = Buffer.concat(parts);
+  for (const each of parts) release(each);
+  return whole;
 }

@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { OpsError } from "../core/errors.ts";
 import { inParallel } from "../core/parallel.ts";
+import { bootId } from "../process/boot-id.ts";
 import { defineOperation } from "../run/operation.ts";
 import { readCluster } from "../wal-archive/cluster.ts";
 import { following, type ReadableStore, useArchivedFile } from "../wal-archive/read-file.ts";
@@ -55,7 +56,9 @@ export const prefetch = defineOperation({
       const count = Math.max(1, Math.min(aheadCount, Math.floor(mostBytes / segmentBytes)));
       const call = callOf(process.argv.slice(2), file, path);
       if (!ownSpool(spool, configuration, call)) return { fetched: [] };
-      const source = { stores, database: target.name, folder: spool.fetched };
+      // What was not synced is not believed once the machine has started anew (see SpoolNote).
+      const durability = bootId() === undefined ? "synced" : "written";
+      const source = { stores, database: target.name, folder: spool.fetched, durability } as const;
       const fetched: string[] = [];
       for (let behind = file; ; ) {
         const wanted = following(behind, count, segmentBytes);
@@ -83,11 +86,12 @@ interface Source {
   readonly database: string;
   /** Where the files go. */
   readonly folder: string;
+  readonly durability: "synced" | "written";
 }
 
 /** Returns those that the archive has. */
 async function fetchAll(
-  { stores, database, folder }: Source,
+  { stores, database, folder, durability }: Source,
   files: readonly string[],
   signal: AbortSignal,
 ): Promise<string[]> {
@@ -100,7 +104,7 @@ async function fetchAll(
       if (ended) return [];
       try {
         const write = (content: AsyncIterable<Uint8Array>) =>
-          writeWhole(join(folder, each), content, unfinished(each));
+          writeWhole(join(folder, each), content, durability, unfinished(each));
         await useArchivedFile(stores, database, each, write, signal);
         return [each];
       } catch (error) {

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { basename } from "node:path";
 import { z } from "zod";
 import type { DatabaseTarget } from "../config/environment.ts";
@@ -100,6 +100,8 @@ class Shipment {
   private readonly compression: number;
   private readonly stores: readonly ArchiveStore[];
   private readonly configuration: Configuration | undefined;
+  /** Of segments that are archived; the next ones are read into them. */
+  private readonly spare: Buffer[] = [];
 
   private constructor(
     context: OperationContext,
@@ -170,16 +172,30 @@ class Shipment {
   private async archive(path: string, isAhead: boolean, call: readonly string[]): Promise<void> {
     const identity = fileIdentity(path);
     if (isAhead && isDone(path, call)) return;
-    const content = await readFile(path);
+    const content = await this.read(path);
     const file = basename(path);
     if (hasHeader(file)) this.refuseOther(file, content);
     const { database } = this.cluster;
     const { compression } = this;
     await archiveFile(this.stores, { database, file, content, compression }, this.context.signal);
+    if (content.length === this.cluster.segmentBytes) this.spare.push(content);
     const spool = spoolOf(path);
     const { configuration } = this;
     if (isAhead && spool !== undefined && configuration !== undefined)
       markDone(spool, file, { configuration, file: identity, call });
+  }
+
+  private async read(path: string): Promise<Buffer> {
+    const file = await open(path, "r");
+    try {
+      const { size } = await file.stat();
+      const isWhole = size === this.cluster.segmentBytes;
+      const content = (isWhole ? this.spare.pop() : undefined) ?? Buffer.allocUnsafeSlow(size);
+      await readWhole(file, content);
+      return content;
+    } finally {
+      await file.close();
+    }
   }
 
   private refuseOther(file: string, content: Buffer): void {
@@ -192,5 +208,14 @@ class Shipment {
     throw new UsageError("E_WAL_SEGMENT", `${file} ${why}`, {
       hint: "give the command what PostgreSQL gives it: archive_command = 'ops wal push %p'",
     });
+  }
+}
+
+/** Throws where the file ends before. */
+async function readWhole(file: FileHandle, content: Buffer): Promise<void> {
+  for (let done = 0; done < content.length; ) {
+    const { bytesRead } = await file.read(content, done, content.length - done, done);
+    if (bytesRead === 0) throw new Error("the file became shorter while it was read");
+    done += bytesRead;
   }
 }

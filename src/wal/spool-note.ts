@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
+import { bootId } from "../process/boot-id.ts";
 
 /**
  * A note in the spool names the call that what lies there is for: the file that it is about, the configuration as it was
- * read, the command line, and the variables that ops reads. What was done for one call never counts for another. It is a
- * row of lines, because the launcher (bin/ops) reads it too, as a shell; one that a crash left half-written is none.
+ * read, the command line, and the variables that ops reads. What was done for one call never counts for another, and
+ * nothing counts once the machine has started anew: what lies there need not be synced. It is a row of lines, because the
+ * launcher (bin/ops) reads it too, as a shell; one that a crash left half-written is none.
  */
 export interface SpoolNote {
   readonly configuration: Configuration;
@@ -35,7 +37,15 @@ export function callOf(args: readonly string[], ...own: readonly string[]): stri
 
 /** Undefined where a line would not be one line: nothing is noted then. */
 export function noteText({ configuration, file = "-", call }: SpoolNote): string | undefined {
-  const lines = ["ops spool 1", configuration.path, configuration.identity, file, ...call, "end"];
+  const lines = [
+    "ops spool 1",
+    bootId() ?? "-",
+    configuration.path,
+    configuration.identity,
+    file,
+    ...call,
+    "end",
+  ];
   return lines.some((each) => each.includes("\n")) ? undefined : `${lines.join("\n")}\n`;
 }
 
@@ -45,7 +55,7 @@ export function noteText({ configuration, file = "-", call }: SpoolNote): string
  * @param text of the note
  */
 export function isNoteFor(text: string, file: string | undefined, call: readonly string[]): boolean {
-  const path = text.split("\n")[1] ?? "";
+  const path = text.split("\n")[2] ?? "";
   return text === noteText({ configuration: configurationAt(path), call, ...(file && { file }) });
 }
 

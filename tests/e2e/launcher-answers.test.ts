@@ -122,6 +122,14 @@ describe("what the launcher answers without Node", () => {
       expect(await push()).toMatchObject(answered);
     });
 
+    it("not of before the machine has started anew", async () => {
+      const text = await readFile(mark(), "utf8");
+      expect(text.split("\n")[1]).toMatch(/^[0-9a-f-]{36}$/);
+      await writeFile(mark(), text.replace(/^[0-9a-f-]{36}$/m, "00000000-0000-0000-0000-000000000000"));
+
+      expect(await push()).toMatchObject(longWay);
+    });
+
     it("not where a line of the mark would be two", async () => {
       const args = ["wal", "push", path, "--env", "two\nlines"];
       const file = join(data, path);
