@@ -55,12 +55,15 @@ export interface ClusterAccess {
 }
 
 /** Where Kubernetes puts a pod's own service account. */
-export const serviceAccountFolder = "/var/run/secrets/kubernetes.io/serviceaccount";
+const serviceAccountFolder = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /** Throws `E_KUBERNETES_CONFIG` (usage), which never shows a line of the file: tokens stand there. */
-export async function clusterAccess(choice: ClusterChoice): Promise<ClusterAccess> {
+export async function clusterAccess(
+  choice: ClusterChoice,
+  serviceAccount = serviceAccountFolder,
+): Promise<ClusterAccess> {
   const files = configFiles(choice);
-  if (files.length === 0) return inCluster();
+  if (files.length === 0) return inCluster(serviceAccount);
   const parts = await Promise.all(files.map(readConfig));
   const context =
     choice.context ?? parts.find((each) => (each["current-context"] ?? "") !== "")?.["current-context"];
@@ -118,9 +121,9 @@ function configFiles({ kubeconfig }: ClusterChoice): string[] {
   return existsSync(usual) ? [usual] : [];
 }
 
-async function inCluster(): Promise<ClusterAccess> {
+async function inCluster(folder: string): Promise<ClusterAccess> {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = "443" } = process.env;
-  const tokenFile = join(serviceAccountFolder, "token");
+  const tokenFile = join(folder, "token");
   if (host === undefined || !existsSync(tokenFile)) {
     throw mistake(
       "There is no kubeconfig, and this is no pod with a service account",
@@ -130,11 +133,10 @@ async function inCluster(): Promise<ClusterAccess> {
   return {
     origin: "this pod's service account",
     server: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
-    authority: { file: join(serviceAccountFolder, "ca.crt") },
+    authority: { file: join(folder, "ca.crt") },
     serverName: undefined,
     insecure: false,
-    namespace:
-      (await readFile(join(serviceAccountFolder, "namespace"), "utf8").catch(() => "")).trim() || undefined,
+    namespace: (await readFile(join(folder, "namespace"), "utf8").catch(() => "")).trim() || undefined,
     user: { tokenFile },
   };
 }
