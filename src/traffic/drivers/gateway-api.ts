@@ -122,8 +122,8 @@ export function gatewayDriver(route: GatewayRouteTarget): TrafficDriver {
       if (acceptance.kind === "refused" || performance.now() >= end) {
         const why =
           acceptance.kind === "refused"
-            ? `${acceptance.gateway}: ${acceptance.reason}`
-            : `${acceptance.gateway} has said nothing about it for ${formatDuration(route.acceptWithin)}`;
+            ? `${acceptance.gateway} refuses them (${acceptance.reason})`
+            : `${acceptance.gateway} has said nothing of them for ${formatDuration(route.acceptWithin)}`;
         throw await notAccepted(reading, before, why, signal);
       }
       await systemClock.sleep(lookEvery, signal);
@@ -141,9 +141,8 @@ export function gatewayDriver(route: GatewayRouteTarget): TrafficDriver {
     const state = isBack ? `; it has ${formatShares(before)} again` : "";
     return new OpsError(
       "E_ROUTE_NOT_ACCEPTED",
-      `The weights of HTTPRoute ${route.httpRoute} were not accepted${state}`,
+      `The weights of HTTPRoute ${route.httpRoute} are not in force: ${why}${state}`,
       {
-        cause: why,
         hint: `see what the gateway says: kubectl describe httproute ${route.httpRoute} -n ${reading.namespace}`,
         details: { before, refused: weightsIn(reading) },
       },
