@@ -20,6 +20,8 @@ export interface TestElb extends TestHttpServer {
   afterModify: (() => void) | undefined;
   /** So many descriptions after a change still show what was before it. */
   lag: number;
+  /** While it is true, connections break without an answer. */
+  away: boolean;
   /** What was asked, in order: `DescribeRules`, `ModifyRule`. */
   asked(): string[];
 }
@@ -79,11 +81,12 @@ export async function startElb(): Promise<TestElb> {
   const targets = new Map<string, string[]>();
   const denied = new Set<string>();
   const before = new Map<string, Fields>();
-  const state: Pick<TestElb, "failure" | "beforeModify" | "afterModify" | "lag"> = {
+  const state: Pick<TestElb, "failure" | "beforeModify" | "afterModify" | "lag" | "away"> = {
     failure: undefined,
     beforeModify: undefined,
     afterModify: undefined,
     lag: 0,
+    away: false,
   };
   let stale = 0;
 
@@ -154,6 +157,7 @@ export async function startElb(): Promise<TestElb> {
   };
 
   const server = await startHttpServer((request, response, body) => {
+    if (state.away) return request.socket.destroy();
     const send = (status: number, xml: string) => {
       response.writeHead(status, { "content-type": "text/xml" });
       response.end(xml);

@@ -26,11 +26,15 @@ export interface TestKubernetes extends TestHttpServer {
   failure: { readonly status: number; readonly requests?: number; readonly retryAfter?: number } | undefined;
   /** Called once before the next patch is tried: what somebody else does in between. */
   beforePatch: (() => void) | undefined;
+  /** While it is true, connections break without an answer. */
+  away: boolean;
   /** What the gateway's controller says of a new generation, so many milliseconds later. */
   controller: { verdict: "accepts" | "refuses" | "silent"; delay: number };
   /** Changes the spec as another client would. */
   change(key: string, work: (spec: TestHttpRoute["spec"]) => void): void;
   weights(key: string, rule?: number): Record<string, number>;
+  /** The same as of the last generation that the controller accepted. */
+  weightsInForce(key: string, rule?: number): Record<string, number>;
 }
 
 /** An HTTPRoute of two rules with filters and an annotation, accepted by its gateway. */
@@ -104,9 +108,11 @@ export async function startKubernetes(tls?: ServerOptions): Promise<TestKubernet
   const tokens = new Set(["good-token"]);
   const denied = new Set<string>();
   const timers = new Set<NodeJS.Timeout>();
-  const state: Pick<TestKubernetes, "failure" | "beforePatch" | "controller"> = {
+  const inForce = new Map<string, TestHttpRoute["spec"]>();
+  const state: Pick<TestKubernetes, "failure" | "beforePatch" | "away" | "controller"> = {
     failure: undefined,
     beforePatch: undefined,
+    away: false,
     controller: { verdict: "accepts", delay: 20 },
   };
   let version = 1;
@@ -128,11 +134,13 @@ export async function startKubernetes(tls?: ServerOptions): Promise<TestKubernet
       version += 1;
       present.metadata.resourceVersion = String(version);
       present.status = { parents: [parentStatus(generation, verdict)] };
+      if (verdict === "accepts") inForce.set(key, structuredClone(present.spec));
     }, delay);
     timers.add(timer);
   };
 
   const answer = (request: IncomingMessage, response: ServerResponse, body: string) => {
+    if (state.away) return request.socket.destroy();
     const send = (status: number, value: object, headers = {}) => {
       response.writeHead(status, { "content-type": "application/json", ...headers });
       response.end(JSON.stringify(value));
@@ -215,18 +223,18 @@ export async function startKubernetes(tls?: ServerOptions): Promise<TestKubernet
       work(changed.spec);
       store(key, changed);
     },
-    weights: (key: string, rule = 1) =>
-      Object.fromEntries(
-        (httpRoutes.get(key)?.spec.rules[rule]?.backendRefs ?? []).map((each) => [
-          each.name,
-          each.weight ?? 1,
-        ]),
-      ),
+    weights: (key: string, rule = 1) => weightsIn(httpRoutes.get(key)?.spec, rule),
+    weightsInForce: (key: string, rule = 1) => weightsIn(inForce.get(key) ?? httpRoutes.get(key)?.spec, rule),
     stop: async () => {
       for (const timer of timers) clearTimeout(timer);
       await server.stop();
     },
   });
+}
+
+function weightsIn(spec: TestHttpRoute["spec"] | undefined, rule: number): Record<string, number> {
+  const backends = spec?.rules[rule]?.backendRefs ?? [];
+  return Object.fromEntries(backends.map((each) => [each.name, each.weight ?? 1]));
 }
 
 /** RFC 6902, as far as it is used here; undefined where a test fails or a place is not there. */
