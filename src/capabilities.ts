@@ -65,6 +65,11 @@ export const capabilities: readonly CapabilityEntry[] = [
     checks: () => import("./traffic/checks.ts"),
   },
   {
+    name: "pool",
+    summary: "The servers behind a balancer: drain, weigh, choose a strategy",
+    operations: () => import("./pool/operations.ts"),
+  },
+  {
     name: "flag",
     summary: "Feature flags",
     operations: () => import("./flag/operations.ts"),

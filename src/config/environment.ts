@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { UsageError } from "../core/errors.ts";
 import { suggestion } from "../core/suggestion.ts";
 import { type PgBackRestTarget, pgBackRestTarget } from "./pgbackrest-target.ts";
+import { type PoolTarget, poolSettings, poolTarget } from "./pool-target.ts";
 import { placeOfRoute, type RouteTarget, routeTarget } from "./route-target.ts";
 import type {
   DatabaseSettings,
@@ -15,6 +16,7 @@ import { Secret } from "./secret.ts";
 import { placeOfStore, type StoreTarget, storeTarget } from "./store-target.ts";
 
 export type { PgBackRestTarget } from "./pgbackrest-target.ts";
+export type { PoolConfigurationTarget, PoolTarget, ReloadTarget } from "./pool-target.ts";
 export type {
   AlbRouteTarget,
   ExecRouteTarget,
@@ -70,6 +72,7 @@ const singular: Record<TargetKind, string> = {
   databases: "database",
   stores: "store",
   routes: "route",
+  pools: "pool",
   "flag-sources": "flag source",
   gates: "gate",
   schedules: "schedule",
@@ -127,6 +130,17 @@ export class Environment {
     return routeTarget(found, settings, this.directory);
   }
 
+  /** The configured pools, and every route over HAProxy: its servers are a pool of its name. */
+  pool(name?: string): PoolTarget {
+    const all = poolSettings(this.settings.pools, this.settings.routes);
+    const [found, settings] = this.choose("pools", all, name, "web");
+    return poolTarget(found, settings, this.directory);
+  }
+
+  poolNames(): string[] {
+    return Object.keys(poolSettings(this.settings.pools, this.settings.routes));
+  }
+
   /** Without any flag source configured: the default database holds the flags. */
   flagSource(name?: string): FlagSourceTarget {
     if (name === undefined && this.names("flag-sources").length === 0) {
@@ -172,7 +186,11 @@ export class Environment {
     const routes = this.names("routes").map(
       (name) => [`routes.${name}`, placeOfRoute(this.route(name))] as const,
     );
-    return Object.fromEntries([...(await Promise.all(databases)), ...stores, ...routes]);
+    const pools = this.names("pools").map((name) => {
+      const { socket, backend } = this.pool(name);
+      return [`pools.${name}`, `${socket} ${backend}`] as const;
+    });
+    return Object.fromEntries([...(await Promise.all(databases)), ...stores, ...routes, ...pools]);
   }
 
   private pitr(database: string, settings: DatabaseSettings["pitr"]): PitrTarget | undefined {
@@ -197,6 +215,15 @@ export class Environment {
     usual: string,
   ): [string, EnvironmentSettings[K][string]] {
     const all = this.settings[kind] as Record<string, EnvironmentSettings[K][string]>;
+    return this.choose(kind, all, name, usual);
+  }
+
+  private choose<T>(
+    kind: TargetKind,
+    all: Readonly<Record<string, T>>,
+    name: string | undefined,
+    usual: string,
+  ): [string, T] {
     const names = Object.keys(all);
     const wanted = name ?? (names.length === 1 ? names[0] : usual);
     const found = wanted === undefined || !Object.hasOwn(all, wanted) ? undefined : all[wanted];

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { parseDuration } from "../core/duration.ts";
 import type { NginxSplit } from "../nginx/route-file.ts";
+import { placeOfSocket } from "./pool-target.ts";
 import type {
   AlbRouteSettings,
   ExecRouteSettings,
@@ -99,11 +100,10 @@ export function routeTarget(name: string, settings: RouteSettings, directory: st
 }
 
 function haproxyRoute(name: string, settings: HaproxyRouteSettings, directory: string): HaproxyRouteTarget {
-  const address = /^[\w.-]+:\d+$/.test(settings.socket);
   return {
     name,
     driver: "haproxy",
-    socket: address ? settings.socket : resolve(directory, settings.socket),
+    socket: placeOfSocket(settings.socket, directory),
     backend: settings.backend,
     versions: settings.versions,
     requestRing: settings["request-ring"],

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { name, threshold } from "../core/schema.ts";
 import { pitrSchema } from "./pitr-schema.ts";
+import { poolSchema } from "./pool-schema.ts";
 import { routeSchema } from "./route-schema.ts";
 import { notificationSchema, scheduleSchema } from "./schedule-schema.ts";
 import { isReference } from "./secret.ts";
@@ -35,6 +36,7 @@ export const databaseSchema = z.strictObject({
   pitr: pitrSchema.optional().describe("Point-in-time recovery of the cluster that the database is in"),
 });
 
+export { poolConfigurationSchema, poolSchema } from "./pool-schema.ts";
 export { routeSchema } from "./route-schema.ts";
 export { s3Schema, storeSchema } from "./store-schema.ts";
 
@@ -62,6 +64,7 @@ const targets = {
   databases: z.record(name("A database's name"), databaseSchema).default({}),
   stores: z.record(name("A store's name"), storeSchema).default({}),
   routes: z.record(name("A route's name"), routeSchema).default({}),
+  pools: z.record(name("A pool's name"), poolSchema).default({}),
   "flag-sources": z.record(name("A flag source's name"), flagSourceSchema).default({}),
   gates: z.record(name("A gate's name"), gateSchema).default({}),
   schedules: z.record(name("A schedule's name"), scheduleSchema).default({}),
@@ -76,6 +79,7 @@ export const targetKinds = [
   "databases",
   "stores",
   "routes",
+  "pools",
   "flag-sources",
   "gates",
   "schedules",

@@ -78,7 +78,7 @@ export async function* runtimeLines(
   }
 }
 
-function openSocket(socket: string): Socket {
+export function openSocket(socket: string): Socket {
   const address = /^([\w.-]+):(\d+)$/.exec(socket);
   return address === null
     ? connect({ path: socket })

@@ -9,6 +9,8 @@ import {
   databaseSchema,
   flagSourceSchema,
   gateSchema,
+  poolConfigurationSchema,
+  poolSchema,
   routeSchema,
   s3Schema,
   storeSchema,
@@ -55,6 +57,11 @@ describe(".opsrc.example", () => {
       const routes = Object.values(whole.routes).filter((each) => driver.safeParse(each.driver).success);
       expect([...used(...routes)]).toEqual(expect.arrayContaining(keys(schema)));
     }
+    expect([...used(whole.pools.api)]).toEqual(expect.arrayContaining(keys(poolSchema)));
+    // One of reload and master-socket, never both.
+    expect([...used(whole.pools.api?.configuration, { "master-socket": "" })]).toEqual(
+      expect.arrayContaining(keys(poolConfigurationSchema)),
+    );
     expect([...used(whole["flag-sources"].default)]).toEqual(expect.arrayContaining(keys(flagSourceSchema)));
     expect([...used(...Object.values(whole.schedules))]).toEqual(
       expect.arrayContaining(keys(scheduleSchema)),
@@ -80,6 +87,7 @@ type Example = {
   databases: { main: object };
   stores: Record<string, { s3?: object }>;
   routes: Record<string, { driver?: string }>;
+  pools: { api?: { configuration: object } };
   "flag-sources": { default: object };
   schedules: Record<string, object>;
   notifications: Record<string, object>;

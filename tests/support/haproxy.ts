@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { Agent, createServer, get, type Server } from "node:http";
+import { Agent, createServer, get, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,6 +20,7 @@ export class Backend implements AsyncDisposable {
   healthy = true;
   port = 0;
   private requests = 0;
+  private held: ServerResponse[] = [];
   private server: Server | undefined;
 
   constructor(name: string) {
@@ -34,7 +35,10 @@ export class Backend implements AsyncDisposable {
         return;
       }
       this.requests += 1;
-      if (this.mode === "silent") return;
+      if (this.mode === "silent") {
+        this.held.push(response);
+        return;
+      }
       if (this.mode === "empty") {
         request.socket.destroy();
         return;
@@ -46,6 +50,20 @@ export class Backend implements AsyncDisposable {
     await once(server, "listening");
     this.port = (server.address() as AddressInfo).port;
     this.server = server;
+  }
+
+  /** Requests that it has received. */
+  get received(): number {
+    return this.requests;
+  }
+
+  get isHolding(): boolean {
+    return this.held.length > 0;
+  }
+
+  /** Answers at last what it was silent about. */
+  release(): void {
+    for (const response of this.held.splice(0)) response.end(this.name);
   }
 
   /** As a process that dies: no listening socket, all connections gone. */

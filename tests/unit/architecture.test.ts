@@ -36,6 +36,7 @@ const floors: readonly (readonly string[])[] = [
     "pitr",
     "schedule",
     "traffic",
+    "pool",
     "flag",
     "gate",
     "shell",
