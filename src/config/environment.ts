@@ -62,11 +62,16 @@ export interface OpsPitrTarget {
 }
 
 /** Where flags live. */
-export interface FlagSourceTarget {
-  readonly name: string;
-  readonly driver: "postgres";
-  readonly database: DatabaseTarget;
-}
+export type FlagSourceTarget =
+  | { readonly name: string; readonly driver: "postgres"; readonly database: DatabaseTarget }
+  | {
+      readonly name: string;
+      readonly driver: "file";
+      /** Absolute path. */
+      readonly file: string;
+      /** Absolute path of the file with the history. */
+      readonly history: string;
+    };
 
 const singular: Record<TargetKind, string> = {
   databases: "database",
@@ -147,7 +152,12 @@ export class Environment {
       return { name: "default", driver: "postgres", database: this.database() };
     }
     const [found, settings] = this.find("flag-sources", name, "default");
-    return { name: found, driver: settings.driver, database: this.database(settings.database) };
+    if (settings.file === undefined) {
+      return { name: found, driver: "postgres", database: this.database(settings.database) };
+    }
+    const file = resolve(this.directory, settings.file);
+    const history = settings.history ?? `${settings.file}.history.jsonl`;
+    return { name: found, driver: "file", file, history: resolve(this.directory, history) };
   }
 
   gate(name: string): GateSettings {

@@ -40,10 +40,27 @@ export { poolConfigurationSchema, poolSchema } from "./pool-schema.ts";
 export { routeSchema } from "./route-schema.ts";
 export { s3Schema, storeSchema } from "./store-schema.ts";
 
-export const flagSourceSchema = z.strictObject({
-  driver: z.literal("postgres").default("postgres"),
-  database: name("The database that holds the flags").default("main"),
-});
+export const flagSourceSchema = z
+  .strictObject({
+    driver: z.enum(["postgres", "file"]).optional().describe("Default: file where there is one"),
+    database: name("The database that holds the flags; default: main").optional(),
+    file: z.string().min(1, "must not be empty").optional().describe("A file of flagd, JSON or YAML"),
+    history: z
+      .string()
+      .min(1, "must not be empty")
+      .optional()
+      .describe("Who changed what in the file; default: FILE.history.jsonl beside it"),
+  })
+  .superRefine(({ driver, database, file, history }, context) => {
+    const mistake = (path: string, message: string) =>
+      context.addIssue({ code: "custom", path: [path], message });
+    const isFile = driver === "file" || (driver === undefined && file !== undefined);
+    if (isFile && file === undefined) mistake("driver", "file needs the key file: the path of the file");
+    if (isFile && database !== undefined) mistake("database", "is for flags in PostgreSQL, not in a file");
+    if (!isFile && file !== undefined) mistake("file", "is for flags in a file: driver: file");
+    if (!isFile && history !== undefined)
+      mistake("history", "is for flags in a file; a database keeps its own");
+  });
 
 export const checkSchema = z.strictObject({
   id: name("The check's name in this gate"),

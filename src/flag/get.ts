@@ -1,12 +1,9 @@
 import { z } from "zod";
-import { UsageError } from "../core/errors.ts";
-import { formatPercent } from "../core/percent.ts";
-import { suggestion } from "../core/suggestion.ts";
+import { documentOf } from "../flag-source/flag-set.ts";
 import { defineOperation } from "../run/operation.ts";
-import { bucket, evaluate } from "./bucket.ts";
-import { readFlags } from "./flag-table.ts";
-import { flagOutput, shownState } from "./shown.ts";
-import { flagName, source, withFlagSource } from "./source.ts";
+import { evaluateFor, evaluationOutput, renderEvaluation } from "./evaluation.ts";
+import { describeKill, describeLayers, describeState, flagOutput, shown, whenOn } from "./shown.ts";
+import { flagName, requireFlag, source, withFlagSource } from "./source.ts";
 
 export const get = defineOperation({
   name: "flag.get",
@@ -21,45 +18,48 @@ export const get = defineOperation({
   positional: ["flag"],
   output: z.object({
     ...flagOutput,
-    updatedAt: z.string().describe("When it was last changed (ISO 8601, UTC)"),
+    rules: z.array(z.string()).describe("Who gets what, for a person"),
+    definition: z.json().describe("As flagd reads it"),
+    updatedAt: z.string().nullable().describe("When it was last changed (ISO 8601, UTC)"),
     updatedBy: z.string().nullable().describe("Who changed it last"),
+    killed: z.string().optional().describe("When, by whom and why it was killed"),
     user: z.string().describe("The user asked for").optional(),
-    bucket: z.number().describe("Where the user stands in the rollout, 0–100").optional(),
-    value: z.boolean().describe("Whether the user has the flag").optional(),
+    evaluation: evaluationOutput.optional(),
   }),
   // What it shows is read when it runs, not when a plan is made: an earlier step may make the flag.
   observe: async () => null,
   plan: () => [],
   apply: async (context, input) => {
-    const flags = await withFlagSource(context, input.source, readFlags);
-    const flag = flags.find((each) => each.name === input.flag);
-    if (flag === undefined) {
-      throw new UsageError("E_FLAG_UNKNOWN", `There is no flag "${input.flag}"`, {
-        hint: suggestion(
-          input.flag,
-          flags.map((each) => each.name),
-        ),
-      });
-    }
+    const set = await withFlagSource(context, input.source, (opened) => opened.read());
+    const definition = requireFlag(set, input.flag);
+    const stored = set.flags.get(input.flag);
+    const killed = describeKill(definition);
     const { user } = input;
     return {
-      flag: flag.name,
-      state: shownState(flag),
-      rollout: flag.rollout,
-      description: flag.description,
-      updatedAt: flag.updatedAt,
-      updatedBy: flag.updatedBy,
-      ...(user === undefined ? {} : { user, bucket: bucket(flag.name, user), value: evaluate(flag, user) }),
+      ...shown(input.flag, definition),
+      rules: [describeState(definition), ...describeLayers(whenOn(definition))],
+      definition: documentOf({ ...set, flags: new Map(stored === undefined ? [] : [[input.flag, stored]]) })
+        .flags[input.flag] as z.output<ReturnType<typeof z.json>>,
+      updatedAt: stored?.changedAt ?? null,
+      updatedBy: stored?.changedBy ?? null,
+      ...(killed !== undefined && { killed }),
+      ...(user !== undefined && {
+        user,
+        evaluation: await evaluateFor(set, input.flag, { targetingKey: user }),
+      }),
     };
   },
-  render: ({ flag, state, rollout, description, updatedAt, updatedBy, user, bucket, value }) => {
-    const lines = [
-      `flag ${flag} is ${state}, rollout ${formatPercent(rollout)}${description === null ? "" : `: ${description}`}`,
-      `last changed ${updatedAt} by ${updatedBy ?? "nobody"}`,
-    ];
-    if (user !== undefined && bucket !== undefined) {
-      lines.push(`user ${user} ${value === true ? "has" : "does not have"} it (bucket ${bucket.toFixed(2)})`);
-    }
-    return lines.join("\n");
+  render: (output) => {
+    const { flag, rules, description, owner, expires, updatedAt, updatedBy, killed, evaluation } = output;
+    const [state = "", ...rest] = rules;
+    const about = [owner === null ? "" : `owner ${owner}`, expires === null ? "" : `expires ${expires}`];
+    return [
+      `flag ${flag} is ${state}${description === null ? "" : `: ${description}`}`,
+      ...(killed === undefined ? [] : [killed]),
+      ...rest.map((each) => `  ${each}`),
+      ...about.filter((each) => each !== ""),
+      updatedAt === null ? "never changed by ops" : `last changed ${updatedAt} by ${updatedBy ?? "nobody"}`,
+      ...(evaluation === undefined ? [] : [renderEvaluation(flag, evaluation)]),
+    ].join("\n");
   },
 });

@@ -1,8 +1,8 @@
 import { z } from "zod";
+import { columns } from "../core/columns.ts";
 import { formatPercent } from "../core/percent.ts";
 import { defineOperation } from "../run/operation.ts";
-import { readFlags } from "./flag-table.ts";
-import { flagOutput, shownState } from "./shown.ts";
+import { flagOutput, shown } from "./shown.ts";
 import { source, withFlagSource } from "./source.ts";
 
 export const list = defineOperation({
@@ -16,7 +16,7 @@ export const list = defineOperation({
       .array(
         z.object({
           ...flagOutput,
-          updatedAt: z.string().describe("When it was last changed (ISO 8601, UTC)"),
+          updatedAt: z.string().nullable().describe("When it was last changed (ISO 8601, UTC)"),
           updatedBy: z.string().nullable().describe("Who changed it last"),
         }),
       )
@@ -25,28 +25,30 @@ export const list = defineOperation({
   observe: async () => null,
   plan: () => [],
   apply: async (context, input) => {
-    const flags = await withFlagSource(context, input.source, readFlags);
+    const { flags } = await withFlagSource(context, input.source, (opened) => opened.read());
     return {
-      flags: flags.map((each) => ({
-        flag: each.name,
-        state: shownState(each),
-        rollout: each.rollout,
-        description: each.description,
-        updatedAt: each.updatedAt,
-        updatedBy: each.updatedBy,
-      })),
+      flags: [...flags]
+        .toSorted(([a], [b]) => (a < b ? -1 : 1))
+        .map(([name, { definition, changedAt, changedBy }]) => ({
+          ...shown(name, definition),
+          updatedAt: changedAt,
+          updatedBy: changedBy,
+        })),
     };
   },
   render: ({ flags }) => {
     if (flags.length === 0) return "there are no flags";
-    const width = Math.max("FLAG".length, ...flags.map((each) => each.flag.length));
-    const line = (flag: string, state: string, rollout: string, description: string) =>
-      `${flag.padEnd(width)}  ${state.padEnd("STATE".length)}  ${rollout.padStart("ROLLOUT".length)}  ${description}`.trimEnd();
-    return [
-      line("FLAG", "STATE", "ROLLOUT", "DESCRIPTION"),
-      ...flags.map((each) =>
-        line(each.flag, each.state, formatPercent(each.rollout), each.description ?? ""),
-      ),
-    ].join("\n");
+    const rows = [
+      ["FLAG", "STATE", "ROLLOUT", "OWNER", "EXPIRES", "DESCRIPTION"],
+      ...flags.map((each) => [
+        each.flag,
+        each.state,
+        each.rollout === null ? "rules" : formatPercent(each.rollout),
+        each.owner ?? "-",
+        each.expires ?? "-",
+        each.description ?? "",
+      ]),
+    ];
+    return columns(rows, new Set([2])).join("\n");
   },
 });

@@ -1,18 +1,58 @@
-import type pg from "pg";
+import { z } from "zod";
+import { UsageError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
-import { withConnection } from "../postgres/connection.ts";
+import { suggestion } from "../core/suggestion.ts";
+import type { FlagDefinition } from "../flag-source/definition.ts";
+import type { FlagSet } from "../flag-source/flag-set.ts";
+import type { ChangeNote, FlagSource } from "../flag-source/flag-source.ts";
+import { openFlagSource } from "../flag-source/open-source.ts";
 import type { OperationContext } from "../run/context.ts";
 
 export const flagName = name("The flag");
 export const source = name(
   "Where the flag lives; default: the only flag source, or the default database",
 ).optional();
+export const reason = z
+  .string()
+  .min(1, "must not be empty")
+  .describe("Why; kept in the history, and needed for a protected flag")
+  .optional();
 
+/** Opens the source, works, closes it whatever happens. */
 export async function withFlagSource<T>(
   context: OperationContext,
   name: string | undefined,
-  work: (client: pg.Client) => Promise<T>,
+  work: (source: FlagSource) => Promise<T>,
 ): Promise<T> {
-  const { database } = context.environment.flagSource(name);
-  return withConnection(database, { signal: context.signal, applicationName: "ops flag" }, work);
+  const opened = openFlagSource(context.environment.flagSource(name), {
+    stateDirectory: context.stateDirectory,
+    now: () => context.clock.now(),
+    signal: context.signal,
+  });
+  try {
+    return await work(opened);
+  } finally {
+    await opened.close();
+  }
+}
+
+export function changeNote(
+  context: OperationContext,
+  operation: string,
+  reason: string | undefined,
+): ChangeNote {
+  return { actor: context.actor, run: context.runId, operation, reason };
+}
+
+export function definitionIn(set: FlagSet, flag: string): FlagDefinition | null {
+  return set.flags.get(flag)?.definition ?? null;
+}
+
+/** Throws `E_FLAG_UNKNOWN` with the name that was probably meant. */
+export function requireFlag(set: FlagSet, flag: string): FlagDefinition {
+  const found = definitionIn(set, flag);
+  if (found !== null) return found;
+  throw new UsageError("E_FLAG_UNKNOWN", `There is no flag "${flag}"`, {
+    hint: suggestion(flag, set.flags.keys()),
+  });
 }

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
-import { inRollout } from "./rollout.ts";
+import { SampleFlags } from "./sample-flags.ts";
 
 /*
  * The sample application: a process of its own. VERSION, PORT and DATABASE_URL come from the environment.
@@ -30,6 +30,7 @@ const pool = new pg.Pool({
 });
 // An idle connection that ends (its database was dropped) leaves the pool by itself; the next query opens a new one.
 pool.on("error", (error) => log(`idle connection ended: ${error.message}`));
+const flags = new SampleFlags((sql) => query(sql).then(({ rows }) => rows));
 
 const server = createServer((request, response) => {
   answer(request, response).catch((error: unknown) => {
@@ -73,7 +74,10 @@ async function home(url: URL): Promise<[number, object]> {
   if (Math.random() < faults.failRate) return [500, { version, error: "told to fail" }];
   served += 1;
   const user = url.searchParams.get("user") ?? `visitor-${served}`;
-  const [orders, sessionPooling] = await Promise.all([ordersOf(version), isOn("session-pooling", user)]);
+  const [orders, sessionPooling] = await Promise.all([
+    ordersOf(version),
+    flags.isOn("session-pooling", user),
+  ]);
   return [200, { version, ...orders, sessionPooling }];
 }
 
@@ -84,20 +88,6 @@ async function ordersOf(version: number): Promise<object> {
                      count(*) FILTER (WHERE status = 'placed')::int AS open,
                      (SELECT count(*)::int FROM sessions) AS sessions
               FROM orders`);
-}
-
-/**
- * A flag that nobody has set yet, and a flag table that is not there yet, are off. Asked for first: a query of a
- * missing table would fill the server's log.
- */
-async function isOn(flag: string, user: string): Promise<boolean> {
-  const { made } = await row("SELECT to_regclass('ops.flag') IS NOT NULL AS made");
-  if (made !== true) return false;
-  const { enabled, rollout } = await row(
-    "SELECT enabled, rollout::float8 AS rollout FROM ops.flag WHERE name = $1",
-    [flag],
-  );
-  return enabled === true && inRollout(flag, user, Number(rollout));
 }
 
 async function row(sql: string, values: unknown[] = []): Promise<Record<string, unknown>> {

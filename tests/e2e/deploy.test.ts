@@ -46,7 +46,17 @@ describe("deploy.yaml", () => {
     const after = await deployState(sandbox);
     expect(after.weights).toEqual({ blue: "0", green: "100" });
     expect(after.migrations).toHaveLength(4);
-    expect(after.flags).toEqual([{ name: "session-pooling", enabled: true, rollout: "10.00" }]);
+    expect(after.flags).toEqual([
+      {
+        name: "session-pooling",
+        targeting: {
+          fractional: [
+            ["on", 10],
+            ["off", 90],
+          ],
+        },
+      },
+    ]);
   });
 
   test("takes everything back when the new version fails, and the journal says why with the numbers", async () => {

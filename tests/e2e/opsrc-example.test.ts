@@ -62,7 +62,9 @@ describe(".opsrc.example", () => {
     expect([...used(whole.pools.api?.configuration, { "master-socket": "" })]).toEqual(
       expect.arrayContaining(keys(poolConfigurationSchema)),
     );
-    expect([...used(whole["flag-sources"].default)]).toEqual(expect.arrayContaining(keys(flagSourceSchema)));
+    expect([...used(...Object.values(whole["flag-sources"]))]).toEqual(
+      expect.arrayContaining(keys(flagSourceSchema)),
+    );
     expect([...used(...Object.values(whole.schedules))]).toEqual(
       expect.arrayContaining(keys(scheduleSchema)),
     );
@@ -88,7 +90,7 @@ type Example = {
   stores: Record<string, { s3?: object }>;
   routes: Record<string, { driver?: string }>;
   pools: { api?: { configuration: object } };
-  "flag-sources": { default: object };
+  "flag-sources": Record<string, object>;
   schedules: Record<string, object>;
   notifications: Record<string, object>;
   gates: Record<string, { checks: { kind: string }[] }>;

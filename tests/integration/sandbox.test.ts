@@ -68,12 +68,15 @@ describe("a sandbox", () => {
   });
 
   it("reads the flag, off until the rollout reaches the user", async () => {
-    await sandbox.query(
-      "CREATE TABLE ops.flag (name text PRIMARY KEY, enabled boolean, rollout numeric(5,2))",
-    );
+    await sandbox.query(`
+      CREATE TABLE ops.flag (name text PRIMARY KEY, definition json);
+      CREATE TABLE ops.flag_shared (kind text, name text, position integer, definition json);
+      CREATE TABLE ops.flag_change ()`);
     expect((await get(sandbox.urls.blue)).body.sessionPooling).toBe(false);
 
-    await sandbox.query("INSERT INTO ops.flag VALUES ('session-pooling', true, 10)");
+    await sandbox.query(`INSERT INTO ops.flag VALUES ('session-pooling', '{"state": "ENABLED",
+      "variants": {"on": true, "off": false}, "defaultVariant": "off",
+      "targeting": {"fractional": [["on", 10], ["off", 90]]}}')`);
     const answers = await Promise.all(
       Array.from({ length: 200 }, (_, n) => get(`${sandbox.urls.blue}?user=u${n}`)),
     );

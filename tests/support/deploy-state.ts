@@ -36,7 +36,7 @@ export async function deployState(sandbox: TestSandbox): Promise<DeployState> {
     sandbox.urls.database,
   ]);
   if (dump.exitCode !== 0) throw new Error(dump.stderr);
-  const hasFlags = await sandbox.query("SELECT to_regclass('ops.flag') IS NOT NULL AS yes");
+  const hasFlags = await sandbox.query("SELECT to_regclass('ops.flag_change') IS NOT NULL AS yes");
   const rows = await serverStatistics(sandbox.layout.balancerSocket, "web");
   return {
     // The token of \restrict is new in every dump.
@@ -44,7 +44,7 @@ export async function deployState(sandbox: TestSandbox): Promise<DeployState> {
     migrations: await sandbox.query("SELECT version, name, checksum FROM ops.migration ORDER BY version"),
     flags:
       hasFlags[0]?.yes === true
-        ? await sandbox.query("SELECT name, enabled, rollout FROM ops.flag ORDER BY name")
+        ? await sandbox.query("SELECT name, definition->'targeting' AS targeting FROM ops.flag ORDER BY name")
         : [],
     weights: Object.fromEntries(rows.map((row) => [row.svname ?? "", row.weight])),
     orders: (await sandbox.query("SELECT count(*) AS n FROM orders"))[0]?.n,

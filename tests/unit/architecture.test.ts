@@ -25,6 +25,7 @@ const floors: readonly (readonly string[])[] = [
     "gateway-api",
     "nginx",
     "traffic-script",
+    "flag-source",
     "judge",
     "metrics",
   ],

@@ -1,10 +1,12 @@
-import pg from "pg";
+import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ExitCode, errorRecord } from "../../../src/core/errors.ts";
 import { operations } from "../../../src/flag/operations.ts";
+import type { FlagDefinition } from "../../../src/flag-source/definition.ts";
 import type { Cluster } from "../../../src/postgres/cluster.ts";
 import type { Operation } from "../../../src/run/operation.ts";
 import { perform, RecordingReport, type TestContext, testContext } from "../../support/context.ts";
+import { databasePlace, type FlagPlace, filePlace, sql } from "../../support/flag-sources.ts";
 import { startTestCluster } from "../../support/postgres.ts";
 
 function operation(name: string): Operation {
@@ -19,8 +21,7 @@ const list = operation("flag.list");
 
 let cluster: Cluster;
 let context: TestContext;
-let url: string;
-let databases = 0;
+let place: FlagPlace;
 
 beforeAll(async () => {
   cluster = await startTestCluster();
@@ -28,23 +29,23 @@ beforeAll(async () => {
 afterAll(() => cluster.stop());
 
 beforeEach(async () => {
-  databases += 1;
-  await sql(cluster.url(), `CREATE DATABASE flags_${databases}`);
-  url = cluster.url(`flags_${databases}`);
-  context = { ...testContext({ databases: { main: { url } } }), actor: "ann@laptop" };
+  place = await databasePlace(cluster);
+  context = contextOf(place);
+  return () => place.remove();
 });
 
-async function sql(at: string, text: string): Promise<pg.QueryResultRow[]> {
-  const client = new pg.Client({ connectionString: at });
-  await client.connect();
-  try {
-    return (await client.query(text)).rows;
-  } finally {
-    await client.end();
-  }
+function contextOf({ settings, url, directory }: FlagPlace): TestContext {
+  const databases = url === undefined ? {} : { databases: { main: { url } } };
+  const made = testContext({ ...databases, "flag-sources": { main: settings } }, { directory });
+  return { ...made, actor: "ann@laptop" };
 }
 
-const rows = () => sql(url, "SELECT *, updated_at::text AS updated_at FROM ops.flag ORDER BY name");
+async function stored(flag = "pooling", at = place): Promise<FlagDefinition | undefined> {
+  const source = at.open();
+  const found = (await source.read()).flags.get(flag)?.definition;
+  await source.close();
+  return found;
+}
 
 async function failure(promise: Promise<unknown>) {
   const error: unknown = await promise.then(
@@ -55,148 +56,241 @@ async function failure(promise: Promise<unknown>) {
   return errorRecord(error);
 }
 
-describe("flag.set", () => {
-  test("makes the table and the flag, and undo deletes the flag", async () => {
+const atTen: FlagDefinition = {
+  state: "ENABLED",
+  variants: { on: true, off: false },
+  defaultVariant: "off",
+  targeting: {
+    fractional: [
+      ["on", 10],
+      ["off", 90],
+    ],
+  },
+};
+
+describe.each(["database", "flags.json", "flags.yaml"] as const)("flag.set in %s", (kind) => {
+  beforeEach(async () => {
+    if (kind === "database") return undefined;
+    place = await filePlace(kind);
+    context = contextOf(place);
+    return () => place.remove();
+  });
+
+  test("makes the flag as flagd reads it, and undo takes it away", async () => {
     const run = await perform(set, context, { flag: "pooling", rollout: "10%", description: "why" });
-    expect(run.output).toEqual({ flag: "pooling", state: "on", rollout: 10, description: "why" });
-    expect(await rows()).toMatchObject([
-      { name: "pooling", enabled: true, rollout: "10.00", description: "why", updated_by: "ann@laptop" },
-    ]);
+    expect(run.output).toMatchObject({ flag: "pooling", state: "on", rollout: 10, description: "why" });
+    expect(await stored()).toEqual({ ...atTen, metadata: { description: "why" } });
     expect(await run.undo()).toEqual({ undone: true });
-    expect(await rows()).toEqual([]);
+    expect(await stored()).toBeUndefined();
     expect(await run.undo()).toEqual({ undone: true });
   });
 
-  test("undo puts the row back exactly, its time and author included", async () => {
-    await perform(set, context, { flag: "pooling", rollout: "12.34%", state: "off", description: "first" });
-    const first = await rows();
-    const bob = { ...context, actor: "bob@laptop" };
-    const run = await perform(set, bob, { flag: "pooling", rollout: "50%", description: "second" });
-    expect(await rows()).toMatchObject([{ enabled: true, rollout: "50.00", updated_by: "bob@laptop" }]);
+  test("undo restores exactly what was there", async () => {
+    await perform(set, context, { flag: "pooling", rollout: "12.34%", state: "off", owner: "shop" });
+    const first = await stored();
+    const run = await perform(set, context, { flag: "pooling", rollout: "50%", owner: "db" });
+    expect(await stored()).toMatchObject({
+      targeting: {
+        fractional: [
+          ["on", 50],
+          ["off", 50],
+        ],
+      },
+    });
     await run.undo();
-    expect(await rows()).toEqual(first);
+    expect(await stored()).toEqual(first);
     await run.undo();
-    expect(await rows()).toEqual(first);
+    expect(await stored()).toEqual(first);
   });
 
-  test("apply again after a crash behind its write changes nothing", async () => {
-    const input = set.input.parse({ flag: "pooling", rollout: "10%" });
-    const before = await set.observe(context, input);
-    await set.apply(context, input, before, new RecordingReport());
-    const once = await rows();
-    await set.apply(context, input, before, new RecordingReport());
-    expect(await rows()).toEqual(once);
-  });
-
-  test("undo without apply changes nothing", async () => {
+  test("apply again after a crash behind its write changes nothing, undo without apply neither", async () => {
     const input = set.input.parse({ flag: "pooling", rollout: "10%" });
     const before = await set.observe(context, input);
     expect(await set.undo?.(context, input, before, new RecordingReport())).toEqual({ undone: true });
-    expect(await sql(url, "SELECT to_regnamespace('ops') AS schema")).toEqual([{ schema: null }]);
+    expect(await stored()).toBeUndefined();
+    await set.apply(context, input, before, new RecordingReport());
+    await set.apply(context, input, before, new RecordingReport());
+    const source = place.open();
+    expect(await source.changes({ limit: 10 })).toHaveLength(1);
+    await source.close();
   });
 
-  test("undo says so where somebody else changed the flag in the meantime", async () => {
-    const run = await perform(set, context, { flag: "pooling", rollout: "10%" });
-    await perform(set, { ...context, actor: "bob@laptop" }, { flag: "pooling", rollout: "50%" });
-    expect(await run.undo()).toEqual({
-      undone: true,
-      note: "flag pooling had been set to on at 50% by bob@laptop in the meantime; it is back as it was before this run",
-    });
-    expect(await rows()).toEqual([]);
-  });
-
-  test("undo says so where somebody else deleted the flag in the meantime", async () => {
+  test("is refused where somebody changed the flag since it was planned, and its undo is as well", async () => {
     await perform(set, context, { flag: "pooling", rollout: "10%" });
-    const first = await rows();
-    const run = await perform(set, context, { flag: "pooling", rollout: "50%" });
-    await sql(url, "DELETE FROM ops.flag");
-    expect(await run.undo()).toMatchObject({ note: expect.stringContaining("had been deleted") });
-    expect(await rows()).toEqual(first);
+    const input = set.input.parse({ flag: "pooling", rollout: "20%" });
+    const before = await set.observe(context, input);
+    const bob = { ...context, actor: "bob@laptop" };
+    await perform(set, bob, { flag: "pooling", rollout: "50%" });
+    expect(await failure(set.apply(context, input, before, new RecordingReport()))).toMatchObject({
+      code: "E_FLAG_CHANGED",
+      message: "Flag pooling was changed by bob@laptop since it was looked at",
+      details: { was: "on at 10%", is: "on at 50%" },
+    });
+    expect(await set.undo?.(context, input, before, new RecordingReport())).toMatchObject({
+      undone: false,
+      note: expect.stringContaining("was changed, to on at 50%, by somebody else"),
+    });
+    expect(await stored()).toMatchObject({
+      targeting: {
+        fractional: [
+          ["on", 50],
+          ["off", 50],
+        ],
+      },
+    });
+  });
+});
+
+describe("flag.set", () => {
+  test("off is off for everybody, and on again with the rules it had", async () => {
+    await perform(set, context, { flag: "pooling", rollout: "10%" });
+    const { output } = await perform(set, context, { flag: "pooling", state: "off" });
+    expect(output).toMatchObject({ state: "off", rollout: 10 });
+    expect(await stored()).toMatchObject({ state: "ENABLED", defaultVariant: "off" });
+    expect((await stored())?.targeting).toBeUndefined();
+    await perform(set, context, { flag: "pooling", owner: "shop" });
+    await perform(set, context, { flag: "pooling", state: "on" });
+    expect(await stored()).toEqual({ ...atTen, metadata: { owner: "shop" } });
   });
 
-  test("ten at once on a database without the table all succeed", async () => {
-    await Promise.all(
-      Array.from({ length: 10 }, (_, index) => perform(set, context, { flag: `f${index}`, state: "on" })),
-    );
-    expect(await rows()).toHaveLength(10);
-  });
-
-  test("with nothing to set is refused", async () => {
-    expect(await failure(perform(set, context, { flag: "pooling" }))).toMatchObject({
-      code: "E_INPUT",
-      message: "Nothing to set for flag pooling",
-      hint: "add state (on or off), rollout (10%) or description",
+  test("of a protected flag needs a reason, which is in the history", async () => {
+    await perform(set, context, { flag: "pooling", rollout: "10%", protected: "yes" });
+    expect(await failure(perform(set, context, { flag: "pooling", rollout: "20%" }))).toMatchObject({
+      code: "E_FLAG_PROTECTED",
       exitCode: ExitCode.usage,
     });
+    await perform(set, context, { flag: "pooling", rollout: "20%", reason: "all is well" });
+    const source = place.open();
+    expect(await source.changes({ limit: 1 })).toMatchObject([
+      { reason: "all is well", run: context.runId, operation: "flag.set", actor: "ann@laptop" },
+    ]);
+    await source.close();
   });
 
-  test("in an unknown source is refused", async () => {
-    const found = await failure(perform(set, context, { flag: "pooling", state: "on", source: "other" }));
-    expect(found).toMatchObject({ code: "E_TARGET", exitCode: ExitCode.usage });
+  test.each([
+    [{}, "E_INPUT", "Nothing to set for flag pooling"],
+    [{ state: "on", source: "other" }, "E_TARGET", /no flag source "other"/],
+    [{ targeting: "{" }, "E_INPUT", "targeting is no JSON"],
+    [{ targeting: '{"iff": ["on"]}' }, "E_FLAG_INVALID", /unknown operator "iff"/],
+    [{ targeting: '{"if": [{"var": "x"}, "onn"]}' }, "E_FLAG_INVALID", /gives "onn"/],
+    [{ default: "green" }, "E_FLAG_INVALID", /default variant "green"/],
+    [{ rollout: "10%", variant: "green" }, "E_FLAG_TARGETING", /has no variant "green"/],
+  ])("with %j is refused before anything is made", async (input, code, message) => {
+    const found = await failure(perform(set, context, { flag: "pooling", ...input }));
+    expect(found).toMatchObject({ code, exitCode: ExitCode.usage });
+    expect(found.message).toMatch(message);
+    expect(await sql(place.url ?? "", "SELECT to_regnamespace('ops') AS schema")).toEqual([{ schema: null }]);
   });
 
   test("works for somebody who may not make schemas, where the schema is there", async () => {
-    const role = `app_${databases}`;
-    await sql(url, `CREATE ROLE ${role} LOGIN; CREATE SCHEMA ops AUTHORIZATION ${role}`);
-    const own = testContext({ databases: { main: { url: url.replace("postgres@", `${role}@`) } } });
-    await perform(set, own, { flag: "pooling", state: "on" });
-    expect(await rows()).toHaveLength(1);
+    const [{ role } = { role: "" }] = await sql(
+      place.url ?? "",
+      "SELECT 'app_' || current_database() AS role",
+    );
+    await sql(place.url ?? "", `CREATE ROLE ${role} LOGIN; CREATE SCHEMA ops AUTHORIZATION ${role}`);
+    const url = (place.url ?? "").replace("postgres@", `${role}@`);
+    await perform(set, testContext({ databases: { main: { url } } }), { flag: "pooling", state: "on" });
+    expect(await stored()).toMatchObject({ defaultVariant: "on" });
+  });
+
+  test("brings a table of the first form over, with nothing lost", async () => {
+    await sql(
+      place.url ?? "",
+      `CREATE SCHEMA ops;
+       CREATE TABLE ops.flag (
+         name text PRIMARY KEY, enabled boolean NOT NULL DEFAULT false,
+         rollout numeric(5, 2) NOT NULL DEFAULT 100 CHECK (rollout BETWEEN 0 AND 100),
+         description text, updated_at timestamptz NOT NULL DEFAULT now(), updated_by text);
+       INSERT INTO ops.flag VALUES
+         ('all', true, 100, NULL, '2026-01-02 03:04:05.678901Z', 'ann'),
+         ('none', true, 0, 'nobody', '2026-01-02 03:04:05.678901Z', NULL),
+         ('off', false, 12.34, 'it''s off', '2026-01-02 03:04:05.678901Z', 'bob')`,
+    );
+    const read = async () =>
+      (await perform(list, context, {})).output as { flags: Record<string, unknown>[] };
+    const first = await read();
+    expect(first).toMatchObject({
+      flags: [
+        { flag: "all", state: "on", rollout: 100, description: null, updatedBy: "ann" },
+        { flag: "none", state: "on", rollout: 0, description: "nobody", updatedBy: null },
+        { flag: "off", state: "off", rollout: 12.34, description: "it's off", updatedBy: "bob" },
+      ],
+    });
+    await perform(set, context, { flag: "new", state: "on" });
+    expect(await read()).toMatchObject({ flags: [first.flags[0], { flag: "new" }, ...first.flags.slice(1)] });
+    expect(first.flags[0]).toMatchObject({ updatedAt: "2026-01-02T03:04:05.678901Z" });
   });
 });
 
 describe("flag.get", () => {
-  test("shows a flag", async () => {
-    await perform(set, context, { flag: "pooling", rollout: "10%", description: "why" });
-    const { output } = await perform(get, context, { flag: "pooling" });
-    expect(output).toMatchObject({ flag: "pooling", state: "on", rollout: 10, updatedBy: "ann@laptop" });
+  test("shows a flag, and what a user gets of it", async () => {
+    await perform(set, context, {
+      flag: "session-pooling",
+      rollout: "10%",
+      description: "why",
+      owner: "shop",
+    });
+    const { output } = await perform(get, context, { flag: "session-pooling", user: "1" });
+    expect(output).toMatchObject({
+      state: "on",
+      rollout: 10,
+      owner: "shop",
+      updatedBy: "ann@laptop",
+      user: "1",
+    });
     expect(get.render?.(output)).toMatch(
-      /^flag pooling is on, rollout 10%: why\nlast changed 20\d\d-\S+Z by ann@laptop$/,
+      /^flag session-pooling is on at 10%: why\nowner shop\nlast changed 20\d\d-\S+Z by ann@laptop\nsession-pooling gives off \(false\): by its rules \(bucket \d+\.\d\d\)$/,
     );
   });
 
-  test.each([
-    ["1", true],
-    ["4711", false],
-  ])("evaluates it for user %s: %s", async (user, value) => {
-    await perform(set, context, { flag: "session-pooling", rollout: "10%" });
-    const { output } = await perform(get, context, { flag: "session-pooling", user });
-    expect(output).toMatchObject({ user, value });
-  });
-
   test("of an unknown flag comes with the nearest name", async () => {
+    expect(await failure(perform(get, context, { flag: "pooling" }))).toMatchObject({
+      hint: "there is none",
+    });
     await perform(set, context, { flag: "session-pooling", state: "on" });
     expect(await failure(perform(get, context, { flag: "sesion-pooling" }))).toMatchObject({
       code: "E_FLAG_UNKNOWN",
-      message: 'There is no flag "sesion-pooling"',
       hint: 'did you mean "session-pooling"?',
       exitCode: ExitCode.usage,
-    });
-  });
-
-  test("where there are no flags says so", async () => {
-    expect(await failure(perform(get, context, { flag: "pooling" }))).toMatchObject({
-      code: "E_FLAG_UNKNOWN",
-      hint: "there is none",
     });
   });
 });
 
 describe("flag.list", () => {
   test("shows all flags as a table", async () => {
-    await perform(set, context, { flag: "session-pooling", rollout: "0.5%", description: "why" });
-    await perform(set, context, { flag: "banner", state: "off" });
+    await perform(set, context, {
+      flag: "session-pooling",
+      rollout: "0.5%",
+      description: "why",
+      owner: "shop",
+    });
+    await perform(set, context, { flag: "banner", state: "off", expires: "2027-01-31" });
     const { output } = await perform(list, context, {});
     expect(list.render?.(output)).toBe(
       [
-        "FLAG             STATE  ROLLOUT  DESCRIPTION",
-        "banner           off       100%",
-        "session-pooling  on        0.5%  why",
+        "FLAG             STATE  ROLLOUT  OWNER  EXPIRES     DESCRIPTION",
+        "banner           off       100%  -      2027-01-31",
+        "session-pooling  on        0.5%  shop   -           why",
       ].join("\n"),
     );
   });
 
-  test("makes no table", async () => {
-    expect((await perform(list, context, {})).output).toEqual({ flags: [] });
-    expect(await sql(url, "SELECT to_regnamespace('ops') AS schema")).toEqual([{ schema: null }]);
+  test("names the place of what somebody wrote into the table by hand", async () => {
+    await perform(set, context, { flag: "pooling", state: "on" });
+    await sql(place.url ?? "", `UPDATE ops.flag SET definition = '{"state": 1}'`);
+    expect(await failure(perform(list, context, {}))).toMatchObject({
+      code: "E_FLAG_INVALID",
+      message: "The definition of flag pooling is not one of flagd",
+    });
   });
+});
+
+test("the file of an example is what other readers of flagd's format read", async () => {
+  const file = await filePlace("flags.json");
+  await perform(set, contextOf(file), { flag: "pooling", rollout: "10%" });
+  expect(JSON.parse(await readFile(file.file ?? "", "utf8"))).toEqual({
+    $schema: "https://flagd.dev/schema/v0/flags.json",
+    flags: { pooling: atTen },
+  });
+  await file.remove();
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { operations } from "../../../src/flag/operations.ts";
+import { simpleFlag } from "../../../src/flag-source/simple-flag.ts";
 import type { Operation } from "../../../src/run/operation.ts";
 
 const set: Operation = (() => {
@@ -8,11 +9,20 @@ const set: Operation = (() => {
   return found;
 })();
 
-const row = (settings: { enabled: boolean; rollout: number; description?: string }) => ({
-  description: null,
-  updatedAt: "2026-01-01T00:00:00.000000Z",
-  updatedBy: "ann",
-  ...settings,
+const row = ({
+  enabled,
+  rollout,
+  description,
+}: {
+  enabled: boolean;
+  rollout: number;
+  description?: string;
+}) => simpleFlag({ enabled, rollout, description: description ?? null });
+
+const seen = (definition: ReturnType<typeof row> | null) => ({
+  definition,
+  at: "2026-01-01T00:00:00.000Z",
+  actor: "ann",
 });
 
 describe("flag.set plans", () => {
@@ -27,7 +37,7 @@ describe("flag.set plans", () => {
     [row({ enabled: true, rollout: 10 }), { rollout: "50%" }, "on at 10%", "on at 50%"],
     [row({ enabled: true, rollout: 10 }), { description: "why" }, "on at 10%", 'on at 10%, "why"'],
   ])("from %j with %j: %s → %s", (before, input, from, to) => {
-    const [change] = set.plan(before, set.input.parse({ flag: "f", ...input }));
+    const [change] = set.plan(seen(before), set.input.parse({ flag: "f", ...input }));
     expect(change).toEqual({
       target: "flag:f",
       ...(from === undefined
@@ -41,7 +51,7 @@ describe("flag.set plans", () => {
     [row({ enabled: true, rollout: 10 }), { rollout: "10%" }],
     [row({ enabled: true, rollout: 10, description: "why" }), { state: "on", description: "why" }],
   ])("nothing from %j with %j", (before, input) => {
-    expect(set.plan(before, set.input.parse({ flag: "f", ...input }))).toEqual([]);
+    expect(set.plan(seen(before), set.input.parse({ flag: "f", ...input }))).toEqual([]);
   });
 });
 

@@ -1,0 +1,163 @@
+import { watch as watchFolder } from "node:fs";
+import { mkdir, open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { digest } from "../core/digest.ts";
+import { UsageError } from "../core/errors.ts";
+import { appendHistory, carriedOut, readHistory } from "./file-history.ts";
+import { withFileLock } from "./file-lock.ts";
+import { editedText, type FileForm, formOf, readText } from "./file-text.ts";
+import type { Difference, FlagSet } from "./flag-set.ts";
+import type { ChangeNote, FlagChange, FlagSource } from "./flag-source.ts";
+import { changedByHand, prepared } from "./prepared.ts";
+
+export interface FileOptions {
+  /** Absolute path. */
+  readonly file: string;
+  /** Absolute path of its history. */
+  readonly history: string;
+  /** Where the lock is. */
+  readonly stateDirectory: string;
+  readonly now: () => Date;
+  readonly signal: AbortSignal;
+}
+
+/** Milliseconds between looks at a file that is watched, beside what the system tells. */
+const lookEvery = 500;
+
+/**
+ * Flags in a file of flagd, JSON or YAML. Guarantee: readers see the old file or the new one, whole, whatever dies in
+ * between, and what somebody changed by hand since it was read is not overwritten.
+ */
+export class FileFlagSource implements FlagSource {
+  readonly place: string;
+  private readonly options: FileOptions;
+  private readonly form: FileForm;
+
+  constructor(options: FileOptions) {
+    this.options = options;
+    this.place = basename(options.file);
+    this.form = formOf(options.file);
+  }
+
+  async read(): Promise<FlagSet> {
+    const { set } = await this.readFile();
+    return this.withTimes(set);
+  }
+
+  update(note: ChangeNote, edit: (now: FlagSet) => FlagSet): Promise<FlagSet> {
+    const { file, history, stateDirectory, signal, now } = this.options;
+    return withFileLock(stateDirectory, file, signal, async () => {
+      const before = await this.readFile();
+      const present = await this.withTimes(before.set);
+      const { next, changes } = prepared(present, edit);
+      if (changes.length === 0) return present;
+      const text = editedText(this.place, this.form, before.text, before.set, next);
+      await mkdir(dirname(file), { recursive: true });
+      await appendHistory(history, note, changes, now());
+      await this.replace(text, before.version, changes);
+      return this.withTimes(next);
+    });
+  }
+
+  async changes({ flag, limit }: { flag?: string | undefined; limit: number }): Promise<FlagChange[]> {
+    const { set } = await this.readFile();
+    const history = await this.history(set);
+    const wanted = history.filter(
+      (each) => flag === undefined || (each.subject === "flag" && each.name === flag),
+    );
+    return wanted.toReversed().slice(0, limit);
+  }
+
+  async watch(changed: () => void, signal: AbortSignal): Promise<void> {
+    const { file } = this.options;
+    let seen = await this.version();
+    let looking = Promise.resolve();
+    const look = (): void => {
+      looking = looking.then(async () => {
+        const now = await this.version();
+        if (now !== seen && !signal.aborted) {
+          seen = now;
+          changed();
+        }
+      });
+    };
+    // The folder: an atomic write replaces the file, and a watch of the file itself would end with the old one.
+    const watcher = watchFolder(dirname(file), look).on("error", look);
+    const timer = setInterval(look, lookEvery);
+    changed();
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    clearInterval(timer);
+    watcher.close();
+    await looking;
+  }
+
+  async close(): Promise<void> {}
+
+  /** Of what the file says now; of a file that is not there, that of nothing. */
+  private async version(): Promise<string> {
+    const text = await readFile(this.options.file, "utf8").catch(() => "");
+    return digest(text);
+  }
+
+  private async readFile(): Promise<{ text: string; version: string; set: FlagSet }> {
+    const { file } = this.options;
+    let text: string;
+    try {
+      text = await readFile(file, "utf8");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") {
+        throw new UsageError("E_FLAG_FILE", `The flags in ${file} cannot be read`, {
+          cause: error,
+          hint: "look at its rights and its path in .opsrc: flag-sources",
+        });
+      }
+      text = "";
+    }
+    return { text, version: digest(text), set: readText(this.place, this.form, text) };
+  }
+
+  /** Writes aside, durably, then puts it in place, unless somebody changed the file since it was read. */
+  private async replace(text: string, version: string, changes: readonly Difference[]): Promise<void> {
+    // Behind a symbolic link: the link stays.
+    const file = await realpath(this.options.file).catch(() => this.options.file);
+    const mode = (await stat(file).catch(() => undefined))?.mode ?? 0o644;
+    // One name for all: the lock is ours, and what a crash left is written over.
+    const partial = join(dirname(file), `.${basename(file)}.ops-partial`);
+    const handle = await open(partial, "w", mode & 0o777);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    if ((await this.version()) !== version) {
+      await rm(partial, { force: true });
+      throw changedByHand(changes.map((each) => each.name).join(", "), this.place);
+    }
+    await rename(partial, file);
+    const folder = await open(dirname(file), "r");
+    await folder.sync().finally(() => folder.close());
+  }
+
+  private async history(set: FlagSet): Promise<FlagChange[]> {
+    const entries = await readHistory(this.options.history);
+    return carriedOut(entries, ({ subject, name }) => {
+      if (subject === "flag") return set.flags.get(name)?.definition ?? null;
+      return (subject === "segment" ? set.evaluators : set.metadata).get(name) ?? null;
+    });
+  }
+
+  /** With the time and author of each flag's last change, as the history knows them. */
+  private async withTimes(set: FlagSet): Promise<FlagSet> {
+    const newest = new Map<string, FlagChange>();
+    for (const each of await this.history(set)) if (each.subject === "flag") newest.set(each.name, each);
+    const flags = [...set.flags].map(([name, { definition }]) => {
+      const last = newest.get(name);
+      return [name, { definition, changedAt: last?.at ?? null, changedBy: last?.actor ?? null }] as const;
+    });
+    return { ...set, flags: new Map(flags) };
+  }
+}

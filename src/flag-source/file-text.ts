@@ -1,0 +1,173 @@
+import { applyEdits, modify, type ParseError, parseTree, printParseErrorCode } from "jsonc-parser";
+import { Document, isSeq, parseDocument, visit } from "yaml";
+import type { z } from "zod";
+import { DiagnosticsError } from "../core/diagnostic.ts";
+import { type Json, OpsError } from "../core/errors.ts";
+import { schemaDiagnostics, YamlSource } from "../core/yaml-source.ts";
+import { documentSchema, type FlagDocument, isRecord, sameJson } from "./definition.ts";
+import { differences } from "./differences.ts";
+import { documentOf, type FlagSet, setOf } from "./flag-set.ts";
+
+/** How a file of flags is written. */
+export type FileForm = "json" | "yaml";
+
+export function formOf(file: string): FileForm {
+  return /\.ya?ml$/i.test(file) ? "yaml" : "json";
+}
+
+/** Above so many changes a JSON file is written anew: each single edit reads the whole text. */
+const singleEdits = 50;
+
+/** The flags of a text. Throws a DiagnosticsError with every mistake at its place. */
+export function readText(file: string, form: FileForm, text: string): FlagSet {
+  if (text.trim() === "") return setOf({ flags: {} });
+  const value = form === "json" ? parseJson(text) : undefined;
+  // Read with places only where something is wrong, and as YAML: JSON is a part of it.
+  const source = value === undefined ? new YamlSource(file, text, "E_FLAG_FILE") : undefined;
+  if (form === "json" && source !== undefined) throw jsonMistake(source);
+  const document = (value ?? source?.value) as Json;
+  if (Array.isArray(isRecord(document) ? document.flags : undefined)) {
+    const at = new YamlSource(file, text, "E_FLAG_FILE");
+    throw new DiagnosticsError("E_FLAG_FILE", [
+      at.at(
+        at.position(["flags"]),
+        "flags are a list here, with sets of flags",
+        "ops reads flags by their name: flags: { NAME: … }",
+      ),
+    ]);
+  }
+  const { error } = documentSchema.safeParse(document, { reportInput: true });
+  if (error !== undefined) throw mistakes(source ?? new YamlSource(file, text, "E_FLAG_FILE"), error);
+  return setOf(document as FlagDocument);
+}
+
+function mistakes(source: YamlSource, error: z.ZodError): DiagnosticsError {
+  return new DiagnosticsError("E_FLAG_FILE", schemaDiagnostics(source, documentSchema, error));
+}
+
+/** Undefined where it is no JSON, or names something twice: the last one would count, and the first be edited. */
+function parseJson(text: string): Json | undefined {
+  const errors: ParseError[] = [];
+  const tree = parseTree(text, errors, { disallowComments: true });
+  if (tree === undefined || errors.length > 0) return undefined;
+  const hasTwice = (node: typeof tree): boolean => {
+    const children = node.children ?? [];
+    if (node.type === "object") {
+      const keys = children.map((each) => String(each.children?.[0]?.value));
+      if (new Set(keys).size !== keys.length) return true;
+    }
+    return children.some((each) => hasTwice(each));
+  };
+  return hasTwice(tree) ? undefined : (JSON.parse(text) as Json);
+}
+
+/** What the parser of JSON has against a text that would do as YAML: flagd reads a .json file as JSON only. */
+function jsonMistake(source: YamlSource): DiagnosticsError {
+  const errors: ParseError[] = [];
+  parseTree(source.text, errors, { disallowComments: true });
+  const [first] = errors;
+  const before = source.text.slice(0, first?.offset ?? 0).split("\n");
+  const place = { line: before.length, column: (before.at(-1)?.length ?? 0) + 1 };
+  const what =
+    first === undefined
+      ? "wrong"
+      : printParseErrorCode(first.error)
+          .replaceAll(/(?<=[a-z])([A-Z])/g, " $1")
+          .toLowerCase();
+  return new DiagnosticsError("E_FLAG_FILE", [
+    source.at(place, `this is no JSON: ${what}`, "mend it, or call the file .yaml"),
+  ]);
+}
+
+/**
+ * The text with everything that is different in another set, and nothing else: order, comments and white space of the
+ * rest stay. Throws `E_FLAG_FILE` where the text cannot be edited so (anchors in YAML that a changed flag shares).
+ */
+export function editedText(
+  file: string,
+  form: FileForm,
+  text: string,
+  before: FlagSet,
+  after: FlagSet,
+): string {
+  const edits = editsBetween(before, after);
+  const result = form === "json" ? editJson(text, edits, after) : editYaml(text, edits, after);
+  if (differences(readText(file, form, result), after).length === 0) return result;
+  throw new OpsError("E_FLAG_FILE", `The file ${file} cannot be edited: flags in it share parts (anchors)`, {
+    hint: "write the parts out where they are used, or use $evaluators",
+    retryable: false,
+  });
+}
+
+type Edit = { readonly path: readonly string[]; readonly value: Json | undefined };
+
+function editsBetween(before: FlagSet, after: FlagSet): Edit[] {
+  const [from, to] = [documentOf(before), documentOf(after)];
+  return (["metadata", "flags", "$evaluators"] as const).flatMap((key) => {
+    const [old, wanted] = [from[key] ?? {}, to[key]];
+    if (wanted === undefined) return from[key] === undefined ? [] : [{ path: [key], value: undefined }];
+    return editsOf([key], old as Json, wanted as Json);
+  });
+}
+
+/** The smallest places that differ; a list is one place. */
+function editsOf(path: readonly string[], before: Json | undefined, after: Json | undefined): Edit[] {
+  if (sameJson(before, after) && (before === undefined) === (after === undefined)) return [];
+  if (!isRecord(before) || !isRecord(after)) return [{ path, value: after }];
+  return [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap((key) =>
+    editsOf([...path, key], before[key], after[key]),
+  );
+}
+
+const emptyJson = '{\n  "$schema": "https://flagd.dev/schema/v0/flags.json",\n  "flags": {}\n}\n';
+
+function editJson(text: string, edits: readonly Edit[], after: FlagSet): string {
+  const start = text.trim() === "" ? emptyJson : text;
+  const indent = /\n([ \t]+)"/.exec(start)?.[1] ?? "  ";
+  if (edits.length > singleEdits) {
+    const rest = JSON.parse(start) as { [key: string]: Json };
+    const { flags: _, $evaluators: __, metadata: ___, ...kept } = rest;
+    return `${JSON.stringify({ ...kept, ...documentOf(after) }, null, indent)}\n`;
+  }
+  const formattingOptions = {
+    insertSpaces: !indent.includes("\t"),
+    tabSize: indent.includes("\t") ? 1 : indent.length,
+    eol: start.includes("\r\n") ? "\r\n" : "\n",
+  };
+  return edits.reduce(
+    (now, { path, value }) => applyEdits(now, modify(now, [...path], value, { formattingOptions })),
+    start,
+  );
+}
+
+function editYaml(text: string, edits: readonly Edit[], after: FlagSet): string {
+  const parsed = parseDocument(text, { version: "1.2" });
+  const document = parsed.contents === null ? new Document(documentOf(after)) : parsed;
+  if (document === parsed) {
+    for (const { path, value } of edits) {
+      if (value === undefined) document.deleteIn(path);
+      else setIn(document, path, value);
+    }
+  } else compactLists(document);
+  const indent = /^( +)\S/m.exec(text)?.[1]?.length ?? 2;
+  return document.toString({ lineWidth: 0, indent, flowCollectionPadding: !/\{\S/.test(text) });
+}
+
+/** A plain value changes in its node, so that the comment behind it stays. */
+function setIn(document: Document, path: readonly string[], value: Json): void {
+  const node = document.createNode(value);
+  compactLists(node);
+  document.setIn(path, typeof value === "object" ? node : value);
+}
+
+/** Lists of plain values on one line: `[on, 10]`. */
+function compactLists(node: Document | Parameters<typeof visit>[0]): void {
+  visit(node, {
+    Seq: (_, each) => {
+      const isPlain = each.items.every(
+        (item) => !isSeq(item) && typeof (item as { value?: unknown }).value !== "undefined",
+      );
+      if (isPlain) each.flow = true;
+    },
+  });
+}

@@ -1,0 +1,212 @@
+import type pg from "pg";
+import type { DatabaseTarget } from "../config/environment.ts";
+import { UsageError } from "../core/errors.ts";
+import { connect, databaseError } from "../postgres/connection.ts";
+import { definitionSchema, type FlagDefinition, type Rule, type Scalar } from "./definition.ts";
+import { type Difference, emptySet, type FlagSet, type StoredFlag } from "./flag-set.ts";
+import type { ChangeNote, FlagChange, FlagSource } from "./flag-source.ts";
+import { ensureFlagTables, lockFlags, tableForm } from "./postgres-tables.ts";
+import { watchDatabase } from "./postgres-watch.ts";
+import { changedByHand, prepared } from "./prepared.ts";
+import { simpleFlag } from "./simple-flag.ts";
+
+type FlagRow = { name: string; definition: string; changedAt: string; changedBy: string | null };
+
+const utc = (column: string) => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+
+/** Flags in tables of the schema `ops`. Guarantee: a change is one transaction, its history included. */
+export class PostgresFlagSource implements FlagSource {
+  readonly place: string;
+  private readonly database: DatabaseTarget;
+  private readonly signal: AbortSignal;
+  private client: pg.Client | undefined;
+
+  constructor(database: DatabaseTarget, signal: AbortSignal) {
+    this.place = `database ${database.name}`;
+    this.database = database;
+    this.signal = signal;
+  }
+
+  read(): Promise<FlagSet> {
+    return this.work((client) =>
+      inTransaction(client, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", () => readSet(client)),
+    );
+  }
+
+  update(note: ChangeNote, edit: (now: FlagSet) => FlagSet): Promise<FlagSet> {
+    return this.work(async (client) => {
+      // Nothing is made for an edit that is refused.
+      if ((await tableForm(client)) !== "current") prepared(await readSet(client), edit);
+      await ensureFlagTables(client);
+      return inTransaction(client, "BEGIN", async () => {
+        await lockFlags(client);
+        const now = await readSet(client);
+        const { next, changes } = prepared(now, edit);
+        for (const change of changes) await this.write(client, note, change, next);
+        return changes.length === 0 ? now : readSet(client);
+      });
+    });
+  }
+
+  changes({ flag, limit }: { flag?: string | undefined; limit: number }): Promise<FlagChange[]> {
+    return this.work(async (client) => {
+      if ((await tableForm(client)) !== "current") return [];
+      const { rows } = await client.query<FlagChange>(
+        `SELECT ${utc("at")} AS at, actor, run, operation, reason, subject, name, before, after
+           FROM ops.flag_change WHERE $1::text IS NULL OR (subject = 'flag' AND name = $1)
+          ORDER BY id DESC LIMIT $2`,
+        [flag ?? null, limit],
+      );
+      return rows;
+    });
+  }
+
+  watch(changed: () => void, signal: AbortSignal): Promise<void> {
+    return watchDatabase(this.database, changed, signal);
+  }
+
+  async close(): Promise<void> {
+    await this.client?.end().catch(() => undefined);
+    this.client = undefined;
+  }
+
+  /** On one connection, opened when it is first needed. */
+  private async work<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
+    this.client ??= await connect(this.database, { signal: this.signal, applicationName: "ops flag" });
+    try {
+      return await work(this.client);
+    } catch (error) {
+      if (this.signal.aborted) throw this.signal.reason;
+      throw databaseError(this.database, error);
+    }
+  }
+
+  private async write(
+    client: pg.Client,
+    note: ChangeNote,
+    { subject, name, before, after }: Difference,
+    next: FlagSet,
+  ): Promise<void> {
+    const text = after === null ? null : JSON.stringify(after);
+    if (subject === "flag") await this.writeFlag(client, note, name, before, text);
+    else if (text === null) {
+      await client.query("DELETE FROM ops.flag_shared WHERE kind = $1 AND name = $2", [subject, name]);
+    } else {
+      const order = [...(subject === "segment" ? next.evaluators : next.metadata).keys()];
+      await client.query(
+        `INSERT INTO ops.flag_shared (kind, name, position, definition) VALUES ($1, $2, 0, $3)
+         ON CONFLICT (kind, name) DO UPDATE SET definition = excluded.definition`,
+        [subject, name, text],
+      );
+      await client.query(
+        `UPDATE ops.flag_shared SET position = new.position
+           FROM unnest($2::text[]) WITH ORDINALITY AS new (name, position)
+          WHERE kind = $1 AND flag_shared.name = new.name AND flag_shared.position <> new.position`,
+        [subject, order],
+      );
+    }
+    await client.query(
+      `INSERT INTO ops.flag_change (actor, run, operation, reason, subject, name, before, after)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+      [
+        note.actor,
+        note.run ?? null,
+        note.operation,
+        note.reason ?? null,
+        subject,
+        name,
+        before === null ? null : JSON.stringify(before),
+        text,
+      ],
+    );
+  }
+
+  /** Only where the row still is what was read: a change by hand, past our lock, must not be lost. */
+  private async writeFlag(
+    client: pg.Client,
+    note: ChangeNote,
+    name: string,
+    before: Difference["before"],
+    text: string | null,
+  ): Promise<void> {
+    const { rowCount } =
+      text === null
+        ? await client.query("DELETE FROM ops.flag WHERE name = $1 AND definition::jsonb = $2::jsonb", [
+            name,
+            JSON.stringify(before),
+          ])
+        : before === null
+          ? await client.query(
+              `INSERT INTO ops.flag (name, definition, updated_by) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
+              [name, text, note.actor],
+            )
+          : await client.query(
+              `UPDATE ops.flag SET definition = $2, updated_at = now(), updated_by = $3
+                WHERE name = $1 AND definition::jsonb = $4::jsonb`,
+              [name, text, note.actor, JSON.stringify(before)],
+            );
+    if (rowCount !== 1) throw changedByHand(name, this.place);
+  }
+}
+
+async function readSet(client: pg.ClientBase): Promise<FlagSet> {
+  const form = await tableForm(client);
+  if (form === "missing") return emptySet;
+  if (form === "simple") return readSimple(client);
+  const { rows } = await client.query<FlagRow>(
+    `SELECT name, definition::text AS definition, ${utc("updated_at")} AS "changedAt", updated_by AS "changedBy"
+       FROM ops.flag ORDER BY name COLLATE "C"`,
+  );
+  const { rows: shared } = await client.query<{ kind: string; name: string; definition: Rule }>(
+    "SELECT kind, name, definition FROM ops.flag_shared ORDER BY position, name",
+  );
+  const of = (kind: string) => shared.filter((each) => each.kind === kind);
+  return {
+    flags: new Map(rows.map((row) => [row.name, stored(row)])),
+    evaluators: new Map(of("segment").map(({ name, definition }) => [name, definition])),
+    metadata: new Map(of("metadata").map(({ name, definition }) => [name, definition as Scalar])),
+  };
+}
+
+function stored({ name, definition, changedAt, changedBy }: FlagRow): StoredFlag {
+  const value: unknown = JSON.parse(definition);
+  if (!definitionSchema.safeParse(value).success) {
+    throw new UsageError("E_FLAG_INVALID", `The definition of flag ${name} is not one of flagd`, {
+      hint: `somebody wrote it by hand; mend or delete it: DELETE FROM ops.flag WHERE name = '${name.replaceAll("'", "''")}'`,
+    });
+  }
+  return { definition: value as FlagDefinition, changedAt, changedBy };
+}
+
+/** What a table of the first form says, before the first change brings it over. */
+async function readSimple(client: pg.ClientBase): Promise<FlagSet> {
+  const { rows } = await client.query<{
+    name: string;
+    enabled: boolean;
+    rollout: number;
+    description: string | null;
+    changedAt: string;
+    changedBy: string | null;
+  }>(
+    `SELECT name, enabled, rollout::float8 AS rollout, description, ${utc("updated_at")} AS "changedAt",
+            updated_by AS "changedBy" FROM ops.flag ORDER BY name COLLATE "C"`,
+  );
+  const flags = rows.map(
+    ({ name, changedAt, changedBy, ...row }) =>
+      [name, { definition: simpleFlag(row), changedAt, changedBy }] as const,
+  );
+  return { ...emptySet, flags: new Map(flags) };
+}
+
+async function inTransaction<T>(client: pg.Client, begin: string, work: () => Promise<T>): Promise<T> {
+  await client.query(begin);
+  try {
+    const result = await work();
+    await client.query("COMMIT");
+    return result;
+  } catch (error) {
+    // A connection that broke has rolled back by itself; the first error is the one to tell.
+    await client.query("ROLLBACK").catch(() => undefined);
+    throw error;
+  }
+}

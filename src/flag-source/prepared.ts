@@ -1,0 +1,54 @@
+import { OpsError, UsageError } from "../core/errors.ts";
+import { differences } from "./differences.ts";
+import type { Difference, FlagSet } from "./flag-set.ts";
+import { type Finding, findings } from "./lint.ts";
+import { withPrerequisites } from "./prerequisites.ts";
+import { referencesIn } from "./references.ts";
+
+/** What an edit comes to: the set to store and what is different. Throws `E_FLAG_INVALID`. */
+export function prepared(
+  now: FlagSet,
+  edit: (now: FlagSet) => FlagSet,
+): { readonly next: FlagSet; readonly changes: readonly Difference[] } {
+  const next = withPrerequisites(edit(now));
+  const changes = differences(now, next);
+  if (changes.length === 0) return { next: now, changes };
+  refuseErrors(now, next, changes);
+  return { next, changes };
+}
+
+/**
+ * Only what the edit brings in: a mistake that somebody made by hand must not stand in the way of a kill. Held to the
+ * rules is what was changed, and every flag that uses a changed segment.
+ */
+function refuseErrors(now: FlagSet, next: FlagSet, changes: readonly Difference[]): void {
+  const segments = new Set(changes.filter((each) => each.subject === "segment").map((each) => each.name));
+  const only = new Set(changes.map((each) => each.name));
+  if (segments.size > 0) {
+    for (const [name, { definition }] of next.flags) {
+      if (referencesIn(definition.targeting).some((each) => segments.has(each))) only.add(name);
+    }
+  }
+  const errorsOf = (set: FlagSet) => findings(set, { only }).filter((each) => each.severity === "error");
+  const found = errorsOf(next);
+  if (found.length === 0) return;
+  const old = new Set(errorsOf(now).map(shownFinding));
+  const errors = found.filter((each) => !old.has(shownFinding(each)));
+  const [first] = errors;
+  if (first === undefined) return;
+  throw new UsageError("E_FLAG_INVALID", errors.map(shownFinding).join("; "), {
+    hint: first.hint ?? "see docs/flags.md for the format",
+    details: errors.map(({ subject, name, rule, message }) => ({ subject, name, rule, message })),
+  });
+}
+
+export function shownFinding({ subject, name, message }: Finding): string {
+  return `${subject} ${name}: ${message}`;
+}
+
+/** The error of a source that sees a change which went past its lock. */
+export function changedByHand(name: string, place: string): OpsError {
+  return new OpsError("E_FLAG_CHANGED", `Flag ${name} in ${place} was changed while it was being written`, {
+    hint: "nothing was written; look at it and try again",
+  });
+}
