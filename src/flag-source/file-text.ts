@@ -140,9 +140,12 @@ function editJson(text: string, edits: readonly Edit[], after: FlagSet): string 
   );
 }
 
+/** What YAML 1.1 reads as another type is quoted: for flagd itself, a plain `on` is true. */
+const yaml = { version: "1.2", compat: "yaml-1.1" } as const;
+
 function editYaml(text: string, edits: readonly Edit[], after: FlagSet): string {
-  const parsed = parseDocument(text, { version: "1.2" });
-  const document = parsed.contents === null ? new Document(documentOf(after)) : parsed;
+  const parsed = parseDocument(text, yaml);
+  const document = parsed.contents === null ? new Document(documentOf(after), yaml) : parsed;
   if (document === parsed) {
     for (const { path, value } of edits) {
       if (value === undefined) document.deleteIn(path);

@@ -294,3 +294,13 @@ test("the file of an example is what other readers of flagd's format read", asyn
   });
   await file.remove();
 });
+
+test("a file in YAML quotes what YAML 1.1, and so flagd, reads as true and false", async () => {
+  const file = await filePlace("flags.yaml");
+  await perform(set, contextOf(file), { flag: "pooling", rollout: "10%" });
+  const text = await readFile(file.file ?? "", "utf8");
+  expect(text).toContain('"on": true');
+  expect(text).toContain('[ "on", 10 ]');
+  expect(text).toContain('defaultVariant: "off"');
+  await file.remove();
+});
