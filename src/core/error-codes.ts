@@ -54,7 +54,6 @@ export const errorCodes: readonly string[] = [
   "E_FLAG_FILE",
   "E_FLAG_INVALID",
   "E_FLAG_KILLED",
-  "E_FLAG_LOCKED",
   "E_FLAG_NO_OFF",
   "E_FLAG_PROTECTED",
   "E_FLAG_TARGETING",

@@ -3,8 +3,8 @@ import { mkdir, open, readFile, realpath, rename, rm, stat } from "node:fs/promi
 import { basename, dirname, join } from "node:path";
 import { digest } from "../core/digest.ts";
 import { UsageError } from "../core/errors.ts";
+import { withFileLock } from "../process/file-lock.ts";
 import { appendHistory, carriedOut, readHistory } from "./file-history.ts";
-import { withFileLock } from "./file-lock.ts";
 import { editedText, type FileForm, formOf, readText } from "./file-text.ts";
 import type { Difference, FlagSet } from "./flag-set.ts";
 import type { ChangeNote, FlagChange, FlagSource } from "./flag-source.ts";
@@ -23,6 +23,9 @@ export interface FileOptions {
 
 /** Milliseconds between looks at a file that is watched, beside what the system tells. */
 const lookEvery = 500;
+
+/** Milliseconds that a change waits for another one. */
+const patience = 10_000;
 
 /**
  * Flags in a file of flagd, JSON or YAML. Guarantee: readers see the old file or the new one, whole, whatever dies in
@@ -44,9 +47,9 @@ export class FileFlagSource implements FlagSource {
     return this.withTimes(set);
   }
 
-  update(note: ChangeNote, edit: (now: FlagSet) => FlagSet): Promise<FlagSet> {
-    const { file, history, stateDirectory, signal, now } = this.options;
-    return withFileLock(stateDirectory, file, signal, async () => {
+  async update(note: ChangeNote, edit: (now: FlagSet) => FlagSet): Promise<FlagSet> {
+    const { file, history, signal, now } = this.options;
+    return withFileLock(await this.lock(), { patience, signal }, async () => {
       const before = await this.readFile();
       const present = await this.withTimes(before.set);
       const { next, changes } = prepared(present, edit);
@@ -95,6 +98,13 @@ export class FileFlagSource implements FlagSource {
   }
 
   async close(): Promise<void> {}
+
+  /** In the state folder: the lock of SQLite leaves its file behind, which does not belong beside flags in git. */
+  private async lock(): Promise<string> {
+    const folder = join(this.options.stateDirectory, "flag-locks");
+    await mkdir(folder, { recursive: true });
+    return join(folder, digest(this.options.file).slice("sha256:".length, 24));
+  }
 
   /** Of what the file says now; of a file that is not there, that of nothing. */
   private async version(): Promise<string> {
