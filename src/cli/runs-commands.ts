@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { loadConfig } from "../config/load.ts";
 import { systemClock } from "../core/clock.ts";
 import { ExitCode, UsageError } from "../core/errors.ts";
+import { writeAtomically } from "../process/write-atomically.ts";
 import { findRun } from "../run/run-id.ts";
 import { isFinished, type RunState, runState } from "../run/run-state.ts";
 import { SqliteJournal } from "../run/sqlite-journal.ts";
@@ -47,6 +48,15 @@ export function runsCommand(command: Command, terminal: Terminal, ended: Ended):
   commonOptions(watch, { changes: false })
     .option("--events", "print its journal as lines of JSON")
     .action(async (id: string) => ended(await watchRun(terminal, watch.opts(), id)));
+
+  const report = command
+    .command("report")
+    .description("One run as a page with charts, to keep or to send")
+    .argument("<id>", "a run, or last")
+    .requiredOption("--html [file]", "the page goes to this file; default: standard output");
+  commonOptions(report, { changes: false }).action(async (id: string) =>
+    ended(await reportRun(terminal, report.opts(), id)),
+  );
 
   const resume = command
     .command("resume")
@@ -138,6 +148,28 @@ async function showRun(terminal: Terminal, options: CommonOptions, wanted: strin
         ),
       );
     } else terminal.out(renderRun(state, held, terminal.color));
+    return ExitCode.done;
+  });
+}
+
+async function reportRun(
+  terminal: Terminal,
+  options: CommonOptions & { readonly html: string | true },
+  wanted: string,
+): Promise<ExitCode> {
+  return withJournal(options, "read", async (journal) => {
+    const id = await findRun(journal, wanted);
+    const entries = await journal.entries(id);
+    const state = runState(entries);
+    if (state === undefined) throw new UsageError("E_RUN_UNKNOWN", `There is no run "${wanted}"`);
+    const held = (await journal.holder(id)) === undefined ? undefined : "held";
+    const { reportPage } = await import("./render/report/page.ts");
+    const page = reportPage(state, entries, shownStatus(state, held));
+    if (options.html === true) terminal.out(page.trimEnd());
+    else {
+      await writeAtomically(options.html, page);
+      terminal.out(`the report of run ${id} is in ${options.html}`);
+    }
     return ExitCode.done;
   });
 }

@@ -67,6 +67,11 @@ describe("deploy.yaml", () => {
 
     expect(exitCode).toBe(4);
     expect(run.status).toBe("rolled-back");
+    const file = join(sandbox.dir, "report.html");
+    expect((await inSandbox(["runs", "report", "last", "--html", file])).exitCode).toBe(0);
+    const page = await readFile(file, "utf8");
+    expect(page).toContain("requests/s");
+    expect(page.match(/<svg/g)?.length).toBeGreaterThanOrEqual(4);
     const { ddl: _, ...after } = await deployState(sandbox);
     const { ddl: __, ...expected } = before;
     expect(after).toEqual(expected);
