@@ -132,7 +132,7 @@ export class Environment {
 
   route(name?: string): RouteTarget {
     const [found, settings] = this.find("routes", name, "web");
-    return routeTarget(found, settings, this.directory);
+    return routeTarget(found, settings, this.directory, (database) => this.database(database));
   }
 
   /** The configured pools, and every route over HAProxy: its servers are a pool of its name. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { name, writtenDuration } from "../core/schema.ts";
+import { metricsSchema } from "./metrics-schema.ts";
 
 /** What a route has whatever its balancer is. */
 const common = {
@@ -7,6 +8,7 @@ const common = {
     .record(name("A version"), z.string().min(1, "must not be empty"))
     .describe("Version of the application: what the balancer calls the place that runs it")
     .refine((each) => Object.keys(each).length >= 2, "needs at least two versions to split traffic between"),
+  metrics: metricsSchema.optional(),
 };
 
 export const haproxyRouteSchema = z.strictObject({

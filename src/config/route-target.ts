@@ -1,6 +1,8 @@
 import { resolve } from "node:path";
 import { parseDuration } from "../core/duration.ts";
 import type { NginxSplit } from "../nginx/route-file.ts";
+import type { DatabaseTarget } from "./environment.ts";
+import { type MetricsTarget, metricsTarget } from "./metrics-target.ts";
 import { placeOfSocket } from "./pool-target.ts";
 import type {
   AlbRouteSettings,
@@ -15,6 +17,8 @@ interface AnyRouteTarget {
   readonly name: string;
   /** Version → what the balancer calls the place that runs it. */
   readonly versions: Readonly<Record<string, string>>;
+  /** What counts its requests; undefined: the balancer, where it can. */
+  readonly metrics: MetricsTarget | undefined;
 }
 
 /** A backend of HAProxy; its versions are servers. */
@@ -83,8 +87,28 @@ export type RouteTarget =
   | AlbRouteTarget
   | GatewayRouteTarget;
 
-/** @param directory of the configuration file: relative paths start there */
-export function routeTarget(name: string, settings: RouteSettings, directory: string): RouteTarget {
+/**
+ * @param directory of the configuration file: relative paths start there
+ * @param database looks one of the environment up
+ */
+export function routeTarget(
+  name: string,
+  settings: RouteSettings,
+  directory: string,
+  database: (name: string | undefined) => DatabaseTarget,
+): RouteTarget {
+  const bare = bareRoute(name, settings, directory);
+  if (settings.metrics === undefined) return { ...bare, metrics: undefined };
+  const backend = settings.driver === "haproxy" ? settings.backend : undefined;
+  const { versions } = settings;
+  const place = { route: name, versions, backend, directory, database };
+  return { ...bare, metrics: metricsTarget(settings.metrics, place) };
+}
+
+/** A route without what counts its requests. */
+type Bare<T extends RouteTarget> = T extends unknown ? Omit<T, "metrics"> : never;
+
+function bareRoute(name: string, settings: RouteSettings, directory: string): Bare<RouteTarget> {
   switch (settings.driver) {
     case "haproxy":
       return haproxyRoute(name, settings, directory);
@@ -99,7 +123,11 @@ export function routeTarget(name: string, settings: RouteSettings, directory: st
   }
 }
 
-function haproxyRoute(name: string, settings: HaproxyRouteSettings, directory: string): HaproxyRouteTarget {
+function haproxyRoute(
+  name: string,
+  settings: HaproxyRouteSettings,
+  directory: string,
+): Bare<HaproxyRouteTarget> {
   return {
     name,
     driver: "haproxy",
@@ -110,7 +138,7 @@ function haproxyRoute(name: string, settings: HaproxyRouteSettings, directory: s
   };
 }
 
-function albRoute(name: string, settings: AlbRouteSettings): AlbRouteTarget {
+function albRoute(name: string, settings: AlbRouteSettings): Bare<AlbRouteTarget> {
   const { listener, "listener-rule": rule, versions, region, profile, endpoint } = settings;
   return {
     name,
@@ -123,7 +151,11 @@ function albRoute(name: string, settings: AlbRouteSettings): AlbRouteTarget {
   };
 }
 
-function gatewayRoute(name: string, settings: GatewayRouteSettings, directory: string): GatewayRouteTarget {
+function gatewayRoute(
+  name: string,
+  settings: GatewayRouteSettings,
+  directory: string,
+): Bare<GatewayRouteTarget> {
   const { namespace, rule, versions, kubeconfig, context } = settings;
   return {
     name,
@@ -138,7 +170,7 @@ function gatewayRoute(name: string, settings: GatewayRouteSettings, directory: s
   };
 }
 
-function nginxRoute(name: string, settings: NginxRouteSettings, directory: string): NginxRouteTarget {
+function nginxRoute(name: string, settings: NginxRouteSettings, directory: string): Bare<NginxRouteTarget> {
   const { file, status, upstream, variable = "", key = "", versions, test, reload } = settings;
   const [parameters, lines] = [settings["server-parameters"] ?? "", settings["upstream-lines"] ?? []];
   return {
@@ -157,7 +189,7 @@ function nginxRoute(name: string, settings: NginxRouteSettings, directory: strin
   };
 }
 
-function execRoute(name: string, settings: ExecRouteSettings, directory: string): ExecRouteTarget {
+function execRoute(name: string, settings: ExecRouteSettings, directory: string): Bare<ExecRouteTarget> {
   const { get, set, versions, variables, timeout } = settings;
   const maximum = settings["maximum-weight"];
   return {

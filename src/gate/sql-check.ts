@@ -3,7 +3,7 @@ import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
 import { OpsError } from "../core/errors.ts";
 import { duration, name } from "../core/schema.ts";
-import { withConnection } from "../postgres/connection.ts";
+import { readOnlyRows } from "../postgres/read-only-query.ts";
 import { type CheckLimits, defineCheck, type Judgement, type Measurement } from "../run/check.ts";
 import { hasLimits, judgeNumber, needsDuration } from "./limits.ts";
 
@@ -48,26 +48,14 @@ export const sqlCheck = defineCheck({
     database: name("The database; default: the only one, or main").optional(),
     timeout: duration("How long the query may run").prefault("10s"),
   }),
-  measure: (context, input) =>
-    withConnection(
-      context.environment.database(input.database),
-      { signal: context.signal, applicationName: "ops gate" },
-      async (client) => {
-        await client.query("BEGIN READ ONLY");
-        await client.query(`SET LOCAL statement_timeout = ${Math.max(1, Math.round(input.timeout))}`);
-        try {
-          // The extended protocol takes one statement only: no `COMMIT; DELETE …`.
-          const query: pg.QueryArrayConfig & { queryMode: "extended" } = {
-            text: input.query,
-            rowMode: "array",
-            queryMode: "extended",
-          };
-          return measured(await client.query<unknown[]>(query));
-        } finally {
-          // A broken connection has nothing left to roll back; its own error is the one to report.
-          await client.query("ROLLBACK").catch(() => undefined);
-        }
-      },
+  measure: async (context, input) =>
+    measured(
+      await readOnlyRows(context.environment.database(input.database), {
+        text: input.query,
+        timeout: input.timeout,
+        applicationName: "ops gate",
+        signal: context.signal,
+      }),
     ),
   judge: (measurement, _input, limits) => judge(measurement, limits),
 });

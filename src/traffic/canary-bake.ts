@@ -2,7 +2,7 @@ import { formatDuration } from "../core/duration.ts";
 import { formatPercent } from "../core/percent.ts";
 import type { Sample } from "../run/sample.ts";
 import type { StepResult } from "./canary-checkpoint.ts";
-import { missingData } from "./canary-judge.ts";
+import { missingData, silence } from "./canary-judge.ts";
 import { type Seen, StepWatch, type Watching } from "./canary-watch.ts";
 import { formatEvidence, suspicions } from "./comparison-reasons.ts";
 
@@ -25,11 +25,12 @@ const shortestWait = 10_000;
 /**
  * Watches one step, whose weights are set, until there is a verdict. The bake begins when the share has shown in the
  * requests (and the warm-up is over); a step passes after its time with enough requests and nothing suspicious. It is
- * extended where that is missing, then it is inconclusive.
+ * extended where that is missing, then it is inconclusive. Figures that what counts does not have are missing, never good.
  */
 export async function bake(setup: Bake): Promise<BakeVerdict> {
-  const { context, input } = setup;
+  const { context, route, input } = setup;
   const { clock } = context;
+  const { apart } = route.requests;
   const limits = input["abort-when"];
   const minRequests = input["min-requests"];
   const extension = (input.extend ?? Math.max(input.bake, shortestWait)) * input.extensions;
@@ -41,19 +42,22 @@ export async function bake(setup: Bake): Promise<BakeVerdict> {
   for (;;) {
     const end = bakeStart === undefined ? clock.elapsed() + input.interval : bakeStart + input.bake;
     const seen = await watch.next(Math.min(input.interval, Math.max(1, end - clock.elapsed())));
-    const { look, got, findings, reasons } = seen;
+    const { look, got, findings, reasons, without } = seen;
     const baked = bakeStart === undefined ? 0 : clock.elapsed() - bakeStart;
     const result = watch.result(seen, baked);
     const phase = watch.isWarm ? "waiting for the share to show" : "warming up";
     const time = `${formatDuration(result.bakedMs)} of ${formatDuration(input.bake)}`;
-    await setup.onLook(result, progressMessage(result, bakeStart === undefined ? phase : time), seen.sample);
+    const message = progressMessage(result, bakeStart === undefined ? phase : time, without);
+    await setup.onLook(result, message, seen.sample);
 
     if (reasons.length > 0) return { verdict: "abort", reasons, result };
     if (bakeStart === undefined) {
       const waited = clock.elapsed() - start;
-      if (got.verdict === "agrees" && !watch.isWarm && waited >= input["warm-up"]) watch.warmedUp();
-      if (got.verdict === "agrees" && watch.isWarm) bakeStart = clock.elapsed();
+      const shows = got.verdict === "agrees" && without === undefined;
+      if (shows && !watch.isWarm && waited >= input["warm-up"]) watch.warmedUp();
+      if (shows && watch.isWarm) bakeStart = clock.elapsed();
       else if (waited < deadline + input["warm-up"]) continue;
+      else if (without !== undefined) return { verdict: "inconclusive", reasons: [without], result };
       else if (got.verdict === "disagrees") {
         return { verdict: "abort", reasons: [shareReason(seen)], result };
       } else if (got.verdict === "unknown") {
@@ -63,7 +67,11 @@ export async function bake(setup: Bake): Promise<BakeVerdict> {
       continue;
     }
     if (baked < input.bake) continue;
-    const missing = missingData(look, limits, minRequests) ?? suspicions(look, findings)[0];
+    const missing =
+      without ??
+      missingData(look, limits, minRequests) ??
+      (apart === undefined ? undefined : silence(look, apart.maxAge)) ??
+      suspicions(look, findings)[0];
     if (missing === undefined) {
       if (got.verdict === "disagrees") return { verdict: "abort", reasons: [shareReason(seen)], result };
       return { verdict: "pass", result };
@@ -72,8 +80,11 @@ export async function bake(setup: Bake): Promise<BakeVerdict> {
   }
 }
 
-/** @param time how long what is going on has taken, and takes */
-export function progressMessage(result: StepResult, time: string): string {
+/**
+ * @param time how long what is going on has taken, and takes
+ * @param without why there are no new figures
+ */
+export function progressMessage(result: StepResult, time: string, without: string | undefined): string {
   const parts = [
     formatPercent(result.share),
     `${result.requests} requests`,
@@ -83,6 +94,7 @@ export function progressMessage(result: StepResult, time: string): string {
       .filter(({ evidence }) => evidence >= 2)
       .map(({ of, evidence, threshold }) => `${of}: e-value ${formatEvidence(evidence)} of ${threshold}`),
     time,
+    ...(without === undefined ? [] : [without]),
   ];
   return parts.join(" · ");
 }

@@ -28,6 +28,11 @@ export interface Look {
   readonly health: Health;
   readonly status: string;
   readonly meanResponse: number | undefined;
+  /** By which part the versions may have been watched for different times, 0–1. */
+  readonly unequal: number;
+  /** Milliseconds since the step's figures began, and since the newest request of the version among them. */
+  readonly watched: number;
+  readonly silent: number;
 }
 
 /** Why the canary must end now, one clause with the numbers each; empty: go on. */
@@ -91,7 +96,8 @@ function slowReason(look: Look, limits: CanaryLimits, minRequests: number): stri
 }
 
 export function observedShare(look: Look): ShareObservation {
-  return observeShare(look.sinceStart.counts.requests, look.routeRequests, look.share / 100);
+  const { sinceStart, routeRequests, share, unequal } = look;
+  return observeShare(sinceStart.counts.requests, routeRequests, share / 100, unequal);
 }
 
 /** What a step still lacks for a verdict; undefined: enough was seen. */
@@ -102,9 +108,24 @@ export function missingData(look: Look, limits: CanaryLimits, minRequests: numbe
   }
   const times = look.sinceStart.times;
   if (limits.p95 !== undefined && times !== undefined && times.total < minRequests) {
-    return `the request ring showed only ${times.total} request times of ${look.version} (needs ${minRequests})`;
+    return `only ${times.total} request times of ${look.version} were seen (needs ${minRequests})`;
   }
   return undefined;
+}
+
+/** Requests that must have been expected before their absence says something: by chance none come once in 500 million times. */
+const tellingSilence = 20;
+
+/**
+ * Why figures that stopped coming are no good ones, for a source that may be away without saying so; undefined: they still come, or
+ * there were never enough for a silence to be unusual.
+ * @param maxAge milliseconds of silence that are nothing unusual
+ */
+export function silence({ version, sinceStart, watched, silent }: Look, maxAge: number): string | undefined {
+  if (silent <= maxAge || watched <= silent) return undefined;
+  const expected = (sinceStart.counts.requests / (watched - silent)) * silent;
+  if (expected < tellingSilence) return undefined;
+  return `no request of ${version} was seen for ${formatDuration(silent)}, in which ${Math.round(expected)} were to be expected`;
 }
 
 function rate(bad: number, settled: number): string {

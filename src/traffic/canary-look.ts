@@ -1,6 +1,7 @@
 import { OpsError } from "../core/errors.ts";
 import type { OperationContext } from "../run/context.ts";
 import { pause } from "../run/pause.ts";
+import { noCounts } from "./counters.ts";
 import type { Reading } from "./request-source.ts";
 import type { CountedRoute } from "./route.ts";
 
@@ -8,12 +9,55 @@ import type { CountedRoute } from "./route.ts";
 const blindLimit = 5000;
 
 /** A look that waits out a reload of the balancer. */
-export async function look(route: CountedRoute, context: OperationContext): Promise<Reading> {
-  const { clock, signal } = context;
+export function look(route: CountedRoute, context: OperationContext): Promise<Reading> {
+  return patiently(context, () => route.read(context.signal));
+}
+
+/** What a step sees: weights and health as they are now, and counters. */
+export interface Sight {
+  readonly reading: Reading;
+  /** Why the counters are still those of the look before; undefined: they are new. */
+  readonly missing: string | undefined;
+}
+
+/**
+ * A look that goes without figures where what counts is another system than the balancer and has none: weights and health are
+ * watched all the same. Throws where the balancer itself is away.
+ * @param last the look before, whose counters stay
+ */
+export async function sight(
+  route: CountedRoute,
+  context: OperationContext,
+  last: Reading | undefined,
+): Promise<Sight> {
+  const { signal } = context;
+  const { driver, requests } = route;
+  if (requests.apart === undefined) return { reading: await look(route, context), missing: undefined };
+  try {
+    return { reading: await route.read(signal), missing: undefined };
+  } catch (error) {
+    if (signal.aborted || !(error instanceof OpsError)) throw error;
+    const states = await patiently(context, () => driver.states(signal));
+    const counts = (version: string) =>
+      last?.find((each) => each.version === version) ?? { process: "", counters: noCounts };
+    return {
+      reading: states.map((state) => ({ ...counts(state.version), ...state })),
+      missing: error.message,
+    };
+  }
+}
+
+/** Whether every counter was counted within the last `ms` milliseconds. */
+export function countedWithin({ reading, missing }: Sight, ms: number): boolean {
+  return missing === undefined && reading.every(({ age = 0 }) => age <= ms);
+}
+
+async function patiently<T>(context: OperationContext, work: () => Promise<T>): Promise<T> {
+  const { clock } = context;
   const end = clock.elapsed() + blindLimit;
   for (;;) {
     try {
-      return await route.read(signal);
+      return await work();
     } catch (error) {
       const passing = error instanceof OpsError && error.retryable;
       if (!passing || clock.elapsed() >= end) throw error;

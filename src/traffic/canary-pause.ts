@@ -38,7 +38,11 @@ export async function awaitPromotion(setup: PausedStep): Promise<PauseVerdict> {
     const seen = await watch.next(Math.min(input.interval, longestInterval, left));
     const waited = clock.elapsed() - start;
     const result = watch.result(seen, waited);
-    await setup.onLook(result, progressMessage(result, waitingLine(setup, waited)), seen.sample);
+    await setup.onLook(
+      result,
+      progressMessage(result, waitingLine(setup, waited), seen.without),
+      seen.sample,
+    );
     if (seen.reasons.length > 0) return { verdict: "abort", reasons: seen.reasons, result };
     const passed = { share: step.share, waitedMs: Math.round(waited) };
     const request = await setup.promotion();
@@ -48,6 +52,7 @@ export async function awaitPromotion(setup: PausedStep): Promise<PauseVerdict> {
     }
     if (waited < limit) continue;
     if (input.unpromoted === "promote") {
+      if (seen.without !== undefined) return { verdict: "inconclusive", reasons: [seen.without], result };
       const at = clock.now().toISOString();
       return { verdict: "promoted", promotion: { by: "the time of the pause", reason: null, at, ...passed } };
     }

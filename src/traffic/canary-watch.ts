@@ -1,10 +1,11 @@
+import { formatDuration } from "../core/duration.ts";
 import type { OperationContext } from "../run/context.ts";
 import { pause } from "../run/pause.ts";
 import type { Sample } from "../run/sample.ts";
 import type { StepResult } from "./canary-checkpoint.ts";
 import type { CanaryInput } from "./canary-input.ts";
 import { type Look, observedShare, reasonsToAbort } from "./canary-judge.ts";
-import { look } from "./canary-look.ts";
+import { countedWithin, type Sight, sight } from "./canary-look.ts";
 import { CanarySamples } from "./canary-samples.ts";
 import type { CanaryStep } from "./canary-steps.ts";
 import { CanaryWindow } from "./canary-window.ts";
@@ -40,6 +41,8 @@ export interface Seen {
   readonly reading: Reading;
   readonly look: Look;
   readonly got: ShareObservation;
+  /** Why there are no new figures, and for how long; undefined: there are. */
+  readonly without: string | undefined;
   readonly findings: readonly Finding[];
   /** Why the canary must end now; empty: go on. */
   readonly reasons: readonly string[];
@@ -55,31 +58,36 @@ export class StepWatch {
   private readonly setup: Watching;
   private readonly share: number;
   private window: CanaryWindow;
-  private newest: Reading;
-  private readonly live: CanarySamples;
-  private readonly kept: CanarySamples;
+  private newest: Sight;
+  private live: CanarySamples;
+  private kept: CanarySamples;
+  private readonly start: number;
+  /** What was counted before the weights were set belongs to no step. */
+  private begun: boolean;
+  /** When the figures went missing. */
+  private lost: number | undefined;
   /** While a version warms up, only its health counts. */
   private warm: "cold" | "warm";
 
-  private constructor(setup: Watching, start: Reading, warm: "cold" | "warm") {
+  private constructor(setup: Watching, first: Sight, warm: "cold" | "warm") {
     this.setup = setup;
     this.share = sharesOf(setup.step.weights)[setup.input.to] ?? 0;
     this.warm = warm;
-    this.newest = start;
-    this.window = this.windowFrom(start);
-    const at = setup.context.clock.elapsed();
-    this.live = new CanarySamples(liveEvery, at, start);
-    this.kept = new CanarySamples(setup.sampleEvery, at, start);
+    this.newest = first;
+    this.start = setup.context.clock.elapsed();
+    this.begun = setup.route.requests.apart === undefined;
+    this.window = this.windowFrom(first.reading);
+    [this.live, this.kept] = this.samplesFrom(first.reading);
   }
 
   static async begin(setup: Watching, warm: "cold" | "warm" = "warm"): Promise<StepWatch> {
-    return new StepWatch(setup, await look(setup.route, setup.context), warm);
+    return new StepWatch(setup, await sight(setup.route, setup.context, undefined), warm);
   }
 
   /** From now on the figures are judged, and counted anew. */
   warmedUp(): void {
     this.warm = "warm";
-    this.window = this.windowFrom(this.newest);
+    this.window = this.windowFrom(this.newest.reading);
   }
 
   get isWarm(): boolean {
@@ -92,14 +100,23 @@ export class StepWatch {
    */
   async next(wait: number): Promise<Seen> {
     const { context, route, input, step, times, comparison } = this.setup;
+    const { clock } = context;
     await pause(context, wait);
-    const reading = await look(route, context);
+    const newest = await sight(route, context, this.newest.reading);
+    const { reading } = newest;
     await this.setup.refuseAborted();
     const weights = Object.fromEntries(reading.map((each) => [each.version, each.weight]));
     if (!sameWeights(weights, step.weights)) throw driftError(route.target.name, weights, [step.weights]);
-    this.newest = reading;
+    this.newest = newest;
+    if (newest.missing === undefined) this.lost = undefined;
+    else this.lost ??= clock.elapsed();
+    if (!this.begun) {
+      this.begun = countedWithin(newest, clock.elapsed() - this.start);
+      this.window = this.windowFrom(reading);
+      [this.live, this.kept] = this.samplesFrom(reading);
+    }
     const taken = times?.take();
-    this.window.add(context.clock.elapsed(), reading, taken?.get(input.to));
+    this.window.add(clock.elapsed(), reading, taken?.get(input.to));
     if (this.isWarm) comparison?.add(reading, taken);
     const seen = this.window.look();
     const findings = comparison?.findings ?? [];
@@ -109,7 +126,6 @@ export class StepWatch {
       ),
       ...(this.isWarm ? comparisonReasons(seen, findings) : []),
     ];
-    const { clock } = context;
     const measured = [clock.elapsed(), clock.now(), reading, taken, findings] as const;
     const kept = this.kept.add(...measured, reasons.length > 0);
     if (kept !== undefined) this.setup.onSample(kept);
@@ -117,6 +133,7 @@ export class StepWatch {
       reading,
       look: seen,
       got: observedShare(seen),
+      without: newest.missing === undefined ? undefined : `${newest.missing} (${this.lostFor()})`,
       findings,
       reasons,
       sample: this.live.add(...measured),
@@ -152,6 +169,20 @@ export class StepWatch {
     const { input, times, comparison } = this.setup;
     times?.take();
     comparison?.begin(reading);
-    return new CanaryWindow(input.to, this.share, reading, times ? "with-times" : "without-times");
+    const at = this.setup.context.clock.elapsed();
+    return new CanaryWindow(input.to, this.share, at, reading, times ? "with-times" : "without-times");
+  }
+
+  private samplesFrom(reading: Reading): [live: CanarySamples, kept: CanarySamples] {
+    const at = this.setup.context.clock.elapsed();
+    return [
+      new CanarySamples(liveEvery, at, reading),
+      new CanarySamples(this.setup.sampleEvery, at, reading),
+    ];
+  }
+
+  private lostFor(): string {
+    const { clock } = this.setup.context;
+    return `for ${formatDuration(clock.elapsed() - (this.lost ?? clock.elapsed()))}`;
   }
 }

@@ -18,11 +18,29 @@ export class CanaryWindow {
   private readonly share: number;
   private readonly counting: CountingWindow;
   private readonly times: ResponseTimes | undefined;
+  private readonly since: number;
   private slices: Slice[] = [];
   private newest: Reading;
+  private at: number;
+  /** When a request of the version was last among the figures. */
+  private heard: number;
+  /** Milliseconds between two counts of one version, as far as is known. */
+  private grain = 0;
 
-  /** @param share percent that the weights give the version */
-  constructor(version: string, share: number, start: Reading, withTimes: "with-times" | "without-times") {
+  /**
+   * @param share percent that the weights give the version
+   * @param at monotonic milliseconds
+   */
+  constructor(
+    version: string,
+    share: number,
+    at: number,
+    start: Reading,
+    withTimes: "with-times" | "without-times",
+  ) {
+    this.since = at;
+    this.at = at;
+    this.heard = at;
     this.version = version;
     this.share = share;
     this.counting = new CountingWindow(start);
@@ -35,6 +53,9 @@ export class CanaryWindow {
     const earlier = this.counting.counts(this.version);
     this.counting.add(reading);
     this.newest = reading;
+    this.at = at;
+    this.grain = Math.max(this.grain, ...reading.map(({ age = 0 }) => age));
+    if (this.counting.counts(this.version).requests > earlier.requests) this.heard = at;
     if (times !== undefined) this.times?.addAll(times);
     this.slices.push({ at, counts: difference(this.counting.counts(this.version), earlier), times });
     this.slices = this.slices.filter((slice) => slice.at > at - recentLength);
@@ -55,6 +76,9 @@ export class CanaryWindow {
       health,
       status,
       meanResponse,
+      unequal: this.at > this.since ? Math.min(1, this.grain / (this.at - this.since)) : 0,
+      watched: this.at - this.since,
+      silent: this.at - this.heard,
     };
   }
 

@@ -15,7 +15,7 @@ import { Comparison, type ComparisonState } from "./comparison.ts";
 import { refuseDrift } from "./drift.ts";
 import { learn, learnedLine } from "./learn.ts";
 import { RequestTimesFollower } from "./request-times.ts";
-import { type CountedRoute, openRoute, requireCounted } from "./route.ts";
+import { type CountedRoute, openRoute, refuseMistakes, requireCounted } from "./route.ts";
 import { formatShares, sharesOf } from "./shares.ts";
 import { observeRoute, type RouteBefore, requireUp, restoreWeights } from "./shift.ts";
 
@@ -46,8 +46,10 @@ export const canary = defineOperation({
   async observe(context, input): Promise<RouteBefore> {
     const route = openRoute(context.environment, input.route);
     if (input["skip-bake"] === undefined) {
-      const { requests } = requireCounted(route, "a canary");
-      if (input["abort-when"].p95 !== undefined) await requests.requireTimes(context.signal);
+      await using counted = requireCounted(route, "a canary");
+      const { p95 } = input["abort-when"];
+      if (p95 !== undefined) await counted.requests.requireTimes(p95.value, context.signal);
+      await refuseMistakes(counted, context.signal);
     }
     return observeRoute(route, input.to, context.signal);
   },
@@ -105,7 +107,7 @@ export const canary = defineOperation({
         inFlight: null,
       };
     }
-    const route = requireCounted(opened, "a canary");
+    await using route = requireCounted(opened, "a canary");
     const place = placeToResume(report.last, before.weights, steps, present);
     await using times = followTimes(context, route, input);
     const guard = await CanaryGuard.begin(context, before, input.to, input["on-crash"]);

@@ -33,10 +33,17 @@ export type ShareObservation =
 /**
  * Whether `hits` of `requests` fit an intended share (0–1). Four standard deviations and half a point are allowed:
  * a split that is as intended is called wrong less than once in 10,000 times, also where the balancer draws lots.
+ * @param unequal by which part the versions may have been watched for different times (scraped at different moments), 0–1
  */
-export function observeShare(hits: number, requests: number, intended: number): ShareObservation {
+export function observeShare(
+  hits: number,
+  requests: number,
+  intended: number,
+  unequal = 0,
+): ShareObservation {
   if (requests < smallestSample) return { verdict: "unknown", requests };
   const share = hits / requests;
-  const allowed = 4 * Math.sqrt((intended * (1 - intended)) / requests) + 1 / requests + 0.005;
+  const spread = intended * (1 - intended);
+  const allowed = 4 * Math.sqrt(spread / requests) + 1 / requests + 0.005 + spread * unequal;
   return { verdict: Math.abs(share - intended) <= allowed ? "agrees" : "disagrees", requests, share };
 }

@@ -27,6 +27,8 @@ export type VersionCounts = {
   process: string;
   /** The mean time to answer, in milliseconds; undefined where it is not known, as before the first answer. */
   meanResponse?: number;
+  /** Milliseconds since they were counted, for what is scraped or polled; undefined: counted at this moment. */
+  age?: number;
 };
 
 /** One look at a route: how the balancer treats each version, and what was counted for it. Every version is in it. */
@@ -37,20 +39,32 @@ export interface AnsweredRequest {
   readonly version: string;
   /** Of the client's request as a whole, in milliseconds. */
   readonly time: number;
+  /** How many took this time; default: one. */
+  readonly requests?: number;
 }
 
 /** What counts the requests of one route: its balancer, or something that watches it. */
 export interface RequestSource {
   /**
+   * Set where another system than the balancer counts: the weights can be set while it is away. `maxAge`: milliseconds
+   * for which its silence is nothing unusual.
+   */
+  readonly apart?: { readonly maxAge: number };
+  /**
    * Cumulative counters of every version of the route. Throws where they cannot be had: missing figures are never zeros. An error that is
    * `retryable` may pass (a reload, a lost connection), another one ends what needs the figures.
    */
   read(signal?: AbortSignal): Promise<readonly VersionCounts[]>;
-  /** Throws a usage error that says what to configure where the source does not tell the time of each request. */
-  requireTimes(signal?: AbortSignal): Promise<void>;
+  /**
+   * Throws a usage error that says what to configure where the source does not tell the times of requests.
+   * @param limit milliseconds, from which on or up to which they must be known
+   */
+  requireTimes(limit: number, signal?: AbortSignal): Promise<void>;
   /**
    * Requests answered from now on, of every version; ends when the signal aborts or the source hangs up. Undefined
    * where nothing is configured that tells them.
    */
   readonly times: ((signal: AbortSignal) => AsyncIterable<AnsweredRequest>) | undefined;
+  /** Lets go of what `read` keeps open. */
+  close?(): Promise<void>;
 }

@@ -30,9 +30,9 @@ export class RequestTimesFollower implements AsyncDisposable {
     await this.running;
   }
 
-  private add({ version, time }: AnsweredRequest): void {
+  private add({ version, time, requests }: AnsweredRequest): void {
     const times = this.times.get(version) ?? new ResponseTimes();
-    times.add(time);
+    times.add(time, requests);
     this.times.set(version, times);
   }
 

@@ -4,6 +4,7 @@ import { formatPercent } from "../core/percent.ts";
 import { duration, name, percentage } from "../core/schema.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation } from "../run/operation.ts";
+import { countedWithin, sight } from "./canary-look.ts";
 import { observeShare, type ShareObservation } from "./confidence.ts";
 import { CountingWindow } from "./counters.ts";
 import { refuseDrift, sameWeights } from "./drift.ts";
@@ -127,15 +128,26 @@ async function watchShare(
 ): Promise<ShareObservation> {
   // Some balancers only set weights.
   if (!isCounted(route)) return { verdict: "unknown", requests: 0 };
-  const { read } = counted(route);
+  await using watched = counted(route);
   const intended = (sharesOf(wanted)[version] ?? 0) / 100;
-  const window = new CountingWindow(await read(context.signal));
-  const end = context.clock.elapsed() + patience;
+  const { clock } = context;
+  const start = clock.elapsed();
+  const end = start + patience;
+  let seenLast = await sight(watched, context, undefined);
+  let window = new CountingWindow(seenLast.reading);
+  let began = watched.requests.apart === undefined ? start : undefined;
   for (;;) {
-    const remaining = end - context.clock.elapsed();
-    if (remaining > 0) await context.clock.sleep(Math.min(lookEvery, remaining), context.signal);
-    window.add(await read(context.signal));
-    const seen = observeShare(window.counts(version).requests, window.requests, intended);
+    const remaining = end - clock.elapsed();
+    if (remaining > 0) await clock.sleep(Math.min(lookEvery, remaining), context.signal);
+    seenLast = await sight(watched, context, seenLast.reading);
+    if (began !== undefined) window.add(seenLast.reading);
+    else if (countedWithin(seenLast, clock.elapsed() - start)) {
+      began = clock.elapsed();
+      window = new CountingWindow(seenLast.reading);
+    }
+    const grain = Math.max(...seenLast.reading.map(({ age = 0 }) => age));
+    const unequal = began === undefined ? 1 : Math.min(1, grain / Math.max(1, clock.elapsed() - began));
+    const seen = observeShare(window.counts(version).requests, window.requests, intended, unequal);
     const enough = seen.verdict === "agrees" && seen.requests >= plenty;
     if (enough || context.clock.elapsed() >= end || context.stop.aborted) return seen;
   }

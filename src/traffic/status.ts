@@ -144,6 +144,8 @@ async function countsOf(
   } catch (error) {
     if (!(error instanceof OpsError)) throw error;
     return { counts: [], why: error.message };
+  } finally {
+    await requests.close?.();
   }
 }
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { z } from "zod";
 import { allChecks } from "../../src/cli/session.ts";
 import { loadConfig } from "../../src/config/load.ts";
+import { metricsSchema } from "../../src/config/metrics-schema.ts";
 import { notificationSchema, scheduleSchema } from "../../src/config/schedule-schema.ts";
 import {
   checkSchema,
@@ -65,6 +66,12 @@ describe(".opsrc.example", () => {
     expect([...used(...Object.values(whole["flag-sources"]))]).toEqual(
       expect.arrayContaining(keys(flagSourceSchema)),
     );
+    const metrics = Object.values(whole.routes).flatMap((each) => each.metrics ?? []);
+    for (const schema of metricsSchema.options) {
+      const { source } = schema.shape;
+      const own = metrics.filter((each) => source.safeParse(each.source).success);
+      expect([...used(...own)]).toEqual(expect.arrayContaining(keys(schema)));
+    }
     expect([...used(...Object.values(whole.schedules))]).toEqual(
       expect.arrayContaining(keys(scheduleSchema)),
     );
@@ -88,7 +95,7 @@ describe(".opsrc.example", () => {
 type Example = {
   databases: { main: object };
   stores: Record<string, { s3?: object }>;
-  routes: Record<string, { driver?: string }>;
+  routes: Record<string, { driver?: string; metrics?: { source: string } }>;
   pools: { api?: { configuration: object } };
   "flag-sources": Record<string, object>;
   schedules: Record<string, object>;

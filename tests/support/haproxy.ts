@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createWriteStream, type WriteStream } from "node:fs";
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { Agent, createServer, get, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -87,6 +88,10 @@ export interface BalancerOptions {
   readonly backendLines?: readonly string[];
   /** For the server lines. Default: fast health checks. */
   readonly check?: string;
+  /** Where to write `option httplog` lines, in the balancer's folder; default: nowhere. */
+  readonly logFile?: string;
+  /** Where HAProxy's own metrics for Prometheus answer; default: some free port. */
+  readonly metricsPort?: number;
 }
 
 /** A real HAProxy in front of two backends, blue (100) and green (0), with a ring of request times. */
@@ -96,13 +101,17 @@ export class Balancer implements AsyncDisposable {
   directory = "";
   socket = "";
   port = 0;
+  /** Answers with HAProxy's own metrics for Prometheus, at /metrics. */
+  metricsPort = 0;
   private child: ChildProcess | undefined;
   private options: BalancerOptions = {};
+  private log: WriteStream | undefined;
 
   async start(options: BalancerOptions = {}): Promise<void> {
     this.directory = await mkdtemp(join(tmpdir(), "ops-lb-"));
     this.socket = join(this.directory, "s");
     this.port = await freePort();
+    this.metricsPort = options.metricsPort ?? (await freePort());
     await Promise.all([this.blue.start(), this.green.start()]);
     this.options = options;
     await this.run();
@@ -116,8 +125,14 @@ export class Balancer implements AsyncDisposable {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.child = child;
+    const { logFile } = this.options;
     let said = "";
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (said += String(chunk)));
+    child.stderr.on("data", (chunk) => (said += String(chunk)));
+    if (logFile === undefined) child.stdout.resume();
+    else {
+      this.openLog();
+      child.stdout.on("data", (chunk) => this.log?.write(chunk));
+    }
     await once(child, "spawn");
     for (let attempt = 0; ; attempt += 1) {
       if (child.exitCode !== null || attempt > 100) throw new Error(`haproxy did not start: ${said}`);
@@ -127,9 +142,23 @@ export class Balancer implements AsyncDisposable {
     }
   }
 
+  /** As logrotate and the syslog daemon do: moves the log away and opens a new one. */
+  async rotateLog(): Promise<void> {
+    const file = join(this.directory, this.options.logFile ?? "");
+    await rename(file, `${file}.1`);
+    await delay(200);
+    this.openLog();
+  }
+
+  private openLog(): void {
+    this.log?.end();
+    this.log = createWriteStream(join(this.directory, this.options.logFile ?? ""), { flags: "a" });
+  }
+
   async kill(): Promise<void> {
     const { child } = this;
     this.child = undefined;
+    this.log?.end();
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const exited = once(child, "exit");
     child.kill("SIGKILL");
@@ -164,7 +193,7 @@ export class Balancer implements AsyncDisposable {
   }
 
   private configuration(weights: { blue: number; green: number }): string {
-    const { backendLines = [], check = "check inter 200ms fall 2 rise 1" } = this.options;
+    const { backendLines = [], check = "check inter 200ms fall 2 rise 1", logFile } = this.options;
     return `global
   stats socket ${this.socket} level admin mode 600
   stats socket ${this.socket}-user level user mode 600
@@ -180,9 +209,10 @@ defaults
   timeout server 5s
 frontend public
   bind 127.0.0.1:${this.port}
-  log ring@requests len 1024 local0
-  log-format "%b %s %ST %Ta"
-  default_backend web
+${logFile === undefined ? ringLines : fileLines}  default_backend web
+frontend metrics
+  bind 127.0.0.1:${this.metricsPort}
+  http-request use-service prometheus-exporter if { path /metrics }
 backend web
   balance roundrobin
   option httpchk GET /health
@@ -191,6 +221,13 @@ ${backendLines.map((line) => `  ${line}\n`).join("")}  server blue 127.0.0.1:${t
 `;
   }
 }
+
+const ringLines = `  log ring@requests len 1024 local0
+  log-format "%b %s %ST %Ta"
+`;
+const fileLines = `  log stdout format raw local0
+  option httplog
+`;
 
 export async function startBalancer(options: BalancerOptions = {}): Promise<Balancer> {
   const balancer = new Balancer();

@@ -28,6 +28,9 @@ const floors: readonly (readonly string[])[] = [
     "flag-source",
     "judge",
     "metrics",
+    "prometheus",
+    "json-http",
+    "log-tail",
   ],
   ["run"],
   [

@@ -33,7 +33,7 @@ export function haproxySource(route: HaproxyRouteTarget): RequestSource {
       });
     },
 
-    async requireTimes(signal) {
+    async requireTimes(_limit, signal) {
       if (ring === undefined) {
         throw new UsageError(
           "E_REQUEST_RING",

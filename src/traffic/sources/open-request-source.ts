@@ -1,8 +1,14 @@
 import type { RouteTarget } from "../../config/environment.ts";
 import type { RequestSource } from "../request-source.ts";
 import { haproxySource } from "./haproxy.ts";
+import { openMetricsSource } from "./open-metrics-source.ts";
+import { withChecks } from "./with-checks.ts";
 
-/** What counts the requests of a route; undefined where nothing does: of the balancers only HAProxy counts by itself. */
+/** What counts the requests of a route: what its `metrics:` name, or else its balancer. Undefined where nothing does. */
 export function openRequestSource(target: RouteTarget): RequestSource | undefined {
-  return target.driver === "haproxy" ? haproxySource(target) : undefined;
+  // Of the balancers only HAProxy counts by itself.
+  const balancer = target.driver === "haproxy" ? haproxySource(target) : undefined;
+  if (target.metrics === undefined) return balancer;
+  const metrics = openMetricsSource(target.metrics);
+  return balancer === undefined ? metrics : withChecks(metrics, balancer);
 }

@@ -24,6 +24,9 @@ function look(counts: Partial<Counters>, more: Partial<Look> = {}): Look {
     health: "up",
     status: "UP",
     meanResponse: 12,
+    unequal: 0,
+    watched: 60_000,
+    silent: 0,
     ...more,
   };
 }
@@ -136,7 +139,7 @@ describe("a verdict", () => {
     const slow = abortWhen.parse({ p95: "> 1s" });
 
     expect(missingData(look({}, { sinceStart: stretch }), slow, 20)).toMatch(
-      /^the request ring showed only 0/,
+      /^only 0 request times of green/,
     );
   });
 

@@ -1,0 +1,231 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Secret } from "../../../src/config/secret.ts";
+import { errorRecord } from "../../../src/core/errors.ts";
+import { redact } from "../../../src/core/redaction.ts";
+import { type PrometheusServer, queryValue, queryVector } from "../../../src/prometheus/client.ts";
+import { freePort } from "../../support/haproxy.ts";
+import { startHttpServer, type TestHttpServer } from "../../support/http-server.ts";
+import { projectRoot } from "../../support/ops.ts";
+import { startPrometheus, type TestPrometheus } from "../../support/prometheus.ts";
+import { until } from "../wal/setting.ts";
+
+const metrics = `# TYPE shop_requests_total counter
+shop_requests_total{version="green",code="200"} 40
+shop_requests_total{version="green",code="500"} 2
+shop_idle_total{version="green"} 0
+`;
+
+/** `htpasswd -nbB ops correct-horse`, with the least rounds. */
+const bcrypt = "$2b$04$abcdefghijklmnopqrstuuPoaPXzWjiVz4HaNq2LJXksWbO79E.S6";
+
+let exporter: TestHttpServer;
+let prometheus: TestPrometheus;
+beforeAll(async () => {
+  exporter = await startHttpServer((_request, response) => response.end(metrics));
+  prometheus = await startPrometheus({ targets: [new URL(exporter.url).host] });
+  await until(() => prometheus.has("shop_requests_total"), "the first scrape");
+});
+afterAll(async () => {
+  await prometheus?.[Symbol.asyncDispose]();
+  await exporter?.stop();
+});
+
+function server(url: string, more: Partial<PrometheusServer> = {}): PrometheusServer {
+  return {
+    url: new Secret(url, "/"),
+    headers: {},
+    user: undefined,
+    password: undefined,
+    timeout: 3000,
+    directory: "/",
+    ...more,
+  };
+}
+const value = (expression: string) => queryValue(server(prometheus.url), expression);
+
+describe("an expression that is meant to give one number", () => {
+  test("gives it, or one of three ways of having none, which are not each other and not zero", async () => {
+    expect(await value("sum(shop_requests_total)")).toEqual({ kind: "value", value: 42, warnings: [] });
+    expect(await value("2 + 3")).toMatchObject({ kind: "value", value: 5 });
+    expect(await value("shop_idle_total / shop_idle_total")).toMatchObject({
+      kind: "not-a-number",
+      text: "NaN",
+    });
+    expect(await value("-1 / shop_idle_total")).toMatchObject({ kind: "not-a-number", text: "-Inf" });
+    expect(await value("shop_orders_total")).toEqual({ kind: "empty", warnings: [] });
+    expect(await value("sum(shop_requests_total")).toMatchObject({
+      kind: "error",
+      error: { code: "E_PROMETHEUS_QUERY", retryable: false, message: expect.stringContaining("unclosed") },
+    });
+  });
+
+  test("is told that it gives several series, and which", async () => {
+    const outcome = await value("shop_requests_total");
+
+    expect(outcome).toMatchObject({
+      kind: "error",
+      error: {
+        code: "E_PROMETHEUS_SERIES",
+        hint: "join them: sum(shop_requests_total), or name more labels",
+      },
+    });
+    expect(outcome.kind === "error" && outcome.error.message).toMatch(
+      /gives 2 series instead of one: shop_requests_total\{code="200",.*code="500"/,
+    );
+  });
+
+  test("is told that a range is no number", async () => {
+    expect(await value("shop_requests_total[5m]")).toMatchObject({
+      kind: "error",
+      error: { code: "E_PROMETHEUS_QUERY", hint: expect.stringContaining("take the range") },
+    });
+  });
+
+  test("can be asked for at an earlier moment, when there was nothing yet", async () => {
+    expect(await queryVector(server(prometheus.url), "shop_requests_total", { at: 1_000_000 })).toMatchObject(
+      {
+        kind: "empty",
+      },
+    );
+  });
+});
+
+describe("a server that does not answer as Prometheus", () => {
+  const outcomeOf = async (address: PrometheusServer) => queryVector(address, "up");
+
+  test("is named for what it is: away, silent, another one, busy", async () => {
+    await using stack = new AsyncDisposableStack();
+    const other = await startHttpServer((_request, response) => response.end("<html>Log in</html>"));
+    stack.defer(() => other.stop());
+    const busy = await startHttpServer((_request, response) => {
+      response.statusCode = 503;
+      response.end(JSON.stringify({ status: "error", errorType: "timeout", error: "query timed out" }));
+    });
+    stack.defer(() => busy.stop());
+    const silent = await startHttpServer(() => undefined);
+    stack.defer(() => silent.stop());
+    const cut = await startHttpServer((_request, response) => response.end('{"status":"succ'));
+    stack.defer(() => cut.stop());
+
+    const codes = await Promise.all(
+      [
+        server(`http://127.0.0.1:${await freePort()}`),
+        server(silent.url, { timeout: 200 }),
+        server(other.url),
+        server(busy.url),
+        server(cut.url),
+        server(`${prometheus.url}/graph`),
+        server("env:NO_SUCH_VARIABLE_OF_OPS"),
+      ].map(async (each) => {
+        const outcome = await outcomeOf(each);
+        return outcome.kind === "error" ? `${outcome.error.code} ${outcome.error.retryable}` : outcome.kind;
+      }),
+    );
+
+    expect(codes).toEqual([
+      "E_HTTP_REFUSED true",
+      "E_HTTP_TIMEOUT true",
+      "E_PROMETHEUS_ANSWER false",
+      "E_PROMETHEUS_UNAVAILABLE true",
+      "E_PROMETHEUS_ANSWER false",
+      "E_PROMETHEUS_ANSWER false",
+      "E_SECRET false",
+    ]);
+  });
+
+  test("keeps the warnings of a partial answer", async () => {
+    const body = {
+      status: "success",
+      warnings: ["store 2 is away"],
+      data: { resultType: "vector", result: [] },
+    };
+    const partial = await startHttpServer((_request, response) => response.end(JSON.stringify(body)));
+    try {
+      expect(await outcomeOf(server(partial.url))).toEqual({ kind: "empty", warnings: ["store 2 is away"] });
+    } finally {
+      await partial.stop();
+    }
+  });
+
+  test("ends at once when the work is aborted", async () => {
+    const silent = await startHttpServer(() => undefined);
+    const abort = new AbortController();
+    setTimeout(() => abort.abort(new Error("enough")), 50);
+    try {
+      await expect(queryVector(server(silent.url), "up", { signal: abort.signal })).rejects.toThrow("enough");
+    } finally {
+      await silent.stop();
+    }
+  });
+});
+
+test("a server with a password lets in who has it, and no secret is shown", async () => {
+  process.env.OPS_TEST_PROMETHEUS_TOKEN = "correct-horse";
+  await using guarded = await startPrometheus({
+    targets: [],
+    web: `basic_auth_users: { ops: '${bcrypt}' }\n`,
+    ready: async (url) => (await fetch(`${url}/-/ready`).catch(() => undefined))?.status === 401,
+  });
+  const password = new Secret("env:OPS_TEST_PROMETHEUS_TOKEN", "/");
+
+  expect(await queryValue(server(guarded.url, { user: "ops", password }), "1")).toMatchObject({
+    kind: "value",
+    value: 1,
+  });
+  const basic = `Basic ${Buffer.from("ops:correct-horse").toString("base64")}`;
+  expect(redact(basic)).toBe("Basic ***");
+  const refused = await queryVector(server(guarded.url, { user: "ops" }), "1");
+  expect(refused).toMatchObject({ kind: "error", error: { code: "E_PROMETHEUS_ACCESS", retryable: false } });
+  const wrong = await queryVector(server(`http://ops:secret-horse@127.0.0.1:${guarded.port}`), "1");
+  expect(JSON.stringify(errorRecord((wrong as { error: unknown }).error))).not.toContain("secret-horse");
+
+  const asked = await startHttpServer((_request, response) => response.end("{}"));
+  try {
+    await queryVector(
+      server(asked.url, { headers: { authorization: "Bearer env:OPS_TEST_PROMETHEUS_TOKEN" } }),
+      "1",
+    );
+    expect(asked.requests[0]?.headers.authorization).toBe("Bearer correct-horse");
+    expect(asked.requests[0]).toMatchObject({ method: "POST", url: "/api/v1/query", body: "query=1" });
+  } finally {
+    await asked.stop();
+  }
+});
+
+test("a certificate that nobody vouches for is refused, and one of an authority that NODE_EXTRA_CA_CERTS names is not", async () => {
+  const run = promisify(execFile);
+  const directory = await mkdtemp(join(tmpdir(), "ops-tls-"));
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => rm(directory, { recursive: true, force: true }));
+  const [certificate, key] = [join(directory, "cert.pem"), join(directory, "key.pem")];
+  const name = ["-subj", "/CN=prometheus", "-addext", "subjectAltName=IP:127.0.0.1"];
+  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  await run("openssl", ["req", "-x509", ...curve, ...name, "-keyout", key, "-out", certificate]);
+  const secure = stack.use(
+    await startPrometheus({
+      targets: [],
+      web: `tls_server_config: { cert_file: ${certificate}, key_file: ${key} }\n`,
+      // It tells who speaks plain HTTP to it.
+      ready: async (url) => (await fetch(`${url}/-/ready`).catch(() => undefined))?.status === 400,
+    }),
+  );
+  const url = secure.url.replace("http:", "https:");
+
+  expect(await queryValue(server(url), "1")).toMatchObject({ kind: "error", error: { code: "E_HTTP_TLS" } });
+  const script = `
+    const { queryValue } = await import("./src/prometheus/client.ts");
+    const { Secret } = await import("./src/config/secret.ts");
+    const server = { url: new Secret(${JSON.stringify(url)}, "/"), headers: {}, timeout: 3000, directory: "/" };
+    console.log(JSON.stringify(await queryValue(server, "1")));`;
+  const env = { ...process.env, NODE_EXTRA_CA_CERTS: certificate };
+  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", script], {
+    cwd: projectRoot,
+    env,
+  });
+  expect(JSON.parse(stdout)).toMatchObject({ kind: "value", value: 1 });
+});

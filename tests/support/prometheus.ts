@@ -1,0 +1,97 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { freePort } from "./haproxy.ts";
+
+export interface PrometheusOptions {
+  /** What is scraped, as `host:port`; every 200 ms. */
+  readonly targets: readonly string[];
+  /** The file of --web.config.file: TLS and basic authentication. */
+  readonly web?: string;
+  /** Of a server that is not asked without credentials. Default: http. */
+  readonly ready?: (url: string) => Promise<boolean>;
+}
+
+/** A real Prometheus in a folder of its own. */
+export class TestPrometheus implements AsyncDisposable {
+  directory = "";
+  port = 0;
+  private child: ChildProcess | undefined;
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  async start({ targets, web, ready = answers }: PrometheusOptions): Promise<void> {
+    this.directory = await mkdtemp(join(tmpdir(), "ops-prom-"));
+    this.port = await freePort();
+    const file = join(this.directory, "prometheus.yml");
+    const scrapes = [{ job_name: "web", static_configs: [{ targets }] }];
+    const global = { scrape_interval: "200ms", scrape_timeout: "200ms", evaluation_interval: "1m" };
+    await writeFile(file, JSON.stringify({ global, scrape_configs: scrapes }));
+    const webFile = join(this.directory, "web.yml");
+    if (web !== undefined) await writeFile(webFile, web);
+    const child = spawn(
+      "prometheus",
+      [
+        `--config.file=${file}`,
+        `--storage.tsdb.path=${join(this.directory, "data")}`,
+        `--web.listen-address=127.0.0.1:${this.port}`,
+        "--log.level=warn",
+        // Else it looks for what to scrape every five seconds only.
+        "--scrape.discovery-reload-interval=100ms",
+        ...(web === undefined ? [] : [`--web.config.file=${webFile}`]),
+      ],
+      { stdio: ["ignore", "ignore", "pipe"] },
+    );
+    this.child = child;
+    let said = "";
+    child.stderr.on("data", (chunk) => (said += String(chunk)));
+    await once(child, "spawn");
+    for (let attempt = 0; !(await ready(this.url)); attempt += 1) {
+      if (child.exitCode !== null || attempt > 300) throw new Error(`prometheus did not start: ${said}`);
+      await delay(50);
+    }
+  }
+
+  /** Whether an expression gives at least one series now. */
+  async has(expression: string): Promise<boolean> {
+    const query = new URLSearchParams({ query: expression });
+    const response = await fetch(`${this.url}/api/v1/query?${query}`);
+    return ((await response.json()) as { data: { result: unknown[] } }).data.result.length > 0;
+  }
+
+  async kill(): Promise<void> {
+    const { child } = this;
+    this.child = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, "exit");
+    child.kill("SIGKILL");
+    await exited;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+export async function startPrometheus(options: PrometheusOptions): Promise<TestPrometheus> {
+  const prometheus = new TestPrometheus();
+  try {
+    await prometheus.start(options);
+    return prometheus;
+  } catch (error) {
+    await prometheus[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function answers(url: string): Promise<boolean> {
+  const response = await fetch(`${url}/-/ready`).catch(() => undefined);
+  await response?.arrayBuffer();
+  return response?.ok === true;
+}
