@@ -2,8 +2,8 @@ import { z } from "zod";
 import type { Json } from "../core/errors.ts";
 import { duration, name } from "../core/schema.ts";
 import { configuredChecks } from "../run/configured-check.ts";
+import { measureCheck } from "../run/measure-check.ts";
 import { defineOperation, type Operation } from "../run/operation.ts";
-import { measureCheck } from "./measure.ts";
 import { noGo, renderGate, verdict } from "./verdict.ts";
 
 const checkOutput = z.object({

@@ -6,5 +6,15 @@ import { promote } from "./promote.ts";
 import { shift } from "./shift.ts";
 import { simulate } from "./simulate.ts";
 import { status } from "./status.ts";
+import { switchOver } from "./switch.ts";
 
-export const operations: readonly Operation[] = [status, init, shift, canary, promote, abort, simulate];
+export const operations: readonly Operation[] = [
+  status,
+  init,
+  shift,
+  switchOver,
+  canary,
+  promote,
+  abort,
+  simulate,
+];

@@ -182,6 +182,11 @@ export class Balancer implements AsyncDisposable {
     return { blue: await weight("blue"), green: await weight("green") };
   }
 
+  async isUp(server: string): Promise<boolean> {
+    const statistics = await runtimeCommand(this.socket, "show stat web 4 -1");
+    return new RegExp(`^web,${server},.*,UP,`, "m").test(statistics);
+  }
+
   async setWeight(server: string, weight: number): Promise<void> {
     await runtimeCommand(this.socket, `set weight web/${server} ${weight}`);
   }

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { InterruptedError, OpsError } from "../../../src/core/errors.ts";
 import { checks } from "../../../src/gate/checks.ts";
-import type { CheckResult } from "../../../src/gate/measure.ts";
+import type { CheckResult } from "../../../src/run/measure-check.ts";
 import { operations } from "../../../src/gate/operations.ts";
 import { renderGate } from "../../../src/gate/verdict.ts";
 import type { Cluster } from "../../../src/postgres/cluster.ts";

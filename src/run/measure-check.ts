@@ -2,9 +2,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { formatDuration } from "../core/duration.ts";
 import { causeText, type Json, OpsError } from "../core/errors.ts";
 import { redact, redactJson } from "../core/redaction.ts";
-import type { CheckStatus } from "../run/check.ts";
-import type { ConfiguredCheck } from "../run/configured-check.ts";
-import type { OperationContext } from "../run/context.ts";
+import type { CheckStatus } from "./check.ts";
+import type { ConfiguredCheck } from "./configured-check.ts";
+import type { OperationContext } from "./context.ts";
 
 export type CheckResult = {
   id: string;
