@@ -28,6 +28,8 @@ export interface HaproxyRouteTarget extends AnyRouteTarget {
   readonly socket: string;
   readonly backend: string;
   readonly requestRing: string | undefined;
+  /** Absolute path; undefined: a reload brings back the weights of haproxy.cfg. */
+  readonly stateFile: string | undefined;
 }
 
 /** A forward action of an Application Load Balancer; its versions are target groups, by name or ARN. */
@@ -135,6 +137,7 @@ function haproxyRoute(
     backend: settings.backend,
     versions: settings.versions,
     requestRing: settings["request-ring"],
+    stateFile: settings["state-file"] === undefined ? undefined : resolve(directory, settings["state-file"]),
   };
 }
 

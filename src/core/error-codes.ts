@@ -66,6 +66,7 @@ export const errorCodes: readonly string[] = [
   "E_HAPROXY_PERMISSION",
   "E_HAPROXY_REFUSED",
   "E_HAPROXY_SOCKET",
+  "E_HAPROXY_STATE",
   "E_HAPROXY_TIMEOUT",
   "E_HOLD",
   "E_HOOK",

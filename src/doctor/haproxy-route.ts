@@ -1,12 +1,13 @@
 import type { HaproxyRouteTarget } from "../config/environment.ts";
 import { suggestion } from "../core/suggestion.ts";
 import { runtimeCommand } from "../haproxy/runtime-socket.ts";
+import { readStateFile, serverState } from "../haproxy/server-state.ts";
 import { serverStatistics } from "../haproxy/statistics.ts";
-import { type Finding, missing, missingBecause, ok } from "./finding.ts";
+import { type Finding, missing, missingBecause, ok, warn } from "./finding.ts";
 
 /** Whether the balancer answers, lets us change weights, and has the backend and servers of the configuration. */
 export async function haproxyFinding(route: HaproxyRouteTarget, signal: AbortSignal): Promise<Finding> {
-  const { name, socket, backend, versions } = route;
+  const { name, socket, backend, versions, stateFile } = route;
   const subject = `route ${name}`;
   const place = `"routes: ${name}:" in .opsrc`;
   try {
@@ -23,6 +24,15 @@ export async function haproxyFinding(route: HaproxyRouteTarget, signal: AbortSig
       const hint = suggestion(absent[0]?.[1] ?? "", servers);
       const mend = `correct "versions:" of ${place}: ${hint}`;
       return missing(subject, `the backend ${backend} has no server ${list}`, mend);
+    }
+    if (stateFile !== undefined) {
+      const state = await serverState(socket, backend, Object.values(versions), { signal });
+      // Without a file HAProxy has the configured weights, which is what an empty one says.
+      const written = (await readStateFile(stateFile)) ?? state.split("\n").slice(0, 2).concat("").join("\n");
+      if (written !== state) {
+        const mend = "any set of the weights writes it: ops traffic shift";
+        return warn(subject, `${stateFile} has not the weights of now: a reload brings back others`, mend);
+      }
     }
     return ok(subject, `HAProxy ${release ?? ""} splits ${backend} between ${servers.join(", ")}`);
   } catch (error) {

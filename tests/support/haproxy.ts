@@ -92,6 +92,8 @@ export interface BalancerOptions {
   readonly logFile?: string;
   /** Where HAProxy's own metrics for Prometheus answer; default: some free port. */
   readonly metricsPort?: number;
+  /** A master process, which reloads by itself; otherwise a new process takes over from the old one. */
+  readonly master?: boolean;
 }
 
 /** A real HAProxy in front of two backends, blue (100) and green (0), with a ring of request times. */
@@ -104,6 +106,8 @@ export class Balancer implements AsyncDisposable {
   /** Answers with HAProxy's own metrics for Prometheus, at /metrics. */
   metricsPort = 0;
   private child: ChildProcess | undefined;
+  /** Those of before a reload, which end with their last connection. */
+  private readonly leaving: ChildProcess[] = [];
   private options: BalancerOptions = {};
   private log: WriteStream | undefined;
 
@@ -120,7 +124,35 @@ export class Balancer implements AsyncDisposable {
   /** Starts the process with these weights, as a state file would give them. */
   async run(weights = { blue: 100, green: 0 }): Promise<void> {
     await writeFile(join(this.directory, "haproxy.cfg"), this.configuration(weights));
-    const child = spawn("haproxy", ["-db", "-f", join(this.directory, "haproxy.cfg")], {
+    await this.spawn(this.options.master === true ? ["-W"] : []);
+  }
+
+  /** As `systemctl reload` does, with the configuration of the start: the weights that it has are those of the start. */
+  async reload(): Promise<void> {
+    const { child } = this;
+    const worker = await this.worker();
+    if (child?.pid === undefined || worker === undefined) throw new Error("haproxy does not run");
+    if (this.options.master === true) child.kill("SIGUSR2");
+    else {
+      this.leaving.push(child);
+      await this.spawn(["-sf", String(child.pid)]);
+    }
+    for (let attempt = 0; ; attempt += 1) {
+      const now = await this.worker();
+      if (now !== undefined && now !== worker) return;
+      if (attempt > 100) throw new Error("haproxy did not reload");
+      await delay(50);
+    }
+  }
+
+  /** The process id of the one that works; undefined where none answers. */
+  private async worker(): Promise<string | undefined> {
+    const info = await runtimeCommand(this.socket, "show info").catch(() => "");
+    return /^Pid: (\d+)$/m.exec(info)?.[1];
+  }
+
+  private async spawn(options: readonly string[]): Promise<void> {
+    const child = spawn("haproxy", [...options, "-db", "-f", join(this.directory, "haproxy.cfg")], {
       env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -161,7 +193,8 @@ export class Balancer implements AsyncDisposable {
     this.log?.end();
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const exited = once(child, "exit");
-    child.kill("SIGKILL");
+    // A killed master would leave its worker.
+    child.kill(this.options.master === true ? "SIGTERM" : "SIGKILL");
     await exited;
   }
 
@@ -174,6 +207,11 @@ export class Balancer implements AsyncDisposable {
       ...extra,
     };
     return { routes: { web: route } };
+  }
+
+  /** Where the configuration looks for the state of the servers. */
+  get stateFile(): string {
+    return join(this.directory, "web.state");
   }
 
   async weights(): Promise<{ blue: number; green: number }> {
@@ -193,6 +231,7 @@ export class Balancer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
+    for (const child of this.leaving) child.kill("SIGKILL");
     await Promise.all([this.blue.kill(), this.green.kill()]);
     await rm(this.directory, { recursive: true, force: true });
   }
@@ -203,6 +242,7 @@ export class Balancer implements AsyncDisposable {
   stats socket ${this.socket} level admin mode 600
   stats socket ${this.socket}-user level user mode 600
   maxconn 1000
+  server-state-base ${this.directory}
 ring requests
   format raw
   maxlen 1200
@@ -221,6 +261,8 @@ frontend metrics
 backend web
   balance roundrobin
   option httpchk GET /health
+  load-server-state-from-file local
+  server-state-file-name web.state
 ${backendLines.map((line) => `  ${line}\n`).join("")}  server blue 127.0.0.1:${this.blue.port} weight ${weights.blue} ${check}
   server green 127.0.0.1:${this.green.port} weight ${weights.green} ${check}
 `;

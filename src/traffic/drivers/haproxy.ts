@@ -1,16 +1,25 @@
 import type { HaproxyRouteTarget } from "../../config/environment.ts";
 import { OpsError } from "../../core/errors.ts";
 import { runtimeCommand } from "../../haproxy/runtime-socket.ts";
+import { serverState, stateNotKept, writeStateFile } from "../../haproxy/server-state.ts";
+import { withFileLock } from "../../process/file-lock.ts";
 import { refuseUnsafeName, routeStatistics } from "../haproxy-statistics.ts";
 import type { Health, TrafficDriver, VersionState, WeightScale, Weights } from "../traffic-driver.ts";
 
 export const haproxyScale: WeightScale = { maximum: 256 };
 
-/** HAProxy's runtime socket. Weights are absolute: a percentage there is relative to the configured weight. */
+/** Milliseconds that another set is waited for. */
+const patience = 5000;
+
+/**
+ * HAProxy's runtime socket. Weights are absolute: a percentage there is relative to the configured weight. With a state
+ * file they outlive a reload.
+ */
 export function haproxyDriver(route: HaproxyRouteTarget): TrafficDriver {
-  const { socket, backend } = route;
+  const { socket, backend, stateFile } = route;
   const versions = Object.entries(route.versions);
-  for (const word of [backend, ...Object.values(route.versions)]) refuseUnsafeName(route, word);
+  const servers = Object.values(route.versions);
+  for (const word of [backend, ...servers]) refuseUnsafeName(route, word);
 
   async function weights(signal?: AbortSignal): Promise<Weights> {
     const found = await Promise.all(
@@ -25,17 +34,12 @@ export function haproxyDriver(route: HaproxyRouteTarget): TrafficDriver {
   }
 
   async function setWeights(wanted: Weights, signal?: AbortSignal): Promise<void> {
-    const present = await weights(signal);
-    // Increases first: at no moment may all weights be zero.
-    const changes = versions
-      .map(([version, server]) => ({ server, from: present[version] ?? 0, to: wanted[version] ?? 0 }))
-      .filter(({ from, to }) => from !== to)
-      .sort((a, b) => b.to - b.from - (a.to - a.from));
-    if (changes.length > 0) {
-      const command = changes.map(({ server, to }) => `set weight ${backend}/${server} ${to}`).join("; ");
-      const answer = await runtimeCommand(socket, command, { signal });
-      if (answer !== "") throw refused(backend, answer);
-    }
+    await change(wanted, signal);
+    // Whatever becomes of the file: traffic that is given back must be given back.
+    const notKept: unknown = await keep(signal).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
     const after = await weights(signal);
     const wrong = versions.filter(([version]) => after[version] !== (wanted[version] ?? 0));
     if (wrong.length > 0) {
@@ -49,6 +53,32 @@ export function haproxyDriver(route: HaproxyRouteTarget): TrafficDriver {
         },
       );
     }
+    if (notKept !== undefined) throw notKept;
+  }
+
+  /** Also where nothing was to change: a crash may have come between the weights and the file. */
+  async function keep(signal: AbortSignal | undefined): Promise<void> {
+    if (stateFile === undefined) return;
+    // The last of several sets has seen what the others changed.
+    await withFileLock(`${stateFile}.lock`, { patience, signal }, async () =>
+      writeStateFile(stateFile, await serverState(socket, backend, servers, { signal })),
+    ).catch((error: unknown) => {
+      if (error instanceof OpsError && error.code === "E_FILE_LOCK") throw stateNotKept(stateFile, error);
+      throw error;
+    });
+  }
+
+  async function change(wanted: Weights, signal: AbortSignal | undefined): Promise<void> {
+    const present = await weights(signal);
+    // Increases first: at no moment may all weights be zero.
+    const changes = versions
+      .map(([version, server]) => ({ server, from: present[version] ?? 0, to: wanted[version] ?? 0 }))
+      .filter(({ from, to }) => from !== to)
+      .sort((x, y) => y.to - y.from - (x.to - x.from));
+    if (changes.length === 0) return;
+    const command = changes.map(({ server, to }) => `set weight ${backend}/${server} ${to}`).join("; ");
+    const answer = await runtimeCommand(socket, command, { signal });
+    if (answer !== "") throw refused(backend, answer);
   }
 
   async function states(signal?: AbortSignal): Promise<VersionState[]> {

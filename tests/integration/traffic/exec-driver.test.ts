@@ -12,7 +12,7 @@ import { type ContractSubject, driverContract } from "./driver-contract.ts";
 const script = join(projectRoot, "tests/support/traffic-script.mjs");
 
 describe("a script of the team's own", () => {
-  driverContract(async () => subjectOf(await startBalancer()));
+  driverContract(async () => subjectOf(await startBalancer({ check: "check inter 1s fall 5 rise 1" })));
 });
 
 function subjectOf(balancer: Balancer): ContractSubject {

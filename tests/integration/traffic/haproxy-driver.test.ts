@@ -1,12 +1,107 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { diagnose } from "../../../src/doctor/diagnose.ts";
 import { runtimeCommand } from "../../../src/haproxy/runtime-socket.ts";
-import { type Balancer, request, startBalancer } from "../../support/haproxy.ts";
+import { canary } from "../../../src/traffic/canary.ts";
+import { openRoute } from "../../../src/traffic/route.ts";
+import { RecordingReport, testContext } from "../../support/context.ts";
+import { type Balancer, Load, request, startBalancer } from "../../support/haproxy.ts";
 import { type ContractSubject, driverContract } from "./driver-contract.ts";
 
+/** A busy machine is no reason to call a version down. */
+const slowCheck = "check inter 1s fall 5 rise 1";
+
 describe("HAProxy", () => {
-  driverContract(async () => subjectOf(await startBalancer()));
+  driverContract(async () => subjectOf(await startBalancer({ check: slowCheck })));
+});
+
+describe("HAProxy with a state file", () => {
+  let balancer: Balancer;
+  beforeAll(async () => {
+    balancer = await startBalancer({ master: true, check: slowCheck });
+  });
+  afterAll(async () => {
+    await balancer?.[Symbol.asyncDispose]();
+  });
+  const settings = () => balancer.settings({ "state-file": balancer.stateFile });
+  const driver = (extra: object = settings()) => openRoute(testContext(extra).environment, "web").driver;
+
+  test("a canary goes on through a reload, and its end outlives another one", async () => {
+    await using load = new Load(balancer.port);
+    const context = testContext(settings());
+    const input = canary.input.parse({
+      to: "green",
+      steps: ["50%"],
+      bake: "2s",
+      interval: "100ms",
+      compare: { learn: "0s" },
+    });
+    const before = await canary.observe(context, input);
+    const report = new RecordingReport();
+
+    const done = canary.apply(context, input, before, report);
+    await expect.poll(() => report.messages.length, { timeout: 10_000 }).toBeGreaterThan(0);
+    await balancer.reload();
+
+    expect(await balancer.weights()).toEqual({ blue: 50, green: 50 });
+    expect(await done).toMatchObject({ verdict: "pass", steps: [{ share: 50, restarts: 1 }] });
+    await balancer.reload();
+    expect(await balancer.weights()).toEqual({ blue: 50, green: 50 });
+    expect((await load.stop()).answers.green).toBeGreaterThan(0);
+  });
+
+  test("the file tells the weights, and nothing else that HAProxy would remember", async () => {
+    await driver().setWeights({ blue: 90, green: 10 });
+    const lines = (await readFile(balancer.stateFile, "utf8")).trim().split("\n").slice(2);
+    await driver().setWeights({ blue: 100, green: 0 });
+    const configured = await readFile(balancer.stateFile, "utf8");
+
+    // Running, nobody's maintenance, the weight, the configured weight.
+    expect(lines.map((line) => line.split(" ").slice(3, 9))).toEqual([
+      ["blue", "127.0.0.1", "2", "0", "90", "100"],
+      ["green", "127.0.0.1", "2", "0", "10", "0"],
+    ]);
+    expect(configured.trim().split("\n")).toHaveLength(2);
+  });
+
+  test("after a crash between the weights and the file, the next set writes it", async () => {
+    await driver().setWeights({ blue: 100, green: 0 });
+    await balancer.setWeight("blue", 90);
+    await balancer.setWeight("green", 10);
+    const found = await diagnose({ environment: testContext(settings()).environment });
+
+    await driver().setWeights({ blue: 90, green: 10 });
+    await balancer.reload();
+
+    expect(await balancer.weights()).toEqual({ blue: 90, green: 10 });
+    expect(found).toContainEqual(expect.objectContaining({ subject: "route web", status: "warn" }));
+  });
+
+  test("traffic is given back also where the file cannot be written", async () => {
+    await driver().setWeights({ blue: 50, green: 50 });
+    const broken = balancer.settings({ "state-file": join(balancer.directory, "gone", "web.state") });
+
+    await expect(driver(broken).setWeights({ blue: 100, green: 0 })).rejects.toMatchObject({
+      code: "E_HAPROXY_STATE",
+      message: expect.stringContaining("The weights are set"),
+    });
+
+    expect(await balancer.weights()).toEqual({ blue: 100, green: 0 });
+  });
+});
+
+test("without a master process, a new process takes over the weights from the old one", async () => {
+  await using balancer = await startBalancer({ check: slowCheck });
+  const { driver } = openRoute(
+    testContext(balancer.settings({ "state-file": balancer.stateFile })).environment,
+    "web",
+  );
+  await driver.setWeights({ blue: 199, green: 1 });
+
+  await balancer.reload();
+
+  expect(await driver.weights()).toEqual({ blue: 199, green: 1 });
 });
 
 function subjectOf(balancer: Balancer): ContractSubject {
