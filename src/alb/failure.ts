@@ -1,13 +1,22 @@
 import { causeText, OpsError, UsageError } from "../core/errors.ts";
 import type { AlbAction, AlbTarget } from "./client.ts";
 
-/** The service's name for what went wrong (`AccessDenied`), the system's (`ECONNREFUSED`), or the empty text. */
+/**
+ * The service's name for what went wrong (`AccessDenied`), the system's (`ECONNREFUSED`), the HTTP status where what
+ * answers says nothing that AWS would, or the empty text.
+ */
 export function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return "";
+  const status = statusOf(error);
+  if (status !== undefined)
+    return /^(Error|SyntaxError|Unknown|UnknownError|)$/.test(error.name) ? String(status) : error.name;
   const own = error instanceof AggregateError ? error.errors[0] : error;
-  if (!("$fault" in error) && own instanceof Error && "code" in own && typeof own.code === "string")
-    return own.code;
-  return error.name;
+  return own instanceof Error && "code" in own && typeof own.code === "string" ? own.code : error.name;
+}
+
+function statusOf(error: Error): number | undefined {
+  if (!("$metadata" in error)) return undefined;
+  return (error.$metadata as { readonly httpStatusCode?: number } | undefined)?.httpStatusCode;
 }
 
 type Meaning = readonly [code: `E_${string}`, what: string, hint: string, retryable?: true];
@@ -77,9 +86,19 @@ export function albError(error: unknown, target: AlbTarget, action: AlbAction): 
       hint: `correct "listener-rule:" or "listener:" of "routes: ${target.name}:" in .opsrc`,
     });
   }
+  if (/^\d+$/.test(code)) return notTheApi(target, `HTTP status ${code}`);
   return new OpsError("E_ALB", `${subject}: AWS refused ${action}`, {
     cause,
     hint: "see what AWS says above, and what is configured: ops doctor",
+  });
+}
+
+/** What answers says nothing that the API of a load balancer would. */
+export function notTheApi({ name }: AlbTarget, cause: string): OpsError {
+  return new OpsError("E_ALB", `What answers for route ${name} is not the API of AWS's load balancers`, {
+    cause,
+    hint: `see that "endpoint:" of "routes: ${name}:" in .opsrc is that of Elastic Load Balancing, or remove it`,
+    retryable: false,
   });
 }
 

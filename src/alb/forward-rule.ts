@@ -1,7 +1,7 @@
 import type { Action, TargetGroupTuple } from "@aws-sdk/client-elastic-load-balancing-v2";
-import { OpsError, UsageError } from "../core/errors.ts";
+import { UsageError } from "../core/errors.ts";
 import type { AlbClient } from "./client.ts";
-import { codeOf } from "./failure.ts";
+import { codeOf, notTheApi } from "./failure.ts";
 import { unknownPlace } from "./unknown-place.ts";
 
 /** A target group of a forward action. */
@@ -111,6 +111,7 @@ async function rule(alb: AlbClient, signal: AbortSignal | undefined): Promise<re
       }),
     signal,
   );
+  if (found !== undefined && found.Rules === undefined) throw notTheApi(alb.target, "it tells of no rules");
   const present = found?.Rules?.[0];
   if (present === undefined) throw await unknownPlace(alb, signal);
   if (present.IsDefault === true) {
@@ -122,7 +123,7 @@ async function rule(alb: AlbClient, signal: AbortSignal | undefined): Promise<re
       },
     );
   }
-  return complete(alb, present.Actions);
+  return present.Actions ?? [];
 }
 
 async function listener(alb: AlbClient, signal: AbortSignal | undefined): Promise<readonly Action[]> {
@@ -138,20 +139,14 @@ async function listener(alb: AlbClient, signal: AbortSignal | undefined): Promis
         }),
     signal,
   );
+  if (found !== undefined && found.Listeners === undefined)
+    throw notTheApi(alb.target, "it tells of no listeners");
   const present = found?.Listeners?.[0];
   if (present === undefined) throw await unknownPlace(alb, signal);
-  return complete(alb, present.DefaultActions);
+  return present.DefaultActions ?? [];
 }
 
 /** AWS has several words for an ARN of nothing, one of them for an ARN that could never be one. */
 function isUnknown(error: unknown): boolean {
   return /^(RuleNotFound|ListenerNotFound|LoadBalancerNotFound|ValidationError)/.test(codeOf(error));
-}
-
-function complete(alb: AlbClient, actions: readonly Action[] | undefined): readonly Action[] {
-  if (actions !== undefined) return actions;
-  throw new OpsError("E_ALB", `What answers for route ${alb.target.name} is not the API of a load balancer`, {
-    hint: 'see that "endpoint:" of the route is that of Elastic Load Balancing, or remove it',
-    retryable: false,
-  });
 }

@@ -54,7 +54,7 @@ export function holdsTraffic(error: unknown, input: CanaryInput, signal: AbortSi
   return signal.aborted && !timedOut;
 }
 
-/** Milliseconds to give the traffic back in, also when the run's own time is over. */
+/** Milliseconds to give the traffic back in, also when the run's own time is over, unless the driver needs longer. */
 const restoreLimit = 10_000;
 
 /** Back to the weights of before. Throws `E_TRAFFIC_NOT_RESTORED`, which carries the first error, where that fails. */
@@ -65,7 +65,8 @@ export async function giveTrafficBack(
   because: unknown,
 ): Promise<void> {
   try {
-    await route.driver.setWeights(before.weights, AbortSignal.timeout(restoreLimit));
+    const limit = Math.max(restoreLimit, route.driver.patience ?? 0);
+    await route.driver.setWeights(before.weights, AbortSignal.timeout(limit));
   } catch (error) {
     // Where only what comes after it failed (a state file that cannot be written), the traffic is back all the same.
     const present = await route.driver.weights(AbortSignal.timeout(restoreLimit)).catch(() => undefined);

@@ -31,6 +31,8 @@ export type VersionState = {
  */
 export interface TrafficDriver {
   readonly scale: WeightScale;
+  /** Milliseconds that a set may take at most where its service is slow; undefined: 10 seconds. */
+  readonly patience?: number;
   /** Of every version of the route. */
   states(signal?: AbortSignal): Promise<readonly VersionState[]>;
   weights(signal?: AbortSignal): Promise<Weights>;

@@ -21,6 +21,8 @@ export const albScale: WeightScale = { maximum: 999 };
 const [rulesKept, healthKept] = [1_000, 5_000] as const;
 /** Milliseconds that a change may take to show in a description, and between two looks. */
 const [patience, lookEvery] = [5_000, 250] as const;
+/** Milliseconds that the tries of a few calls may need while AWS throttles them. */
+const throttled = 60_000;
 /** How often weights are written that somebody else changes at the same moment. */
 const attempts = 3;
 
@@ -106,7 +108,7 @@ export function albDriver(route: AlbRouteTarget): TrafficDriver {
       details: { wanted, after },
     });
 
-  return { scale: albScale, states, weights, setWeights };
+  return { scale: albScale, patience: throttled, states, weights, setWeights };
 }
 
 function groupOf(route: AlbRouteTarget, rule: ForwardRule, version: string, group: string): WeightedGroup {

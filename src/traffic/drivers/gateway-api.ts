@@ -22,6 +22,8 @@ export const gatewayScale: WeightScale = { maximum: 1000 };
 const [routeKept, endpointsKept] = [1_000, 2_000] as const;
 /** Milliseconds between two looks at what the gateway says. */
 const lookEvery = 200;
+/** Milliseconds that the tries of a few requests may need while the API server is busy. */
+const busy = 20_000;
 /** How often a patch is tried while somebody changes other things of the HTTPRoute. */
 const attempts = 5;
 
@@ -149,7 +151,7 @@ export function gatewayDriver(route: GatewayRouteTarget): TrafficDriver {
     );
   }
 
-  return { scale: gatewayScale, states, weights, setWeights };
+  return { scale: gatewayScale, patience: route.acceptWithin + busy, states, weights, setWeights };
 }
 
 function backendOf(backendRefs: readonly BackendRef[], service: string): BackendRef | undefined {

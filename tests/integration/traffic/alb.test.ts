@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { codeOf } from "../../../src/alb/failure.ts";
 import type { AlbRouteTarget } from "../../../src/config/environment.ts";
 import { albDriver } from "../../../src/traffic/drivers/alb.ts";
 import { shift } from "../../../src/traffic/shift.ts";
@@ -14,6 +13,7 @@ import {
   type TestElb,
   weightsIn,
 } from "../../support/elb-server.ts";
+import { startHttpServer } from "../../support/http-server.ts";
 
 /** The real AWS client with its signatures, against a stub of the API's wire protocol (tests/support/elb-server.ts). */
 let elb: TestElb;
@@ -262,8 +262,21 @@ describe("what cannot work is said before anything is changed", () => {
   });
 });
 
-test("an error of the network is known by the system's name for it", () => {
-  expect(codeOf(Object.assign(new Error("x"), { code: "ECONNREFUSED" }))).toBe("ECONNREFUSED");
+test.each([
+  [502, "<html>Bad gateway</html>", "E_ALB_BUSY"],
+  [404, "<html>not here</html>", "E_ALB"],
+  [200, "<html>welcome</html>", "E_ALB"],
+  [200, "{}", "E_ALB"],
+])("something else than AWS that answers with status %i and %s", async (answered, text, code) => {
+  const other = await startHttpServer((_, response) => {
+    response.writeHead(answered, { "content-type": "text/html" });
+    response.end(text);
+  });
+  try {
+    await expect(driver({ endpoint: other.url }).weights()).rejects.toMatchObject({ code, exitCode: 1 });
+  } finally {
+    await other.stop();
+  }
 });
 
 /** With a login by OpenID before it, whose secret AWS never tells. */
