@@ -49,7 +49,7 @@ const testPackages = [
   { package: "ceph-mgr", programs: ["ceph-mgr"], brew: "" },
   { package: "openssh-client", programs: ["ssh-keygen"], brew: "openssh" },
   { package: "openssl", programs: ["openssl"], brew: "openssl" },
-  // For promtool, which checks metrics.
+  // Counts requests for canaries; promtool checks metrics.
   { package: "prometheus", programs: ["promtool"], brew: "prometheus" },
   // For the test of schedules; macOS has one.
   { package: "cron", programs: ["cron"], brew: "" },

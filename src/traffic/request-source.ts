@@ -50,6 +50,8 @@ export interface RequestSource {
    * for which its silence is nothing unusual.
    */
   readonly apart?: { readonly maxAge: number };
+  /** Set where nothing of before the first look is counted, so that one look alone says nothing. */
+  readonly begins?: "at-first-look";
   /**
    * Cumulative counters of every version of the route. Throws where they cannot be had: missing figures are never zeros. An error that is
    * `retryable` may pass (a reload, a lost connection), another one ends what needs the figures.

@@ -140,7 +140,10 @@ async function countsOf(
     };
   }
   try {
-    return { counts: await requests.read(signal), why: null };
+    const counts = await requests.read(signal);
+    if (requests.begins === "at-first-look")
+      return { counts: [], why: "a log counts from the first look on" };
+    return { counts, why: null };
   } catch (error) {
     if (!(error instanceof OpsError)) throw error;
     return { counts: [], why: error.message };

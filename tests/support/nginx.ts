@@ -117,7 +117,10 @@ error_log ${this.directory}/error.log;
 worker_processes 2;
 events { worker_connections 2048; }
 http {
-  access_log off;
+  log_format ops '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" $request_time "$upstream_addr" "$upstream_status"';
+  log_format json escape=json '{"request":"$request","upstream":"$upstream_addr","status":"$status","tried":"$upstream_status","seconds":"$request_time"}';
+  access_log ${this.directory}/access.log ops;
+  access_log ${this.directory}/access.json json;
 ${folders.map((each) => `  ${each}_temp_path ${this.directory}/${each};`).join("\n")}
   include web.conf;${split === "clients" ? groups : ""}
   server {

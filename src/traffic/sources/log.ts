@@ -92,6 +92,7 @@ export function logSource(metrics: LogMetrics): RequestSource {
   const hasTimes = form.kind !== "json" || form.time !== undefined;
   return {
     apart: { maxAge: metrics.maxAge },
+    begins: "at-first-look",
     async read() {
       await advanceInTurn();
       refuseAbsent(metrics, tail);

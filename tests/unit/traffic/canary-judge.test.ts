@@ -1,6 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { abortWhen } from "../../../src/traffic/canary-input.ts";
-import { type Look, missingData, reasonsToAbort } from "../../../src/traffic/canary-judge.ts";
+import {
+  type Look,
+  missingData,
+  observedShare,
+  reasonsToAbort,
+  silence,
+} from "../../../src/traffic/canary-judge.ts";
 import { noCounts } from "../../../src/traffic/counters.ts";
 import type { Counters } from "../../../src/traffic/request-source.ts";
 import { ResponseTimes } from "../../../src/traffic/response-times.ts";
@@ -156,4 +162,25 @@ test.each([
   { "error-rat": "> 5%" },
 ])("the limit %j is refused", (written) => {
   expect(abortWhen.safeParse(written).success).toBe(false);
+});
+
+describe("figures that stopped", () => {
+  const since = (silent: number, requests: number) =>
+    silence(look({ requests }, { watched: 60_000, silent }), 10_000);
+
+  test("are missing once 20 requests were to be expected", () => {
+    expect(since(20_000, 40)).toBe("no request of green was seen for 20s, in which 20 were to be expected");
+    expect(since(20_000, 38)).toBeUndefined();
+  });
+
+  test("are nothing unusual for as long as the source may be silent, or where there never were any", () => {
+    expect(since(9000, 4000)).toBeUndefined();
+    expect(since(60_000, 0)).toBeUndefined();
+  });
+
+  test("of versions that were watched for unequal times are compared with more allowance", () => {
+    const uneven = { routeRequests: 10_000, share: 50 };
+    expect(observedShare(look({ requests: 4600 }, uneven)).verdict).toBe("disagrees");
+    expect(observedShare(look({ requests: 4600 }, { ...uneven, unequal: 0.1 })).verdict).toBe("agrees");
+  });
 });
