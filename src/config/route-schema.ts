@@ -11,6 +11,10 @@ const common = {
   metrics: metricsSchema.optional(),
 };
 
+const mapPath = z
+  .string()
+  .regex(/^\/[A-Za-z0-9_./-]+$/, "must be an absolute path of letters, digits, '_', '.', '-' and '/'");
+
 export const haproxyRouteSchema = z.strictObject({
   // Optional as well: so that the union below knows it where it is not written.
   driver: z.literal("haproxy").optional().default("haproxy").describe("The balancer"),
@@ -28,6 +32,23 @@ export const haproxyRouteSchema = z.strictObject({
     .describe(
       "Server-state file of the backend, which ops writes so that weights outlive a reload (docs/traffic.md)",
     ),
+  buckets: z
+    .strictObject({
+      map: mapPath.describe("Map of HAProxy, bucket to server: its path as haproxy.cfg has it"),
+      count: z.int().min(100).max(10_000).default(1000).describe("How many buckets users are hashed into"),
+    })
+    .optional()
+    .describe("Users stay with their version: the split is by buckets instead of weights (docs/canary.md)"),
+  testers: z
+    .strictObject({
+      map: mapPath.describe("Map of HAProxy, what a header or a cookie says to server: its path"),
+      backend: z
+        .string()
+        .min(1, "must not be empty")
+        .describe("The backend that testers are sent to; another one than the route's"),
+    })
+    .optional()
+    .describe("Users who get a version whatever its share is (docs/canary.md)"),
 });
 
 export const albRouteSchema = z

@@ -30,6 +30,10 @@ export interface HaproxyRouteTarget extends AnyRouteTarget {
   readonly requestRing: string | undefined;
   /** Absolute path; undefined: a reload brings back the weights of haproxy.cfg. */
   readonly stateFile: string | undefined;
+  /** Map of bucket → server, and how many buckets there are; undefined: the split is by weights. */
+  readonly buckets: { readonly map: string; readonly count: number } | undefined;
+  /** Map of tester → server, and the backend that testers are sent to. */
+  readonly testers: { readonly map: string; readonly backend: string } | undefined;
 }
 
 /** A forward action of an Application Load Balancer; its versions are target groups, by name or ARN. */
@@ -138,6 +142,8 @@ function haproxyRoute(
     versions: settings.versions,
     requestRing: settings["request-ring"],
     stateFile: settings["state-file"] === undefined ? undefined : resolve(directory, settings["state-file"]),
+    buckets: settings.buckets,
+    testers: settings.testers,
   };
 }
 
@@ -213,7 +219,9 @@ export function placeOfRoute(target: RouteTarget): string {
   const versions = Object.entries(target.versions).flat().join(" ");
   switch (target.driver) {
     case "haproxy":
-      return `${target.socket} ${target.backend} ${versions}`;
+      return [target.socket, target.backend, versions, ...(target.buckets ? [target.buckets.map] : [])].join(
+        " ",
+      );
     case "alb":
       return `${target.place.arn} ${versions}`;
     case "gateway-api": {

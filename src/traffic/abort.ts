@@ -7,6 +7,7 @@ import { formatInFlight, stillAt } from "./canary-drain.ts";
 import { CanaryFiles, type CanaryRecord } from "./canary-record.ts";
 import { openRoute } from "./route.ts";
 import { formatShares, sharesOf } from "./shares.ts";
+import { dismissTesters } from "./testers.ts";
 
 const output = z.object({
   route: z.string(),
@@ -71,7 +72,7 @@ export const abort = defineOperation({
           },
         ],
   async apply(context, { reason }, { route, record }, report) {
-    const { driver } = openRoute(context.environment, route);
+    const { target, driver } = openRoute(context.environment, route);
     const files = new CanaryFiles(context, route);
     if (record === null) {
       return {
@@ -96,6 +97,7 @@ export const abort = defineOperation({
     let acknowledged = false;
     for (;;) {
       await driver.setWeights(record.before, context.signal);
+      await dismissTesters(target, version, context.signal);
       const isGone = liveness(record.process) === "gone";
       if (isGone) await files.end(token);
       acknowledged = isGone || (await files.read())?.token !== token;

@@ -8,6 +8,7 @@ import { sameWeights } from "./drift.ts";
 import type { Route } from "./route.ts";
 import { formatShares } from "./shares.ts";
 import type { RouteBefore } from "./shift.ts";
+import { dismissTesters } from "./testers.ts";
 
 /** The error of a step that did not pass, with all its figures. */
 export function canaryFailure(
@@ -57,13 +58,34 @@ export function holdsTraffic(error: unknown, input: CanaryInput, signal: AbortSi
 /** Milliseconds to give the traffic back in, also when the run's own time is over, unless the driver needs longer. */
 const restoreLimit = 10_000;
 
-/** Back to the weights of before. Throws `E_TRAFFIC_NOT_RESTORED`, which carries the first error, where that fails. */
+/**
+ * Back to the weights of before, and the version's testers with them. Throws `E_TRAFFIC_NOT_RESTORED`, which carries the
+ * first error, where that fails.
+ */
 export async function giveTrafficBack(
   route: Route,
   before: RouteBefore,
   step: CanaryStep,
+  version: string,
   because: unknown,
 ): Promise<void> {
+  await restore(route, before, step, because);
+  try {
+    await dismissTesters(route.target, version, AbortSignal.timeout(restoreLimit));
+  } catch (error) {
+    throw new OpsError(
+      "E_TRAFFIC_NOT_RESTORED",
+      `The canary failed; the traffic of route ${before.route} is back, but testers of ${version} may still get it`,
+      {
+        cause: because,
+        hint: "take them out as soon as the balancer answers: ops traffic testers list, ops traffic testers remove",
+        details: { failure: errorRecord(because).message, restore: errorRecord(error).message },
+      },
+    );
+  }
+}
+
+async function restore(route: Route, before: RouteBefore, step: CanaryStep, because: unknown): Promise<void> {
   try {
     const limit = Math.max(restoreLimit, route.driver.patience ?? 0);
     await route.driver.setWeights(before.weights, AbortSignal.timeout(limit));

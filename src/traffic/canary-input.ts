@@ -43,6 +43,16 @@ export const compareWith = z.strictObject({
     .describe("How many times as often as the other versions the new one may fail"),
 });
 
+/** Each goes into a command line of the balancer, and into a file of its own. */
+export const testerNames = z.array(
+  z
+    .string()
+    .regex(
+      /^[A-Za-z0-9][A-Za-z0-9_.@:+=-]{0,127}$/,
+      "must be at most 128 letters, digits and . _ @ : + = -, beginning with a letter or digit",
+    ),
+);
+
 export const canaryInput = z.strictObject({
   route: name("The route; default: the only one, or the one called web").optional(),
   to: name("The new version"),
@@ -50,6 +60,11 @@ export const canaryInput = z.strictObject({
     .prefault(["10%", "50%", "100%"])
     .describe(
       "The new version's share, step by step: 10%, 50%, 100%; pause (or pause: 30m) waits there for ops traffic promote",
+    ),
+  testers: testerNames
+    .default([])
+    .describe(
+      "Who gets the version first, whatever its share: what their header or cookie says; needs the route's testers",
     ),
   bake: duration("How long each step is watched before the next").prefault("10m"),
   extend: duration(

@@ -95,9 +95,9 @@ function slowReason(look: Look, limits: CanaryLimits, minRequests: number): stri
   return `took longer than the p95 limit (${limit.text}) for ${slow} of the last ${recent.total} requests`;
 }
 
-export function observedShare(look: Look): ShareObservation {
+export function observedShare(look: Look, splits?: "requests" | "users"): ShareObservation {
   const { sinceStart, routeRequests, share, unequal } = look;
-  return observeShare(sinceStart.counts.requests, routeRequests, share / 100, unequal);
+  return observeShare(sinceStart.counts.requests, routeRequests, share / 100, unequal, splits);
 }
 
 /** What a step still lacks for a verdict; undefined: enough was seen. */

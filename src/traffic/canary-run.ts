@@ -13,10 +13,11 @@ import { awaitPromotion, type Promotion } from "./canary-pause.ts";
 import { type CanaryStep, lastStep, stepAt } from "./canary-steps.ts";
 import type { Comparison } from "./comparison.ts";
 import type { RequestTimesFollower } from "./request-times.ts";
-import type { CountedRoute } from "./route.ts";
+import { type CountedRoute, counted } from "./route.ts";
 import { formatShares, sharesOf } from "./shares.ts";
 import { type RouteBefore, requireUp } from "./shift.ts";
 import type { Pause } from "./step-field.ts";
+import { dismissTesters, openTesters, requireTesters } from "./testers.ts";
 
 /** What a canary works with. */
 export interface CanaryParts {
@@ -57,7 +58,7 @@ export class CanaryRun {
 
   /** All steps to their pass. Whatever else ends it throws, after the traffic is safe. */
   async toTheEnd(): Promise<void> {
-    const { steps, guard } = this.parts;
+    const { context, input, route, steps, guard } = this.parts;
     for (let index = this.place.step; index < steps.length; index += 1) {
       const step = stepAt(steps, index);
       const phase = index === this.place.step ? this.place.phase : "baking";
@@ -67,6 +68,8 @@ export class CanaryRun {
         throw await this.madeSafe(index, step, error);
       }
     }
+    // Who is sent there by name is so by now without it.
+    if (isWhole(lastStep(steps), input.to)) await dismissTesters(route.target, input.to, context.signal);
     await guard.over();
     await this.checkpoint("passed", steps.length, lastStep(steps), null);
   }
@@ -75,6 +78,7 @@ export class CanaryRun {
     const { context, input, route, guard, steps, before } = this.parts;
     await requireUp(route, input.to, context.signal);
     await guard.refuseAborted();
+    if (index === this.place.step) await this.inviteTesters();
     await route.driver.setWeights(step.weights, context.signal);
     // Somebody may have aborted it in between, and set the weights before we did.
     await guard.refuseAborted();
@@ -82,6 +86,14 @@ export class CanaryRun {
     if (phase !== "draining" && step.pause !== undefined) await this.pause(index, step, step.pause);
     const others = released(before.weights, step.weights);
     if (index === steps.length - 1 && others.length > 0) await this.drain(index, step, others);
+  }
+
+  /** What has its own counts is no part of the share, so they may come and go at any time. */
+  private async inviteTesters(): Promise<void> {
+    const { context, input, route, report } = this.parts;
+    if (input.testers.length === 0) return;
+    await requireTesters(route.target).add(input.testers, input.to, context.signal);
+    report.log(`${input.testers.length} testers have ${input.to}: ${input.testers.join(", ")}`);
   }
 
   private async bake(index: number, step: CanaryStep): Promise<void> {
@@ -130,9 +142,14 @@ export class CanaryRun {
   private watching(phase: Place["phase"], index: number, step: CanaryStep): Bake {
     const { context, input, route, report, times, comparison, guard, steps } = this.parts;
     let kept = 0;
+    const testers = openTesters(route.target);
     return {
       context,
-      route,
+      // Before any share is given, testers are all there is.
+      route:
+        step.stage === "before" && testers !== undefined
+          ? counted({ ...route, requests: testers.requests })
+          : route,
       input,
       step,
       times,
@@ -170,7 +187,7 @@ export class CanaryRun {
       return error;
     }
     // The traffic first; the journal can wait for the few milliseconds.
-    await giveTrafficBack(route, before, step, error);
+    await giveTrafficBack(route, before, step, input.to, error);
     await guard.over();
     report.log(`gave the traffic of route ${before.route} back: ${formatShares(before.weights)}`);
     const left = formatInFlight(await stillAt(route.driver, input.to));
@@ -203,6 +220,8 @@ export class CanaryRun {
     await report.checkpoint(data);
   }
 }
+
+const isWhole = ({ weights }: CanaryStep, version: string) => sharesOf(weights)[version] === 100;
 
 /** Whether the version and others have traffic in this step. */
 export function isShared({ weights }: CanaryStep, version: string): boolean {

@@ -132,7 +132,7 @@ export class StepWatch {
     return {
       reading,
       look: seen,
-      got: observedShare(seen),
+      got: observedShare(seen, route.driver.splits),
       without: newest.missing === undefined ? undefined : `${newest.missing} (${this.lostFor()})`,
       findings,
       reasons,

@@ -18,6 +18,7 @@ import { RequestTimesFollower } from "./request-times.ts";
 import { type CountedRoute, openRoute, refuseMistakes, requireCounted } from "./route.ts";
 import { formatShares, sharesOf } from "./shares.ts";
 import { observeRoute, type RouteBefore, requireUp, restoreWeights } from "./shift.ts";
+import { dismissTesters, requireTesters } from "./testers.ts";
 
 const output = z.object({
   verdict: z.enum(["pass", "skipped"]).describe("skipped: by skip-bake; every other end is an error"),
@@ -51,9 +52,10 @@ export const canary = defineOperation({
       if (p95 !== undefined) await counted.requests.requireTimes(p95.value, context.signal);
       await refuseMistakes(counted, context.signal);
     }
+    if (input.testers.length > 0) await requireTesters(route.target).requireSettable(context.signal);
     return observeRoute(route, input.to, context.signal);
   },
-  plan(before, { to, steps, bake: bakeTime, "skip-bake": skipped }) {
+  plan(before, { to, steps, testers, bake: bakeTime, "skip-bake": skipped }) {
     if (skipped !== undefined) {
       const step = lastStep(canarySteps(before, to, steps));
       return [
@@ -67,7 +69,12 @@ export const canary = defineOperation({
       ];
     }
     let from = before.weights;
-    return canarySteps(before, to, steps).map((step) => {
+    const invited = {
+      target: `testers:${before.route}`,
+      action: "create" as const,
+      summary: `send testers to ${to}: ${testers.join(", ")}`,
+    };
+    const shares = canarySteps(before, to, steps).map((step) => {
       const given =
         step.stage === "before"
           ? [`leave ${to} at ${formatPercent(step.share)} of the traffic`]
@@ -85,6 +92,7 @@ export const canary = defineOperation({
       from = step.weights;
       return change;
     });
+    return testers.length === 0 ? shares : [invited, ...shares];
   },
   async apply(context, input, before, report) {
     const opened = openRoute(context.environment, input.route);
@@ -138,8 +146,10 @@ export const canary = defineOperation({
       inFlight,
     };
   },
-  async undo(context, { route }, before) {
-    const result = await restoreWeights(context, openRoute(context.environment, route), before);
+  async undo(context, { route, to }, before) {
+    const opened = openRoute(context.environment, route);
+    const result = await restoreWeights(context, opened, before);
+    await dismissTesters(opened.target, to, context.signal);
     const files = new CanaryFiles(context, before.route);
     const record = await files.read();
     if (record !== undefined && record.run === (context.runId ?? null)) await files.end(record.token);

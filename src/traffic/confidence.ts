@@ -30,9 +30,15 @@ export type ShareObservation =
   | { readonly verdict: "agrees" | "disagrees"; readonly requests: number; readonly share: number }
   | { readonly verdict: "unknown"; readonly requests: number };
 
+/** Some users do far more than others: the odds of a version may be so many times off. */
+const unevenUsers = 5;
+/** Fewer requests than this can come from a handful of users. */
+const manyUsers = 500;
+
 /**
  * Whether `hits` of `requests` fit an intended share (0–1). Four standard deviations and half a point are allowed:
- * a split that is as intended is called wrong less than once in 10,000 times, also where the balancer draws lots.
+ * a split that is as intended is called wrong less than once in 10,000 times, also where the balancer draws lots. Where
+ * it is users who are split, only what cannot be their doing is wrong.
  * @param unequal by which part the versions may have been watched for different times (scraped at different moments), 0–1
  */
 export function observeShare(
@@ -40,10 +46,18 @@ export function observeShare(
   requests: number,
   intended: number,
   unequal = 0,
+  splits: "requests" | "users" = "requests",
 ): ShareObservation {
   if (requests < smallestSample) return { verdict: "unknown", requests };
   const share = hits / requests;
   const spread = intended * (1 - intended);
   const allowed = 4 * Math.sqrt(spread / requests) + 1 / requests + 0.005 + spread * unequal;
-  return { verdict: Math.abs(share - intended) <= allowed ? "agrees" : "disagrees", requests, share };
+  if (Math.abs(share - intended) <= allowed) return { verdict: "agrees", requests, share };
+  if (splits === "requests" || intended <= 0 || intended >= 1)
+    return { verdict: "disagrees", requests, share };
+  const odds = (rate: number) => rate / (1 - rate);
+  if (Math.abs(Math.log(odds(share) / odds(intended))) <= Math.log(unevenUsers)) {
+    return { verdict: "agrees", requests, share };
+  }
+  return requests < manyUsers ? { verdict: "unknown", requests } : { verdict: "disagrees", requests, share };
 }

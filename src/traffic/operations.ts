@@ -7,6 +7,7 @@ import { shift } from "./shift.ts";
 import { simulate } from "./simulate.ts";
 import { status } from "./status.ts";
 import { switchOver } from "./switch.ts";
+import { addTesters, listTesters, removeTesters } from "./testers-operations.ts";
 
 export const operations: readonly Operation[] = [
   status,
@@ -16,5 +17,8 @@ export const operations: readonly Operation[] = [
   canary,
   promote,
   abort,
+  addTesters,
+  removeTesters,
+  listTesters,
   simulate,
 ];

@@ -92,6 +92,7 @@ export const shift = defineOperation({
 
 export async function observeRoute(route: Route, to: string, signal: AbortSignal): Promise<RouteBefore> {
   requireVersion(route.target, to);
+  await route.driver.requireSettable?.(signal);
   const states = await route.driver.states(signal);
   return {
     route: route.target.name,
@@ -147,7 +148,8 @@ async function watchShare(
     }
     const grain = Math.max(...seenLast.reading.map(({ age = 0 }) => age));
     const unequal = began === undefined ? 1 : Math.min(1, grain / Math.max(1, clock.elapsed() - began));
-    const seen = observeShare(window.counts(version).requests, window.requests, intended, unequal);
+    const { requests } = window.counts(version);
+    const seen = observeShare(requests, window.requests, intended, unequal, route.driver.splits);
     const enough = seen.verdict === "agrees" && seen.requests >= plenty;
     if (enough || context.clock.elapsed() >= end || context.stop.aborted) return seen;
   }

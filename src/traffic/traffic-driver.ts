@@ -33,6 +33,8 @@ export interface TrafficDriver {
   readonly scale: WeightScale;
   /** Milliseconds that a set may take at most where its service is slow; undefined: 10 seconds. */
   readonly patience?: number;
+  /** `users`: each stays with its version, so that the share of the requests only comes near that of the users. Default: requests. */
+  readonly splits?: "requests" | "users";
   /** Of every version of the route. */
   states(signal?: AbortSignal): Promise<readonly VersionState[]>;
   weights(signal?: AbortSignal): Promise<Weights>;
@@ -44,4 +46,6 @@ export interface TrafficDriver {
    * now, and throws `E_TRAFFIC_DRIFT`. Without them they are set whatever they were.
    */
   setWeights(weights: Weights, signal?: AbortSignal, expected?: Weights): Promise<void>;
+  /** Throws (usage) where something is known to keep weights from being set, before anything is changed. */
+  requireSettable?(signal?: AbortSignal): Promise<void>;
 }

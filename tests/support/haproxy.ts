@@ -94,7 +94,15 @@ export interface BalancerOptions {
   readonly metricsPort?: number;
   /** A master process, which reloads by itself; otherwise a new process takes over from the old one. */
   readonly master?: boolean;
+  /**
+   * Users by buckets (the cookie `uid`, else the address) and testers (header `x-tester`, cookie `tester`), as docs/canary.md
+   * has them; the maps lie in `directory`.
+   */
+  readonly people?: "buckets and testers";
 }
+
+/** How many buckets the users of a balancer with people are hashed into. */
+export const bucketCount = 1000;
 
 /** A real HAProxy in front of two backends, blue (100) and green (0), with a ring of request times. */
 export class Balancer implements AsyncDisposable {
@@ -118,6 +126,11 @@ export class Balancer implements AsyncDisposable {
     this.metricsPort = options.metricsPort ?? (await freePort());
     await Promise.all([this.blue.start(), this.green.start()]);
     this.options = options;
+    if (options.people !== undefined) {
+      const lines = Array.from({ length: bucketCount }, (_, bucket) => `${bucket} blue\n`);
+      await writeFile(join(this.directory, "web.buckets"), lines.join(""));
+      await writeFile(join(this.directory, "web.testers"), "");
+    }
     await this.run();
   }
 
@@ -204,6 +217,10 @@ export class Balancer implements AsyncDisposable {
       socket: this.socket,
       backend: "web",
       versions: { blue: "blue", green: "green" },
+      ...(this.options.people && {
+        buckets: { map: join(this.directory, "web.buckets"), count: bucketCount },
+        testers: { map: join(this.directory, "web.testers"), backend: "web-testers" },
+      }),
       ...extra,
     };
     return { routes: { web: route } };
@@ -237,7 +254,8 @@ export class Balancer implements AsyncDisposable {
   }
 
   private configuration(weights: { blue: number; green: number }): string {
-    const { backendLines = [], check = "check inter 200ms fall 2 rise 1", logFile } = this.options;
+    const { backendLines = [], check = "check inter 200ms fall 2 rise 1", logFile, people } = this.options;
+    const { front, back, section } = people === undefined ? nobody : peopleLines(this.directory);
     return `global
   stats socket ${this.socket} level admin mode 600
   stats socket ${this.socket}-user level user mode 600
@@ -254,16 +272,16 @@ defaults
   timeout server 5s
 frontend public
   bind 127.0.0.1:${this.port}
-${logFile === undefined ? ringLines : fileLines}  default_backend web
+${logFile === undefined ? ringLines : fileLines}${front}  default_backend web
 frontend metrics
   bind 127.0.0.1:${this.metricsPort}
   http-request use-service prometheus-exporter if { path /metrics }
-backend web
+${section(this.blue.port, this.green.port)}backend web
   balance roundrobin
   option httpchk GET /health
   load-server-state-from-file local
   server-state-file-name web.state
-${backendLines.map((line) => `  ${line}\n`).join("")}  server blue 127.0.0.1:${this.blue.port} weight ${weights.blue} ${check}
+${back}${backendLines.map((line) => `  ${line}\n`).join("")}  server blue 127.0.0.1:${this.blue.port} weight ${weights.blue} ${check}
   server green 127.0.0.1:${this.green.port} weight ${weights.green} ${check}
 `;
   }
@@ -275,6 +293,28 @@ const ringLines = `  log ring@requests len 1024 local0
 const fileLines = `  log stdout format raw local0
   option httplog
 `;
+const nobody = { front: "", back: "", section: () => "" };
+
+/** As docs/canary.md tells users to write them. */
+function peopleLines(directory: string) {
+  const testers = `map(${join(directory, "web.testers")})`;
+  return {
+    front: `  http-request set-var(txn.tester) req.hdr(X-Tester),${testers}
+  http-request set-var(txn.tester) req.cook(tester),${testers} unless { var(txn.tester) -m found }
+  use_backend web-testers if { var(txn.tester) -m found }
+`,
+    back: `  http-request set-var(txn.bucket) req.cook(uid),xxh32,mod(${bucketCount}) if { req.cook(uid) -m found }
+  http-request set-var(txn.bucket) src,xxh32,mod(${bucketCount}) unless { var(txn.bucket) -m found }
+  http-request set-var(txn.server) var(txn.bucket),map(${join(directory, "web.buckets")})
+  use-server %[var(txn.server)] if { var(txn.server) -m found }
+`,
+    section: (blue: number, green: number) => `backend web-testers
+  use-server %[var(txn.tester)] if { always_true }
+  server blue 127.0.0.1:${blue} track web/blue
+  server green 127.0.0.1:${green} track web/green
+`,
+  };
+}
 
 export async function startBalancer(options: BalancerOptions = {}): Promise<Balancer> {
   const balancer = new Balancer();
@@ -335,10 +375,16 @@ export class Load implements AsyncDisposable {
 }
 
 /** Status 0 where there was no answer. */
-export function request(port: number, agent?: Agent, path = "/"): Promise<{ status: number; body: string }> {
+export function request(
+  port: number,
+  agent?: Agent,
+  path = "/",
+  headers: Readonly<Record<string, string>> = {},
+): Promise<{ status: number; body: string }> {
   return new Promise((resolve) => {
     const none = () => resolve({ status: 0, body: "" });
-    const outgoing = get({ host: "127.0.0.1", port, path, agent, timeout: 6000 }, (response) => {
+    const where = { host: "127.0.0.1", port, path, agent, headers, timeout: 6000 };
+    const outgoing = get(where, (response) => {
       let body = "";
       response.setEncoding("utf8");
       response.on("data", (chunk: string) => {

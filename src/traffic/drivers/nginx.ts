@@ -50,7 +50,8 @@ export function nginxDriver(route: NginxRouteTarget): TrafficDriver {
 
   const scale =
     route.split.by === "upstream" ? { maximum: 1000 } : { maximum: wholeOfClients, total: wholeOfClients };
-  return { scale, states, weights, setWeights };
+  const splits = route.split.by === "upstream" ? "requests" : "users";
+  return { scale, splits, states, weights, setWeights };
 }
 
 /** Throws where a version of the file is none of the route, or the other way round. */
