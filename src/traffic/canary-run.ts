@@ -58,7 +58,7 @@ export class CanaryRun {
 
   /** All steps to their pass. Whatever else ends it throws, after the traffic is safe. */
   async toTheEnd(): Promise<void> {
-    const { context, input, route, steps, guard } = this.parts;
+    const { steps, guard } = this.parts;
     for (let index = this.place.step; index < steps.length; index += 1) {
       const step = stepAt(steps, index);
       const phase = index === this.place.step ? this.place.phase : "baking";
@@ -68,8 +68,6 @@ export class CanaryRun {
         throw await this.madeSafe(index, step, error);
       }
     }
-    // Who is sent there by name is so by now without it.
-    if (isWhole(lastStep(steps), input.to)) await dismissTesters(route.target, input.to, context.signal);
     await guard.over();
     await this.checkpoint("passed", steps.length, lastStep(steps), null);
   }
@@ -85,7 +83,10 @@ export class CanaryRun {
     if (phase === "baking" && step.stage === "share") await this.bake(index, step);
     if (phase !== "draining" && step.pause !== undefined) await this.pause(index, step, step.pause);
     const others = released(before.weights, step.weights);
-    if (index === steps.length - 1 && others.length > 0) await this.drain(index, step, others);
+    if (index < steps.length - 1) return;
+    if (others.length > 0) await this.drain(index, step, others);
+    // Whoever is sent there by name would go there without it.
+    if (isWhole(step, input.to)) await dismissTesters(route.target, input.to, context.signal);
   }
 
   /** What has its own counts is no part of the share, so they may come and go at any time. */

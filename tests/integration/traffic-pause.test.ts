@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
@@ -180,23 +180,26 @@ test("killed in a pause with on-crash: hold, it is resumed in the pause and prom
       cwd: directory,
       stdio: "ignore",
     });
-  const paused = async () => {
-    const { stdout } = await ops(["traffic", "status", "--json"], { config, cwd: directory });
-    return (JSON.parse(stdout) as { canary: { state: string } | null }).canary?.state;
+  /** Of the attempt that is paused; undefined while none is. */
+  const pausedPid = async () => {
+    const folder = join(directory, ".ops", "traffic");
+    const [name] = (await readdir(folder).catch(() => [])).filter((each) => each.endsWith(".canary.json"));
+    if (name === undefined) return undefined;
+    const record = JSON.parse(await readFile(join(folder, name), "utf8"));
+    return record.paused === null ? undefined : (record.process.pid as number);
   };
   const killed = spawned([...words, ...more]);
-  await until(async () => (await paused()) === "paused", "the pause");
+  await until(async () => (await pausedPid()) === killed.pid, "the pause");
   const died = once(killed, "exit");
   killed.kill("SIGKILL");
   await died;
-  expect(await paused()).toBe("stopped");
   const early = await ops(["traffic", "promote"], { config, cwd: directory });
   expect(early).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("ops runs resume") });
   expect(await balancer.weights()).toEqual(tenth);
 
   const resumed = spawned(["runs", "resume", "last"]);
   const ended = once(resumed, "exit");
-  await until(async () => (await paused()) === "paused", "the pause again");
+  await until(async () => (await pausedPid()) === resumed.pid, "the pause again");
   const promoted = await ops(["traffic", "promote", "web"], { config, cwd: directory });
 
   expect(promoted).toMatchObject({ exitCode: 0, stdout: expect.stringContaining("goes on from 10%") });
