@@ -8,7 +8,7 @@ export default defineConfig({
     include: ["tests/**/*.faults.ts"],
     testTimeout: 1_800_000,
     hookTimeout: 120_000,
-    globalSetup: ["tests/support/ceph/global-setup.ts"],
+    globalSetup: ["tests/support/memory-folder.ts", "tests/support/ceph/global-setup.ts"],
     maxWorkers: 2,
     ...reporters("faults"),
   },
