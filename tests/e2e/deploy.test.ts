@@ -11,10 +11,12 @@ describe("deploy.yaml", () => {
   let sandbox: TestSandbox;
   let before: DeployState;
 
+  /** Of a deploy whose steps are watched for so long; the rest of it waits as little as it can. */
+  const deployment = (bake: string) =>
+    ["runbooks/deploy.yaml", ...[`bake=${bake}`, "interval=200ms", "soak=300ms"].flatMap(asInput)] as const;
   const inSandbox = (args: readonly string[], env: Record<string, string> = {}) =>
     ops(args, { config: sandbox.config, env });
-  const deploy = (...extra: string[]) =>
-    inSandbox(["run", "runbooks/deploy.yaml", "--input", "bake=500ms", "--input", "soak=1s", ...extra]);
+  const deploy = (...extra: string[]) => inSandbox(["run", ...deployment("500ms"), ...extra]);
   const deployJson = async (...extra: string[]) => {
     const { exitCode, stdout, stderr } = await deploy("--json", ...extra);
     return { exitCode, stderr, run: JSON.parse(stdout) };
@@ -156,19 +158,7 @@ describe("deploy.yaml", () => {
   });
 
   test("is bound to the plan that was agreed to", async () => {
-    const plan = JSON.parse(
-      (
-        await inSandbox([
-          "plan",
-          "runbooks/deploy.yaml",
-          "--input",
-          "bake=500ms",
-          "--input",
-          "soak=1s",
-          "--json",
-        ])
-      ).stdout,
-    );
+    const plan = JSON.parse((await inSandbox(["plan", ...deployment("500ms"), "--json"])).stdout);
     await inSandbox(["traffic", "shift", "green", "--share", "20%", "--confirm", "0ms"]);
 
     const refused = await deploy("--plan", plan.digest);
@@ -180,7 +170,7 @@ describe("deploy.yaml", () => {
 
   test("keeps a second deploy out, which says who is at work", async () => {
     const load = startLoad(sandbox.urls.application);
-    const first = startOps(["run", "runbooks/deploy.yaml", "--input", "bake=2s"], { config: sandbox.config });
+    const first = startOps(["run", ...deployment("2s")], { config: sandbox.config });
     await seen(first.child.stderr, "● canary");
 
     const second = await deploy();
@@ -194,7 +184,7 @@ describe("deploy.yaml", () => {
 
   test("holds where it is on Ctrl-C and goes on from there", async () => {
     const load = startLoad(sandbox.urls.application);
-    const { child, result } = startOps(["run", "runbooks/deploy.yaml", "--input", "bake=3s"], {
+    const { child, result } = startOps(["run", ...deployment("1500ms")], {
       config: sandbox.config,
     });
     // What it logs between watching the route and its first step.
@@ -214,7 +204,7 @@ describe("deploy.yaml", () => {
 
   test("is followed from another terminal", async () => {
     const load = startLoad(sandbox.urls.application);
-    const { child, result } = startOps(["run", "runbooks/deploy.yaml", "--input", "bake=500ms"], {
+    const { child, result } = startOps(["run", ...deployment("500ms")], {
       config: sandbox.config,
     });
     await seen(child.stderr, "● backup");
@@ -231,7 +221,7 @@ describe("deploy.yaml", () => {
     const secret = "correct-horse-battery";
     const url = sandbox.urls.database.replace("postgres@", `postgres:${secret}@`);
     const load = startLoad(sandbox.urls.application);
-    const { child, result } = startOps(["run", "runbooks/deploy.yaml", "--input", "bake=500ms", "--json"], {
+    const { child, result } = startOps(["run", ...deployment("500ms"), "--json"], {
       config: sandbox.config,
       env: { OPS_DATABASE_URL: url },
     });
@@ -257,6 +247,10 @@ describe("deploy.yaml", () => {
       expect(text).not.toContain(secret);
   });
 });
+
+function asInput(text: string): string[] {
+  return ["--input", text];
+}
 
 /** Resolves when a text has come out. */
 function seen(stream: NodeJS.ReadableStream | null, text: string): Promise<void> {
