@@ -24,7 +24,11 @@ describe("the demo", () => {
   });
 
   it("tells both stories, and the commands that it recommends work", { timeout: 120_000 }, async () => {
-    const { exitCode, output } = await start("node", [join(projectRoot, "bin", "demo.mjs")], folder).ended;
+    const { exitCode, output } = await start(
+      "node",
+      [join(projectRoot, "bin", "demo.mjs"), "--bake", "1s"],
+      folder,
+    ).ended;
 
     expect(output).toMatch(/The healthy version went live in [\d.]+ s\n +load +[\d,]+ requests, 0 failed/);
     expect(output).toMatch(/The broken version was stopped and taken back in [\d.]+ s, exit code 4/);

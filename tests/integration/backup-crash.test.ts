@@ -6,6 +6,7 @@ import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Json } from "../../src/core/errors.ts";
+import { bundledProgram } from "../support/bundled-program.ts";
 import { perform, RecordingReport, testContext } from "../support/context.ts";
 import { BackupSetting, filesIn, operation } from "./backup-setting.ts";
 
@@ -24,19 +25,31 @@ afterEach(() => {
 });
 afterAll(() => setting.stop());
 
+const script = bundledProgram(new URL("./backup-attempt.ts", import.meta.url));
+
 function startAttempt(name: string, settings: object, input: object, before: Json): ChildProcess {
-  const script = new URL("./backup-attempt.ts", import.meta.url).pathname;
-  const child = spawn(process.execPath, [script], { stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [script()], { stdio: ["pipe", "pipe", "inherit"] });
   attempts.push(child);
   child.stdin?.end(JSON.stringify({ name, settings, input, before }));
   return child;
 }
 
-/** A table of random text: about 350 bytes a row, which hardly compress. */
-const bigTable = (rows: number) => `
-  CREATE TABLE big AS
-    SELECT i, array_to_string(ARRAY(SELECT md5(random()::text || i || part) FROM generate_series(1, 10) part), '') AS noise
-      FROM generate_series(1, ${rows}) i`;
+/** Made once, and then copied: it is far more than a frame of zstd, in which a copy would show. */
+const distinctRows = 50_000;
+
+/** A table of 320 digits a row, which compress to their half. `rows`: so many times `distinctRows`. */
+function bigTable(rows: number): string {
+  const noise = ["sha512('a'", "sha512('b'", "sha256('c'"]
+    .map((digest) => `encode(${digest} || i::text::bytea), 'hex')`)
+    .join(" || ");
+  const made = `CREATE TABLE big AS SELECT i, ${noise} AS noise FROM generate_series(1, ${distinctRows}) i;`;
+  const copies = Array.from(
+    { length: rows / distinctRows - 1 },
+    (_, copy) =>
+      `INSERT INTO big SELECT i + ${(copy + 1) * distinctRows}, noise FROM big WHERE i <= ${distinctRows};`,
+  );
+  return [made, ...copies].join("\n");
+}
 
 async function listed(settings: object): Promise<number> {
   const { output } = await perform(list, testContext(settings), {});
@@ -45,7 +58,7 @@ async function listed(settings: object): Promise<number> {
 
 describe("backup.create killed with SIGKILL", () => {
   it("lists nothing, leaves nothing but what undo removes, and finishes when it is resumed", async () => {
-    const { settings, directory } = await setting.prepare(bigTable(300_000));
+    const { settings, directory } = await setting.prepare(bigTable(200_000));
     const context = testContext(settings);
     const input = create.input.parse({});
     const whole = await timeOfAttempt(settings, await create.observe(context, input));

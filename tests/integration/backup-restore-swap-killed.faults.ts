@@ -3,13 +3,14 @@ import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Json } from "../../src/core/errors.ts";
+import { bundledProgram } from "../support/bundled-program.ts";
 import { perform, RecordingReport, testContext } from "../support/context.ts";
 import { BackupSetting, operation } from "./backup-setting.ts";
 
 const create = operation("backup.create");
 const restore = operation("backup.restore");
 
-const script = new URL("./backup-attempt.ts", import.meta.url).pathname;
+const script = bundledProgram(new URL("./backup-attempt.ts", import.meta.url));
 const preload = new URL("../support/kill-at-statement.mjs", import.meta.url).pathname;
 const typed = { into: "shop", swap: true, "create-roles": true };
 
@@ -41,7 +42,7 @@ async function observed(): Promise<Json> {
 
 /** What it wrote to standard error. */
 async function attempt(before: Json, statement: number, when: string): Promise<string> {
-  const child = spawn(process.execPath, ["--import", preload, script], {
+  const child = spawn(process.execPath, ["--import", preload, script()], {
     stdio: ["pipe", "ignore", "pipe"],
     env: { ...process.env, KILL_AT_STATEMENT: String(statement), KILL_WHEN: when },
   });

@@ -1,14 +1,14 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { cp, rm } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { bundledProgram } from "../../support/bundled-program.ts";
 import { perform, RecordingReport } from "../../support/context.ts";
 import { Expiring } from "./expiring.ts";
 import { operation } from "./setting.ts";
 
 const prune = operation("pitr.prune");
-const script = fileURLToPath(new URL("./prune-attempt.ts", import.meta.url));
+const script = bundledProgram(new URL("./prune-attempt.ts", import.meta.url));
 let expiring: Expiring;
 
 beforeAll(async () => {
@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => expiring.setting.stop());
 
 async function attempt(input: object, at: number, when: string): Promise<NodeJS.Signals | null> {
-  const child = spawn(process.execPath, [script], {
+  const child = spawn(process.execPath, [script()], {
     env: { ...process.env, KILL_AT: String(at), KILL_WHEN: when },
     stdio: ["pipe", "inherit", "inherit"],
   });

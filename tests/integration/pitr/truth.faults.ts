@@ -9,7 +9,7 @@ let history: History;
 const random = new Random(Number(process.env.OPS_TRUTH_SEED ?? Date.now()));
 const again = `OPS_TRUTH_SEED=${random.seed}`;
 /** Of each of the six parts of the cluster's life. */
-const seconds = Number(process.env.OPS_TRUTH_SECONDS ?? 15);
+const seconds = Number(process.env.OPS_TRUTH_SECONDS ?? 8);
 
 beforeAll(async () => {
   history = await History.live(random, seconds);
