@@ -91,11 +91,11 @@ export async function perform(
   operation: Operation,
   context: OperationContext,
   input: object,
+  report = new RecordingReport(),
 ): Promise<Performed> {
   const parsed = operation.input.parse(input);
   const before = JSON.parse(JSON.stringify(await operation.observe(context, parsed))) as Json;
   const changes = operation.plan(before, parsed);
-  const report = new RecordingReport();
   const output = operation.output.parse(await operation.apply(context, parsed, before, report));
   return {
     before,

@@ -364,10 +364,12 @@ describe("others at work", () => {
     await perform(up, project.context(), { to: "1" });
     const blocker = await project.connect("blocker");
     await blocker.query("BEGIN; UPDATE users SET n = n WHERE id = 150");
-    const running = perform(up, project.context(), { "lock-timeout": "150ms" });
-    setTimeout(() => void blocker.query("COMMIT"), 500);
-
-    const { report } = await running;
+    const report = new RecordingReport();
+    const running = perform(up, project.context(), { "lock-timeout": "150ms" }, report);
+    // Once it waits; it also fails here where the run ended before.
+    await Promise.race([running, until(() => report.lines.some((each) => each.includes("attempt 1 of 5")))]);
+    await blocker.query("COMMIT");
+    await running;
 
     expect(report.lines.join("\n")).toMatch(/lock timeout.*attempt 1 of 5.*"blocker"/);
     expect(await counts(project)).toEqual([{ n: 1, rows: 300 }]);
