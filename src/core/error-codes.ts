@@ -52,6 +52,7 @@ export const errorCodes: readonly string[] = [
   "E_EXPRESSION",
   "E_FILE_LOCK",
   "E_FLAG_CHANGED",
+  "E_FLAG_EXISTS",
   "E_FLAG_FILE",
   "E_FLAG_INVALID",
   "E_FLAG_KILLED",

@@ -1,5 +1,5 @@
 import { applyEdits, modify, type ParseError, parseTree, printParseErrorCode } from "jsonc-parser";
-import { Document, isSeq, parseDocument, visit } from "yaml";
+import { Document, isMap, isScalar, isSeq, parseDocument, visit } from "yaml";
 import type { z } from "zod";
 import { DiagnosticsError } from "../core/diagnostic.ts";
 import { type Json, OpsError } from "../core/errors.ts";
@@ -99,24 +99,41 @@ export function editedText(
   });
 }
 
-type Edit = { readonly path: readonly string[]; readonly value: Json | undefined };
+type Edit = {
+  readonly path: readonly string[];
+  readonly value: Json | undefined;
+  /** The keys beside it, as they are wanted: a new one goes to its place among them. */
+  readonly order: readonly string[];
+};
 
 function editsBetween(before: FlagSet, after: FlagSet): Edit[] {
   const [from, to] = [documentOf(before), documentOf(after)];
-  return (["metadata", "flags", "$evaluators"] as const).flatMap((key) => {
-    const [old, wanted] = [from[key] ?? {}, to[key]];
-    if (wanted === undefined) return from[key] === undefined ? [] : [{ path: [key], value: undefined }];
-    return editsOf([key], old as Json, wanted as Json);
-  });
+  // At the top an empty part is as good as none, and a file without flags keeps its key.
+  const parts = ["metadata", "flags", "$evaluators"] as const;
+  return parts.flatMap((key) => editsOf([key], (from[key] ?? {}) as Json, to[key] as Json | undefined, []));
 }
 
 /** The smallest places that differ; a list is one place. */
-function editsOf(path: readonly string[], before: Json | undefined, after: Json | undefined): Edit[] {
-  if (sameJson(before, after) && (before === undefined) === (after === undefined)) return [];
-  if (!isRecord(before) || !isRecord(after)) return [{ path, value: after }];
-  return [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap((key) =>
-    editsOf([...path, key], before[key], after[key]),
+function editsOf(
+  path: readonly string[],
+  before: Json | undefined,
+  after: Json | undefined,
+  order: readonly string[],
+): Edit[] {
+  if (sameJson(before ?? {}, after ?? {}) && path.length === 1) return [];
+  if (before !== undefined && after !== undefined && sameJson(before, after)) return [];
+  if (!isRecord(before) || !isRecord(after)) return [{ path, value: after, order }];
+  const keys = Object.keys(after);
+  return [...new Set([...Object.keys(before), ...keys])].flatMap((key) =>
+    editsOf([...path, key], before[key], after[key], keys),
   );
+}
+
+/** Where a new key goes among those that are there. */
+function placeAmong(present: readonly string[], { path, order }: Edit): number {
+  const later = order.slice(order.indexOf(path.at(-1) ?? "") + 1);
+  const next = present.findIndex((each) => later.includes(each));
+  return next === -1 ? present.length : next;
 }
 
 const emptyJson = '{\n  "$schema": "https://flagd.dev/schema/v0/flags.json",\n  "flags": {}\n}\n';
@@ -134,10 +151,10 @@ function editJson(text: string, edits: readonly Edit[], after: FlagSet): string 
     tabSize: indent.includes("\t") ? 1 : indent.length,
     eol: start.includes("\r\n") ? "\r\n" : "\n",
   };
-  return edits.reduce(
-    (now, { path, value }) => applyEdits(now, modify(now, [...path], value, { formattingOptions })),
-    start,
-  );
+  return edits.reduce((now, edit) => {
+    const getInsertionIndex = (present: string[]) => placeAmong(present, edit);
+    return applyEdits(now, modify(now, [...edit.path], edit.value, { formattingOptions, getInsertionIndex }));
+  }, start);
 }
 
 /** What YAML 1.1 reads as another type is quoted: for flagd itself, a plain `on` is true. */
@@ -147,9 +164,9 @@ function editYaml(text: string, edits: readonly Edit[], after: FlagSet): string 
   const parsed = parseDocument(text, yaml);
   const document = parsed.contents === null ? new Document(documentOf(after), yaml) : parsed;
   if (document === parsed) {
-    for (const { path, value } of edits) {
-      if (value === undefined) document.deleteIn(path);
-      else setIn(document, path, value);
+    for (const edit of edits) {
+      if (edit.value === undefined) document.deleteIn(edit.path);
+      else setIn(document, edit, edit.value);
     }
   } else compactLists(document);
   const indent = /^( +)\S/m.exec(text)?.[1]?.length ?? 2;
@@ -157,10 +174,16 @@ function editYaml(text: string, edits: readonly Edit[], after: FlagSet): string 
 }
 
 /** A plain value changes in its node, so that the comment behind it stays. */
-function setIn(document: Document, path: readonly string[], value: Json): void {
+function setIn(document: Document, edit: Edit, value: Json): void {
+  const { path } = edit;
+  const parent = document.getIn(path.slice(0, -1));
+  const isNew = isMap(parent) && !parent.has(path.at(-1));
+  const present = isMap(parent) ? parent.items.map(({ key }) => String(isScalar(key) ? key.value : key)) : [];
   const node = document.createNode(value);
   compactLists(node);
   document.setIn(path, typeof value === "object" ? node : value);
+  const added = isNew ? parent.items.pop() : undefined;
+  if (isNew && added !== undefined) parent.items.splice(placeAmong(present, edit), 0, added);
 }
 
 /** Lists of plain values on one line: `[on, 10]`. */

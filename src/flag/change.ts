@@ -171,3 +171,9 @@ function changedSince(now: FlagSet, flag: string, before: FlagBefore): OpsError 
     },
   );
 }
+
+/** A flag that is changed was there when it was looked at: `observe` has refused it otherwise. */
+export function existing(before: FlagDefinition | null): FlagDefinition {
+  if (before === null) throw new Error("a flag that is not there was not refused");
+  return before;
+}

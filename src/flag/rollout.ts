@@ -84,7 +84,8 @@ export function shareFor(
   { percent, variant }: Pick<RolloutChange, "percent" | "variant">,
 ): { readonly rule: Rule; readonly other: string } {
   const off = offVariant(definition);
-  const wanted = variant ?? rolloutOf(definition)?.variant ?? onVariant(definition);
+  const present = rolloutOf(definition)?.variant;
+  const wanted = variant ?? (present === off ? undefined : present) ?? onVariant(definition);
   const names = Object.keys(definition.variants);
   if (wanted === undefined || !names.includes(wanted)) {
     throw new UsageError(

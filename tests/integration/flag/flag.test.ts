@@ -1,23 +1,16 @@
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { ExitCode, errorRecord } from "../../../src/core/errors.ts";
-import { operations } from "../../../src/flag/operations.ts";
+import { ExitCode } from "../../../src/core/errors.ts";
 import type { FlagDefinition } from "../../../src/flag-source/definition.ts";
 import type { Cluster } from "../../../src/postgres/cluster.ts";
-import type { Operation } from "../../../src/run/operation.ts";
 import { perform, RecordingReport, type TestContext, testContext } from "../../support/context.ts";
+import { contextOf, failureOf, flagOperation, storedFlag } from "../../support/flag-operations.ts";
 import { databasePlace, type FlagPlace, filePlace, sql } from "../../support/flag-sources.ts";
 import { startTestCluster } from "../../support/postgres.ts";
 
-function operation(name: string): Operation {
-  const found = operations.find((each) => each.name === name);
-  if (found === undefined) throw new Error(`there is no operation ${name}`);
-  return found;
-}
-
-const set = operation("flag.set");
-const get = operation("flag.get");
-const list = operation("flag.list");
+const set = flagOperation("flag.set");
+const get = flagOperation("flag.get");
+const list = flagOperation("flag.list");
 
 let cluster: Cluster;
 let context: TestContext;
@@ -34,27 +27,7 @@ beforeEach(async () => {
   return () => place.remove();
 });
 
-function contextOf({ settings, url, directory }: FlagPlace): TestContext {
-  const databases = url === undefined ? {} : { databases: { main: { url } } };
-  const made = testContext({ ...databases, "flag-sources": { main: settings } }, { directory });
-  return { ...made, actor: "ann@laptop" };
-}
-
-async function stored(flag = "pooling", at = place): Promise<FlagDefinition | undefined> {
-  const source = at.open();
-  const found = (await source.read()).flags.get(flag)?.definition;
-  await source.close();
-  return found;
-}
-
-async function failure(promise: Promise<unknown>) {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (each) => each,
-  );
-  if (error === undefined) throw new Error("it did not fail");
-  return errorRecord(error);
-}
+const stored = (name = "pooling") => storedFlag(place, name);
 
 const atTen: FlagDefinition = {
   state: "ENABLED",
@@ -121,7 +94,7 @@ describe.each(["database", "flags.json", "flags.yaml"] as const)("flag.set in %s
     const before = await set.observe(context, input);
     const bob = { ...context, actor: "bob@laptop" };
     await perform(set, bob, { flag: "pooling", rollout: "50%" });
-    expect(await failure(set.apply(context, input, before, new RecordingReport()))).toMatchObject({
+    expect(await failureOf(set.apply(context, input, before, new RecordingReport()))).toMatchObject({
       code: "E_FLAG_CHANGED",
       message: "Flag pooling was changed by bob@laptop since it was looked at",
       details: { was: "on at 10%", is: "on at 50%" },
@@ -155,7 +128,7 @@ describe("flag.set", () => {
 
   test("of a protected flag needs a reason, which is in the history", async () => {
     await perform(set, context, { flag: "pooling", rollout: "10%", protected: "yes" });
-    expect(await failure(perform(set, context, { flag: "pooling", rollout: "20%" }))).toMatchObject({
+    expect(await failureOf(perform(set, context, { flag: "pooling", rollout: "20%" }))).toMatchObject({
       code: "E_FLAG_PROTECTED",
       exitCode: ExitCode.usage,
     });
@@ -176,7 +149,7 @@ describe("flag.set", () => {
     [{ default: "green" }, "E_FLAG_INVALID", /default variant "green"/],
     [{ rollout: "10%", variant: "green" }, "E_FLAG_TARGETING", /has no variant "green"/],
   ])("with %j is refused before anything is made", async (input, code, message) => {
-    const found = await failure(perform(set, context, { flag: "pooling", ...input }));
+    const found = await failureOf(perform(set, context, { flag: "pooling", ...input }));
     expect(found).toMatchObject({ code, exitCode: ExitCode.usage });
     expect(found.message).toMatch(message);
     expect(await sql(place.url ?? "", "SELECT to_regnamespace('ops') AS schema")).toEqual([{ schema: null }]);
@@ -244,11 +217,11 @@ describe("flag.get", () => {
   });
 
   test("of an unknown flag comes with the nearest name", async () => {
-    expect(await failure(perform(get, context, { flag: "pooling" }))).toMatchObject({
+    expect(await failureOf(perform(get, context, { flag: "pooling" }))).toMatchObject({
       hint: "there is none",
     });
     await perform(set, context, { flag: "session-pooling", state: "on" });
-    expect(await failure(perform(get, context, { flag: "sesion-pooling" }))).toMatchObject({
+    expect(await failureOf(perform(get, context, { flag: "sesion-pooling" }))).toMatchObject({
       code: "E_FLAG_UNKNOWN",
       hint: 'did you mean "session-pooling"?',
       exitCode: ExitCode.usage,
@@ -278,7 +251,7 @@ describe("flag.list", () => {
   test("names the place of what somebody wrote into the table by hand", async () => {
     await perform(set, context, { flag: "pooling", state: "on" });
     await sql(place.url ?? "", `UPDATE ops.flag SET definition = '{"state": 1}'`);
-    expect(await failure(perform(list, context, {}))).toMatchObject({
+    expect(await failureOf(perform(list, context, {}))).toMatchObject({
       code: "E_FLAG_INVALID",
       message: "The definition of flag pooling is not one of flagd",
     });
