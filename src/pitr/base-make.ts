@@ -8,7 +8,7 @@ import type { Report } from "../run/operation.ts";
 import { openStore } from "../storage/open-store.ts";
 import { corruptBase, readBaseObject, removeBase, requireBase } from "../wal-archive/base-catalog.ts";
 import type { BaseManifest } from "../wal-archive/base-manifest.ts";
-import { claimArchive } from "../wal-archive/cluster.ts";
+import { archiveMarks, claimKnownArchive } from "../wal-archive/known-archive.ts";
 import { baseManifestObject } from "../wal-archive/layout.ts";
 import { type ClusterFacts, observeAfterwards } from "./base-source.ts";
 import { finishSegment, observeStandby, type Server, serverTarget } from "./base-standby.ts";
@@ -38,13 +38,11 @@ export async function makeBase(
   // It may have been promoted since the plan.
   if (server === "standby") await observeStandby(database, cluster, signal);
   await out.each(({ store }) =>
-    claimArchive(store, {
-      environment,
-      database: database.name,
-      systemIdentifier,
-      serverMajor,
-      segmentBytes,
-    }),
+    claimKnownArchive(
+      store,
+      { environment, database: database.name, systemIdentifier, serverMajor, segmentBytes },
+      archiveMarks(context.stateDirectory),
+    ),
   );
   // What an attempt that was killed has left.
   await out.each(({ store }) => removeBase(store, database.name, id));

@@ -7,7 +7,8 @@ import { name } from "../core/schema.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation, type Report } from "../run/operation.ts";
 import { type ArchiveStore, archiveFile } from "../wal-archive/archive-file.ts";
-import { type ArchivedCluster, claimArchive } from "../wal-archive/cluster.ts";
+import type { ArchivedCluster } from "../wal-archive/cluster.ts";
+import { claimKnownArchive } from "../wal-archive/known-archive.ts";
 import { parseWalFile } from "../wal-archive/segment.ts";
 import { headerBytes, readSegmentHeader } from "../wal-archive/segment-header.ts";
 import { archiveStores, pitrOf } from "./archive.ts";
@@ -135,7 +136,8 @@ class Shipment {
       serverMajor: major,
       segmentBytes: header.segmentBytes,
     };
-    await Promise.all(stores.map(({ store }) => claimArchive(store, cluster)));
+    const marks = spoolOf(path)?.archives;
+    await Promise.all(stores.map(({ store }) => claimKnownArchive(store, cluster, marks)));
     return new Shipment(context, cluster, pitr.compression, stores, configuration);
   }
 

@@ -4,7 +4,7 @@ import { LogStream } from "../postgres/log-stream.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
 import { type ArchiveStore, archiveFile } from "../wal-archive/archive-file.ts";
-import { claimArchive } from "../wal-archive/cluster.ts";
+import { archiveMarks, claimKnownArchive } from "../wal-archive/known-archive.ts";
 import { sweepLive } from "../wal-archive/live-part.ts";
 import { formatLsn, type Lsn } from "../wal-archive/lsn.ts";
 import { timelineName } from "../wal-archive/segment.ts";
@@ -43,7 +43,7 @@ export async function receiveSession(options: SessionOptions): Promise<StartPosi
   const environment = context.environment.name;
   const cluster = { environment, database, systemIdentifier, serverMajor, segmentBytes };
   for (const { store } of stores) {
-    await claimArchive(store, cluster);
+    await claimKnownArchive(store, cluster, archiveMarks(context.stateDirectory));
     await sweepLive(store, database);
   }
   if (slot.isNew) report.log(`the replication slot ${pitr.slot} is made: the server keeps its log for it`);

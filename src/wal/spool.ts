@@ -15,6 +15,8 @@ export interface Spool {
   readonly fetched: string;
   /** Who fetches ahead of the server. */
   readonly fetchLock: string;
+  /** Holds a mark for each archive that the server has in a store. */
+  readonly archives: string;
 }
 
 /**
@@ -30,6 +32,7 @@ export function spoolOf(path: string): Spool | undefined {
     pushLock: join(spool, "push.lock"),
     fetched: join(spool, "fetched"),
     fetchLock: join(spool, "fetch.lock"),
+    archives: join(spool, "archives"),
   };
 }
 

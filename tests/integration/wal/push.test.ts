@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readdir, rename, writeFile } from "node:fs/promises";
+import { chown, copyFile, mkdir, readdir, rename, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { until, WalSetting } from "./setting.ts";
@@ -37,6 +37,25 @@ describe("as the server's archive_command", () => {
 
     for (const name of names)
       expect((await setting.archived(name)).equals(await setting.read(name))).toBe(true);
+  });
+
+  it("takes the empty folder below a disk that is not mounted for no store", async () => {
+    const before = await failures(setting);
+    await rename(setting.path("store"), setting.path("away"));
+    const { uid, gid } = await stat(setting.path("away"));
+    await mkdir(setting.path("store"));
+    await chown(setting.path("store"), uid, gid);
+    const [name = ""] = await setting.fillSegments(1);
+    await until(async () => (await failures(setting)) > before, "the archiver to fail");
+    const result = await setting.asServer(["wal", "push", `pg_wal/${name}`, "--database", "main"]);
+
+    expect(result.stderr).toContain("is gone");
+    expect(result.stderr).toContain("mount its disk");
+    expect(await readdir(setting.path("store"))).toEqual([]);
+
+    await rename(setting.path("store"), setting.path("empty"));
+    await rename(setting.path("away"), setting.path("store"));
+    await setting.untilArchived(name);
   });
 
   it("refuses a second cluster in the same place, and leaves the first one's archive alone", async () => {
