@@ -177,6 +177,7 @@ export const nginxRouteSchema = z
       ),
     test: command("How nginx's configuration is tested").prefault(["nginx", "-t"]),
     reload: command("How nginx is told to load it").prefault(["nginx", "-s", "reload"]),
+    "load-within": writtenDuration("How long nginx may take to load it").default("10s"),
     ...common,
   })
   .superRefine((route, context) => {

@@ -68,6 +68,8 @@ export interface NginxRouteTarget extends AnyRouteTarget {
   readonly split: NginxSplit;
   readonly test: readonly string[];
   readonly reload: readonly string[];
+  /** Milliseconds that a reload may take to show. */
+  readonly loadWithin: number;
   /** Absolute path of the folder that both run in. */
   readonly directory: string;
 }
@@ -194,6 +196,7 @@ function nginxRoute(name: string, settings: NginxRouteSettings, directory: strin
     versions,
     test,
     reload,
+    loadWithin: parseDuration(settings["load-within"]),
     directory,
   };
 }

@@ -6,8 +6,8 @@ import { loadedMarker, reload, testConfiguration } from "../../nginx/running-ngi
 import { withFileLock } from "../../process/file-lock.ts";
 import type { TrafficDriver, VersionState, Weights } from "../traffic-driver.ts";
 
-/** Milliseconds that a reload may take to show, and that another set is waited for. */
-const [loadLimit, patience] = [10_000, 20_000];
+/** Milliseconds that another set is waited for. */
+const patience = 20_000;
 /** Milliseconds between two looks at what nginx has loaded, and for which no worker of before must answer. */
 const [lookEvery, quiet] = [25, 300];
 
@@ -106,7 +106,7 @@ async function untilLoaded(
   digest: string,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const end = performance.now() + loadLimit;
+  const end = performance.now() + route.loadWithin;
   let since: number | undefined;
   for (;;) {
     const loaded = await loadedMarker(route.status, route.name, signal);
