@@ -268,5 +268,7 @@ export const errorCodes: readonly string[] = [
   "E_WAL_SEGMENT",
   "E_WAL_SLOT",
   "E_WAL_STATUS",
+  "E_WARM_ABORTED",
+  "E_WARM_WEIGHT",
   "E_WEIGHT_NOT_SET",
 ];

@@ -6,6 +6,7 @@ import { configuredChecks } from "../run/configured-check.ts";
 import { databaseFindings } from "./database.ts";
 import { freeSpace, writableDirectory } from "./directory.ts";
 import { type Finding, missing, missingBecause, ok } from "./finding.ts";
+import { poolFinding } from "./pool.ts";
 import { nodeVersion, postgresPrograms } from "./programs.ts";
 import { routeFinding } from "./route.ts";
 import { storeFindings } from "./store.ts";
@@ -78,6 +79,11 @@ function targetProbes(options: DiagnoseOptions, environment: Environment): Promi
       .names("routes")
       .map((name) =>
         probe(options, `route ${name}`, async (signal) => [await routeFinding(environment, name, signal)]),
+      ),
+    ...environment
+      .names("pools")
+      .map((name) =>
+        probe(options, `pool ${name}`, async (signal) => [await poolFinding(environment, name, signal)]),
       ),
     ...environment
       .names("gates")

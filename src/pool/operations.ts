@@ -4,8 +4,10 @@ import { disable } from "./disable.ts";
 import { drain } from "./drain.ts";
 import { enable } from "./enable.ts";
 import { list } from "./list.ts";
+import { rebalance } from "./rebalance.ts";
 import { show } from "./show.ts";
 import { strategy } from "./strategy.ts";
+import { warm } from "./warm.ts";
 import { weight } from "./weight.ts";
 
 export const operations: readonly Operation[] = [
@@ -16,5 +18,7 @@ export const operations: readonly Operation[] = [
   disable,
   weight,
   strategy,
+  rebalance,
+  warm,
   breaker,
 ];

@@ -1,6 +1,7 @@
 import { chmod, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { diagnose } from "../../../src/doctor/diagnose.ts";
 import { breaker } from "../../../src/pool/breaker.ts";
 import { drain } from "../../../src/pool/drain.ts";
 import { show } from "../../../src/pool/show.ts";
@@ -194,6 +195,23 @@ describe("pool.breaker", () => {
     expect(again.changes).toEqual([]);
     await done.undo();
     expect(await file()).not.toContain("observe");
+  });
+});
+
+test("the doctor names what a pool lacks", async () => {
+  const about = async (settings: object) => {
+    const { environment } = testContext(settings, { directory: balancer.directory });
+    return (await diagnose({ environment })).find(({ subject }) => subject === "pool web");
+  };
+
+  expect(await about(balancer.settings())).toMatchObject({ status: "ok" });
+  expect(await about(balancer.settings({}, { "state-file": undefined }))).toMatchObject({
+    status: "warn",
+    mend: expect.stringContaining("state-file"),
+  });
+  expect(await about(balancer.settings({}, { file: "state" }))).toMatchObject({
+    status: "missing",
+    message: expect.stringContaining("# ops:begin web"),
   });
 });
 
