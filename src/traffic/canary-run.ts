@@ -12,6 +12,7 @@ import type { CanaryInput } from "./canary-input.ts";
 import { awaitPromotion, type Promotion } from "./canary-pause.ts";
 import { type CanaryStep, lastStep, stepAt } from "./canary-steps.ts";
 import type { Comparison } from "./comparison.ts";
+import { refuseDrift } from "./drift.ts";
 import type { RequestTimesFollower } from "./request-times.ts";
 import { type CountedRoute, counted } from "./route.ts";
 import { formatShares, sharesOf } from "./shares.ts";
@@ -77,9 +78,7 @@ export class CanaryRun {
     await requireUp(route, input.to, context.signal);
     await guard.refuseAborted();
     if (index === this.place.step) await this.inviteTesters();
-    await route.driver.setWeights(step.weights, context.signal);
-    // Somebody may have aborted it in between, and set the weights before we did.
-    await guard.refuseAborted();
+    await this.setWeights(step);
     if (phase === "baking" && step.stage === "share") await this.bake(index, step);
     if (phase !== "draining" && step.pause !== undefined) await this.pause(index, step, step.pause);
     const others = released(before.weights, step.weights);
@@ -95,6 +94,22 @@ export class CanaryRun {
     if (input.testers.length === 0) return;
     await requireTesters(route.target).add(input.testers, input.to, context.signal);
     report.log(`${input.testers.length} testers have ${input.to}: ${input.testers.join(", ")}`);
+  }
+
+  private async setWeights(step: CanaryStep): Promise<void> {
+    const { context, route, guard, steps, before } = this.parts;
+    const { driver } = route;
+    const present = await driver.weights(context.signal);
+    try {
+      refuseDrift(before.route, present, [before.weights, ...steps.map(({ weights }) => weights)]);
+      await driver.setWeights(step.weights, context.signal, present);
+    } catch (error) {
+      // Who aborts it is somebody else as well.
+      await guard.refuseAborted();
+      throw error;
+    }
+    // Somebody may have aborted it in between, and set the weights before we did.
+    await guard.refuseAborted();
   }
 
   private async bake(index: number, step: CanaryStep): Promise<void> {

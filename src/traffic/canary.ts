@@ -103,7 +103,7 @@ export const canary = defineOperation({
     if (input["skip-bake"] !== undefined) {
       const { weights } = lastStep(steps);
       await requireUp(opened, input.to, context.signal);
-      await opened.driver.setWeights(weights, context.signal);
+      await opened.driver.setWeights(weights, context.signal, present);
       report.log(`gave ${input.to} ${formatShares(weights)} without a bake: ${input["skip-bake"]}`);
       return {
         verdict: "skipped" as const,
