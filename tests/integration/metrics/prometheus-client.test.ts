@@ -2,18 +2,30 @@ import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Environment } from "../../../src/config/environment.ts";
+import { environmentSchema } from "../../../src/config/schema.ts";
 import { Secret } from "../../../src/config/secret.ts";
 import { errorRecord } from "../../../src/core/errors.ts";
 import { redact } from "../../../src/core/redaction.ts";
 import { type PrometheusServer, queryValue, queryVector } from "../../../src/prometheus/client.ts";
+import { ResponseTimes } from "../../../src/traffic/response-times.ts";
+import { openRoute } from "../../../src/traffic/route.ts";
 import { freePort } from "../../support/haproxy.ts";
 import { startHttpServer, type TestHttpServer } from "../../support/http-server.ts";
 import { projectRoot } from "../../support/ops.ts";
 import { startPrometheus, type TestPrometheus } from "../../support/prometheus.ts";
 import { until } from "../wal/setting.ts";
 
+/** Requests that took up to 0.1 s, 0.5 s and longer, all told. */
+let [quick, slow, slowest] = [100, 100, 100];
+const histogram = () => `# TYPE shop_seconds histogram
+shop_seconds_bucket{version="green",le="0.1"} ${quick}
+shop_seconds_bucket{version="green",le="0.5"} ${slow}
+shop_seconds_bucket{version="green",le="+Inf"} ${slowest}
+`;
 const metrics = `# TYPE shop_requests_total counter
 shop_requests_total{version="green",code="200"} 40
 shop_requests_total{version="green",code="500"} 2
@@ -26,7 +38,7 @@ const bcrypt = "$2b$04$abcdefghijklmnopqrstuuPoaPXzWjiVz4HaNq2LJXksWbO79E.S6";
 let exporter: TestHttpServer;
 let prometheus: TestPrometheus;
 beforeAll(async () => {
-  exporter = await startHttpServer((_request, response) => response.end(metrics));
+  exporter = await startHttpServer((_request, response) => response.end(metrics + histogram()));
   prometheus = await startPrometheus({ targets: [new URL(exporter.url).host] });
   await until(() => prometheus.has("shop_requests_total"), "the first scrape");
 });
@@ -95,6 +107,75 @@ describe("an expression that is meant to give one number", () => {
   });
 });
 
+describe("request times of a histogram", () => {
+  const source = (buckets: string) => {
+    const web = {
+      driver: "exec",
+      get: ["false"],
+      set: ["false"],
+      versions: { blue: "blue", green: "green" },
+      metrics: {
+        source: "prometheus",
+        url: prometheus.url,
+        requests: 'shop_requests_total{version="{{version}}"}',
+        "status-label": "code",
+        buckets,
+      },
+    };
+    const { requests } = openRoute(
+      new Environment("test", "/", environmentSchema.parse({ routes: { web } })),
+      "web",
+    );
+    if (requests?.times === undefined) throw new Error("the route has no request times");
+    return { times: requests.times, requireTimes: requests.requireTimes };
+  };
+
+  test("are those since the first look, spread within their buckets", async () => {
+    const abort = new AbortController();
+    const times = new ResponseTimes();
+    let looked = false;
+    // The second look is a second after the first.
+    const grow = until(() => prometheus.has("shop_seconds_bucket == 100"), "a scrape").then(async () => {
+      await setTimeout(500);
+      [quick, slow, slowest] = [140, 190, 200];
+      looked = true;
+    });
+    for await (const { version, time, requests } of source(
+      'shop_seconds_bucket{version="{{version}}"}',
+    ).times(abort.signal)) {
+      expect([version, looked]).toEqual(["green", true]);
+      times.add(time, requests);
+      if (times.total >= 100) abort.abort();
+    }
+    await grow;
+
+    expect(times.total).toBe(100);
+    expect(times.percentile(40)).toBeLessThanOrEqual(100);
+    expect(times.percentile(65)).toBeGreaterThan(250);
+    expect(times.percentile(65)).toBeLessThan(350);
+    expect(times.percentile(95)).toBe(501);
+  });
+
+  test("must be there, with buckets beyond the limit", async () => {
+    const code = "E_REQUEST_TIMES";
+    await source('shop_seconds_bucket{version="{{version}}"}').requireTimes(500);
+    await expect(
+      source('shop_seconds_bucket{version="{{version}}"}').requireTimes(501),
+    ).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining("its buckets end at 500ms, and the p95 limit of 501ms lies beyond"),
+    });
+    await expect(source("shop_minutes_bucket").requireTimes(100)).rejects.toMatchObject({
+      code,
+      exitCode: 2,
+    });
+    await expect(source("shop_requests_total").requireTimes(100)).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(/shop_requests_total\{.*\} has no label "le"$/),
+    });
+  });
+});
+
 describe("a server that does not answer as Prometheus", () => {
   const outcomeOf = async (address: PrometheusServer) => queryVector(address, "up");
 
@@ -155,7 +236,7 @@ describe("a server that does not answer as Prometheus", () => {
   test("ends at once when the work is aborted", async () => {
     const silent = await startHttpServer(() => undefined);
     const abort = new AbortController();
-    setTimeout(() => abort.abort(new Error("enough")), 50);
+    void setTimeout(50).then(() => abort.abort(new Error("enough")));
     try {
       await expect(queryVector(server(silent.url), "up", { signal: abort.signal })).rejects.toThrow("enough");
     } finally {
