@@ -6,6 +6,7 @@ import { configuredChecks } from "../run/configured-check.ts";
 import { databaseFindings } from "./database.ts";
 import { freeSpace, writableDirectory } from "./directory.ts";
 import { type Finding, missing, missingBecause, ok } from "./finding.ts";
+import { metricsFindings } from "./metrics.ts";
 import { poolFinding } from "./pool.ts";
 import { nodeVersion, postgresPrograms } from "./programs.ts";
 import { routeFinding } from "./route.ts";
@@ -78,7 +79,10 @@ function targetProbes(options: DiagnoseOptions, environment: Environment): Promi
     ...environment
       .names("routes")
       .map((name) =>
-        probe(options, `route ${name}`, async (signal) => [await routeFinding(environment, name, signal)]),
+        probe(options, `route ${name}`, async (signal) => [
+          await routeFinding(environment, name, signal),
+          ...(await metricsFindings(environment.route(name), signal)),
+        ]),
       ),
     ...environment
       .names("pools")

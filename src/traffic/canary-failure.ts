@@ -36,7 +36,10 @@ export function canaryFailure(
   return new OpsError(
     "E_CANARY_INCONCLUSIVE",
     `The canary has no verdict at ${formatPercent(result.share)}: ${reasons.join("; ")}`,
-    { hint: `${traffic}; send traffic, bake longer, or lower min-requests`, details },
+    {
+      hint: `${traffic}; send traffic, bake longer, lower min-requests, or see why figures are missing`,
+      details,
+    },
   );
 }
 

@@ -52,6 +52,15 @@ export function countedWithin({ reading, missing }: Sight, ms: number): boolean 
   return missing === undefined && reading.every(({ age = 0 }) => age <= ms);
 }
 
+/** Whether a look says anything of the time since the one before; between two scrapes it does not. */
+export function hasNewCounts({ reading, missing }: Sight, before: Reading): boolean {
+  if (missing !== undefined) return false;
+  return reading.some(({ age, version, counters }) => {
+    const earlier = before.find((each) => each.version === version);
+    return age === undefined || earlier?.counters.requests !== counters.requests;
+  });
+}
+
 async function patiently<T>(context: OperationContext, work: () => Promise<T>): Promise<T> {
   const { clock } = context;
   const end = clock.elapsed() + blindLimit;

@@ -5,7 +5,7 @@ import type { Sample } from "../run/sample.ts";
 import type { StepResult } from "./canary-checkpoint.ts";
 import type { CanaryInput } from "./canary-input.ts";
 import { type Look, observedShare, reasonsToAbort } from "./canary-judge.ts";
-import { countedWithin, type Sight, sight } from "./canary-look.ts";
+import { countedWithin, hasNewCounts, type Sight, sight } from "./canary-look.ts";
 import { CanarySamples } from "./canary-samples.ts";
 import type { CanaryStep } from "./canary-steps.ts";
 import { CanaryWindow } from "./canary-window.ts";
@@ -104,6 +104,7 @@ export class StepWatch {
     await pause(context, wait);
     const newest = await sight(route, context, this.newest.reading);
     const { reading } = newest;
+    const isNew = hasNewCounts(newest, this.newest.reading);
     await this.setup.refuseAborted();
     const weights = Object.fromEntries(reading.map((each) => [each.version, each.weight]));
     if (!sameWeights(weights, step.weights)) throw driftError(route.target.name, weights, [step.weights]);
@@ -127,7 +128,7 @@ export class StepWatch {
       ...(this.isWarm ? comparisonReasons(seen, findings) : []),
     ];
     const measured = [clock.elapsed(), clock.now(), reading, taken, findings] as const;
-    const kept = this.kept.add(...measured, reasons.length > 0);
+    const kept = isNew ? this.kept.add(...measured, reasons.length > 0) : undefined;
     if (kept !== undefined) this.setup.onSample(kept);
     return {
       reading,
@@ -136,7 +137,7 @@ export class StepWatch {
       without: newest.missing === undefined ? undefined : `${newest.missing} (${this.lostFor()})`,
       findings,
       reasons,
-      sample: this.live.add(...measured),
+      sample: isNew ? this.live.add(...measured) : undefined,
     };
   }
 

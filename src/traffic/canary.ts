@@ -5,6 +5,7 @@ import type { OperationContext } from "../run/context.ts";
 import { defineOperation, type Report } from "../run/operation.ts";
 import { placeToResume, stepResult } from "./canary-checkpoint.ts";
 import { formatInFlight } from "./canary-drain.ts";
+import { requireFigures } from "./canary-figures.ts";
 import { CanaryGuard, earlierIsOver } from "./canary-guard.ts";
 import { type CanaryInput, canaryInput } from "./canary-input.ts";
 import { promotion } from "./canary-pause.ts";
@@ -15,7 +16,7 @@ import { Comparison, type ComparisonState } from "./comparison.ts";
 import { refuseDrift } from "./drift.ts";
 import { learn, learnedLine } from "./learn.ts";
 import { RequestTimesFollower } from "./request-times.ts";
-import { type CountedRoute, openRoute, refuseMistakes, requireCounted } from "./route.ts";
+import { type CountedRoute, openRoute, requireCounted } from "./route.ts";
 import { formatShares, sharesOf } from "./shares.ts";
 import { observeRoute, type RouteBefore, requireUp, restoreWeights } from "./shift.ts";
 import { dismissTesters, requireTesters } from "./testers.ts";
@@ -48,9 +49,7 @@ export const canary = defineOperation({
     const route = openRoute(context.environment, input.route);
     if (input["skip-bake"] === undefined) {
       await using counted = requireCounted(route, "a canary");
-      const { p95 } = input["abort-when"];
-      if (p95 !== undefined) await counted.requests.requireTimes(p95.value, context.signal);
-      await refuseMistakes(counted, context.signal);
+      await requireFigures(counted, input["abort-when"], context.signal);
     }
     if (input.testers.length > 0) await requireTesters(route.target).requireSettable(context.signal);
     return observeRoute(route, input.to, context.signal);

@@ -52,6 +52,8 @@ export interface RequestSource {
   readonly apart?: { readonly maxAge: number };
   /** Set where nothing of before the first look is counted, so that one look alone says nothing. */
   readonly begins?: "at-first-look";
+  /** Whether it knows `meanResponse` of versions that have answered; undefined: never. */
+  readonly mean?: "known";
   /**
    * Cumulative counters of every version of the route. Throws where they cannot be had: missing figures are never zeros. An error that is
    * `retryable` may pass (a reload, a lost connection), another one ends what needs the figures.

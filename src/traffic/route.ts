@@ -1,5 +1,5 @@
 import type { Environment, RouteTarget } from "../config/environment.ts";
-import { OpsError, UsageError } from "../core/errors.ts";
+import { UsageError } from "../core/errors.ts";
 import { suggestion } from "../core/suggestion.ts";
 import { openDriver } from "./drivers/open-driver.ts";
 import type { Reading, RequestSource } from "./request-source.ts";
@@ -57,19 +57,6 @@ export function counted(route: Route & { readonly requests: RequestSource }): Co
       await requests.close?.();
     },
   };
-}
-
-/**
- * Reads what counts a route once, before anything is changed: throws what is wrong with its configuration. Figures that are only missing
- * now may come later.
- */
-export async function refuseMistakes({ requests }: CountedRoute, signal: AbortSignal): Promise<void> {
-  if (requests.apart === undefined) return;
-  try {
-    await requests.read(signal);
-  } catch (error) {
-    if (!(error instanceof OpsError && error.retryable)) throw error;
-  }
 }
 
 export function requireVersion(target: RouteTarget, version: string): void {

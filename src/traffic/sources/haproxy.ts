@@ -11,6 +11,7 @@ export function haproxySource(route: HaproxyRouteTarget): RequestSource {
   const versionOf = new Map(Object.entries(route.versions).map(([version, server]) => [server, version]));
 
   return {
+    mean: "known",
     async read(signal) {
       const rows = await routeStatistics(route, signal);
       return rows.map(({ version, row }) => {

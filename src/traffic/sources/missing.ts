@@ -1,4 +1,7 @@
-import { OpsError } from "../../core/errors.ts";
+import { OpsError, UsageError } from "../../core/errors.ts";
+import type { RequestSource } from "../request-source.ts";
+
+const unknown = (route: string) => `The requests of route ${route} are not known: `;
 
 /** Figures that are not there now and may be there later. They are never taken for zeros. */
 export function missing(
@@ -7,5 +10,27 @@ export function missing(
   why: string,
   options: { readonly hint?: string; readonly cause?: unknown } = {},
 ): OpsError {
-  return new OpsError(code, `The requests of route ${route} are not known: ${why}`, options);
+  return new OpsError(code, `${unknown(route)}${why}`, options);
+}
+
+/** A source whose errors say what they are in the way of. Mistakes of the configuration name the route by themselves. */
+export function named(source: RequestSource, route: string): RequestSource {
+  return {
+    ...source,
+    async read(signal) {
+      try {
+        return await source.read(signal);
+      } catch (error) {
+        if (!(error instanceof OpsError) || error instanceof UsageError) throw error;
+        const { code, message, cause, hint, details, retryable } = error;
+        if (message.startsWith(unknown(route))) throw error;
+        throw new OpsError(code as `E_${string}`, `${unknown(route)}${message}`, {
+          cause,
+          hint: hint ?? `see that it answers, or correct "metrics:" of "routes: ${route}:" in .opsrc`,
+          ...(details === undefined ? {} : { details }),
+          retryable,
+        });
+      }
+    },
+  };
 }

@@ -2,7 +2,7 @@ import type { RouteTarget } from "../../config/environment.ts";
 import type { RequestSource } from "../request-source.ts";
 import { haproxySource } from "./haproxy.ts";
 import { openMetricsSource } from "./open-metrics-source.ts";
-import { withChecks } from "./with-checks.ts";
+import { withBalancer } from "./with-balancer.ts";
 
 /** What counts the requests of a route: what its `metrics:` name, or else its balancer. Undefined where nothing does. */
 export function openRequestSource(target: RouteTarget): RequestSource | undefined {
@@ -10,5 +10,5 @@ export function openRequestSource(target: RouteTarget): RequestSource | undefine
   const balancer = target.driver === "haproxy" ? haproxySource(target) : undefined;
   if (target.metrics === undefined) return balancer;
   const metrics = openMetricsSource(target.metrics);
-  return balancer === undefined ? metrics : withChecks(metrics, balancer);
+  return balancer === undefined ? metrics : withBalancer(metrics, balancer);
 }

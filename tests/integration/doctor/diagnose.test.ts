@@ -242,6 +242,29 @@ describe("a route", () => {
   });
 });
 
+test("what counts a route's requests is asked, and told where it does not answer", async () => {
+  const requests = "up";
+  const sources = [
+    { source: "prometheus", url: "http://127.0.0.1:4", requests, "status-label": "code" },
+    { source: "json", url: "http://127.0.0.1:4/{{version}}", requests: "$.a", bad: "$.b" },
+    { source: "sql", query: "SELECT 'v1' AS version, 1 AS requests, 0 AS bad" },
+    { source: "sql", query: "SELECT no" },
+    { source: "log", file: join(folder, "no.log"), format: "haproxy" },
+    { source: "log", file: join(folder, "access.log"), format: "haproxy" },
+  ];
+  await writeFile(join(folder, "access.log"), "");
+
+  const findings = await Promise.all(
+    sources.map((metrics) =>
+      about("metrics of route web", { ...database(cluster.url()), ...route({ metrics }) }),
+    ),
+  );
+
+  expect(findings.map(({ status }) => status)).toEqual(["missing", "missing", "ok", "missing", "warn", "ok"]);
+  expect(findings[0]?.mend).toBe('correct "metrics:" of "routes: web:" in .opsrc');
+  expect(findings[2]?.message).toBe("the query over database main answers with 1 row");
+});
+
 test("a gate with a mistake is told with the mistake", async () => {
   const gates = { g: { checks: [{ id: "a", kind: "sql", with: { qery: "SELECT 1", query: "SELECT 1" } }] } };
 

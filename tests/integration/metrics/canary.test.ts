@@ -119,7 +119,7 @@ describe("a canary that Prometheus counts", () => {
     await begin();
     await expect(prepare(metrics({ requests: 'up{server="{{name}}"' }))).rejects.toMatchObject({
       code: "E_PROMETHEUS_QUERY",
-      message: expect.stringMatching(/^Prometheus refuses "up\{server="(blue|green)"": .*parse error/),
+      message: expect.stringMatching(/: Prometheus refuses "up\{server="(blue|green)"": .*parse error/),
     });
     await expect(prepare(metrics({ "status-label": "status" }))).rejects.toMatchObject({
       code: "E_METRICS_LABEL",

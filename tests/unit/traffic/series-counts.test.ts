@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { noCounts } from "../../../src/traffic/counters.ts";
 import type { RequestSource } from "../../../src/traffic/request-source.ts";
 import { SeriesCounts, type VersionSeries } from "../../../src/traffic/sources/series-counts.ts";
-import { withChecks } from "../../../src/traffic/sources/with-checks.ts";
+import { withBalancer } from "../../../src/traffic/sources/with-balancer.ts";
 
 type Values = Readonly<Record<string, number>>;
 const version = (requests: Values, bad: Values = {}): VersionSeries[] => [
@@ -48,7 +48,7 @@ test("what went wrong without an answer is a request too", () => {
   expect(counted(version({ a: 10 }), version({ a: 10 }, { retries: 4 }))).toEqual(["10/0", "14/4"]);
 });
 
-test("failed checks come from the balancer, and outlast its restart and its absence", async () => {
+test("failed checks and the mean come from the balancer, and the checks outlast its restart and its absence", async () => {
   const checks = [2, 5, 1];
   const source: RequestSource = {
     read: async () => [{ version: "green", process: "1", counters: { ...noCounts, requests: 7 } }],
@@ -58,16 +58,23 @@ test("failed checks come from the balancer, and outlast its restart and its abse
   const balancer: RequestSource = {
     ...source,
     read: async () => [
-      { version: "green", process: "2", counters: { ...noCounts, failedChecks: checks.shift() ?? 0 } },
+      {
+        version: "green",
+        process: "2",
+        counters: { ...noCounts, failedChecks: checks.shift() ?? 0 },
+        meanResponse: 12,
+      },
     ],
   };
-  const both = withChecks(source, balancer);
+  const both = withBalancer(source, balancer);
   const seen = [];
-  for (let look = 0; look < 3; look += 1) seen.push((await both.read())[0]?.counters);
+  for (let look = 0; look < 3; look += 1) seen.push((await both.read())[0]);
 
-  expect(seen.map((each) => [each?.requests, each?.failedChecks])).toEqual([
-    [7, 2],
-    [7, 5],
-    [7, 6],
+  expect(
+    seen.map((each) => [each?.counters.requests, each?.counters.failedChecks, each?.meanResponse]),
+  ).toEqual([
+    [7, 2, 12],
+    [7, 5, 12],
+    [7, 6, 12],
   ]);
 });
