@@ -62,6 +62,8 @@ if (args.length === 1 && (args[0] === "--version" || args[0] === "-V")) {
   // Traces name the sources; without --debug there are none, and the maps need not be read.
   if (args.includes("--debug")) process.setSourceMapsEnabled(true);
   module.enableCompileCache(compileCache());
+  // Most wait for disks: of Node's own four, those that compress would have to wait for them.
+  process.env.UV_THREADPOOL_SIZE ??= "8";
   await import(main.href);
 }
 

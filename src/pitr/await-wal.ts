@@ -14,8 +14,9 @@ export interface MissingWal {
   reason: string;
 }
 
-/** Milliseconds between two looks into a store. */
-const pollInterval = 500;
+/** Milliseconds until the second look into a store, and at most between two later ones: each time twice as long. */
+const firstPause = 50;
+const longestPause = 500;
 
 /**
  * A base backup is of use only with the WAL that was written while it was made.
@@ -30,7 +31,7 @@ export async function awaitWal(
   report: Report,
 ): Promise<MissingWal[]> {
   const deadline = context.clock.elapsed() + timeout;
-  for (;;) {
+  for (let pause = firstPause; ; pause = Math.min(2 * pause, longestPause)) {
     const missing: MissingWal[] = [];
     for (const target of targets) {
       const segments = await missingSegments(openStore(target), manifest.database, manifest);
@@ -46,6 +47,6 @@ export async function awaitWal(
       return missing.map((each) => ({ ...each, reason }));
     }
     report.progress({ message: `waiting for WAL ${first.segments[0]} in store ${first.store}` });
-    await interruptible(context, (signal) => context.clock.sleep(pollInterval, signal));
+    await interruptible(context, (signal) => context.clock.sleep(pause, signal));
   }
 }

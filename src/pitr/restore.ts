@@ -3,14 +3,13 @@ import { resolve } from "node:path";
 import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
 import type { Json } from "../core/errors.ts";
-import { OpsError, UsageError } from "../core/errors.ts";
+import { UsageError } from "../core/errors.ts";
 import { name, size } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import { serverBinaries } from "../postgres/binaries.ts";
 import { stopCluster } from "../postgres/cluster.ts";
 import { findProgram } from "../postgres/programs.ts";
 import { serverUser } from "../postgres/unprivileged.ts";
-import { runProgram } from "../process/run-program.ts";
 import { interruptible } from "../run/interruptible.ts";
 import { defineOperation } from "../run/operation.ts";
 import { formatLsn, parseLsn } from "../wal-archive/lsn.ts";
@@ -24,6 +23,7 @@ import { bytesOf, type FilesDone, filesSchema } from "./restore-files.ts";
 import { RestoreFolder } from "./restore-folder.ts";
 import { isOpen, parseTarget, type RestoreTarget, shownTarget, targetFields } from "./restore-target.ts";
 import { serverEnvironment } from "./server-environment.ts";
+import { syncFolder } from "./sync-folder.ts";
 
 const input = z.strictObject({
   database: name("A database of the cluster").optional(),
@@ -197,7 +197,8 @@ export const restore = defineOperation({
           },
           user,
         );
-        await synced(folder, major, user.prefix, signal);
+        // Everything is on the disk before it counts.
+        await syncFolder(folder.directory, major, user, signal);
         await report.checkpoint({ ...done, verified: true });
       }
       if (!input.start) return undefined;
@@ -268,27 +269,6 @@ async function claimed(folder: RestoreFolder): ReturnType<typeof serverUser> {
   const user = await serverUser(folder.directory);
   await folder.claim(user);
   return user;
-}
-
-/** Everything is on the disk before it counts. */
-async function synced(
-  folder: RestoreFolder,
-  major: number,
-  prefix: readonly string[],
-  signal: AbortSignal,
-): Promise<void> {
-  const initdb = `${await serverBinaries(major)}/initdb`;
-  const [file = "", ...args] = [...prefix, initdb, "--sync-only", "--pgdata", folder.directory];
-  const { exitCode, stderr } = await runProgram(file, args, { cwd: "/", signal });
-  if (exitCode === 0) return;
-  throw new OpsError(
-    "E_RESTORE_FOLDER",
-    `What was restored into ${folder.directory} cannot be synced to its disk`,
-    {
-      cause: new Error(stderr.trim().split("\n").slice(-3).join("; ")),
-      hint: "look at that disk (df -h, dmesg); then: ops runs resume",
-    },
-  );
 }
 
 function stateOf(replayed: Replayed | undefined) {

@@ -1,12 +1,16 @@
-import { closeSync, write, writeSync } from "node:fs";
+import { closeSync, fdatasync, write, writeSync } from "node:fs";
 import { promisify } from "node:util";
 import { release } from "../storage/released.ts";
 
 const writePiece = promisify(write);
+const syncData = promisify(fdatasync);
 /** Smaller pieces are written at once: a call that waits costs them less than the way to the thread pool and back. */
 const large = 64 * 1024;
 /** Bytes that are on their way to files at most. */
 const most = 4 * 2 ** 20;
+/** Bytes after which the file that is being written is sent on to the disk, and how large a whole one must be for it. */
+const sendEvery = 32 * 2 ** 20;
+const worthSending = 2 ** 20;
 
 /** A file that is being written. Closed by `finish`, once all of its pieces are written. */
 export interface WrittenFile {
@@ -18,10 +22,18 @@ export interface WrittenFile {
 /**
  * Writes large pieces while the next ones are read, decompressed and compared, those of several files at a time. Memory
  * is constant. The first failure is thrown by the next call.
+ *
+ * Large files are sent on to the disk meanwhile, one at a time: there is little left then for who syncs it all in the end,
+ * which must be done all the same.
  */
 export class WriteBehind {
   private readonly underway = new Set<Promise<void>>();
+  /** Files that are sent on, and closed: no piece's memory is kept for it. */
+  private readonly ending = new Set<Promise<void>>();
   private bytes = 0;
+  /** Bytes that came since a file was last sent on. */
+  private unsent = 0;
+  private isSending = false;
   private failure: { readonly error: unknown } | undefined;
 
   /** Resolves when the next piece may come. This one must not change before it is written. */
@@ -43,14 +55,37 @@ export class WriteBehind {
       }
     });
     to.pieces.push(written);
+    this.unsent += piece.length;
+    const sent = this.unsent < sendEvery ? undefined : this.sendOn(to);
+    if (sent !== undefined) to.pieces.push(sent);
     while (this.bytes > most) await Promise.race(this.underway);
     this.check();
   }
 
   /** All of the file's pieces were given. */
-  finish({ file, pieces }: WrittenFile): void {
-    if (pieces.length === 0) closeSync(file);
-    else this.track(() => Promise.all(pieces).then(() => closeSync(file)));
+  finish(to: WrittenFile): void {
+    const end = async () => {
+      await Promise.all(to.pieces);
+      if (to.position >= worthSending) await this.sendOn(to);
+      closeSync(to.file);
+    };
+    if (to.pieces.length === 0) closeSync(to.file);
+    else this.track(end, this.ending);
+  }
+
+  /** What is written of it by now. Undefined, and nothing, where another file is on its way. */
+  private sendOn({ file }: WrittenFile): Promise<void> | undefined {
+    if (this.isSending) return undefined;
+    this.isSending = true;
+    this.unsent = 0;
+    const sent = async () => {
+      try {
+        await syncData(file);
+      } finally {
+        this.isSending = false;
+      }
+    };
+    return this.track(sent, this.ending);
   }
 
   /** Gives the memory of each chunk back once what came of it is written. */
@@ -63,7 +98,7 @@ export class WriteBehind {
 
   /** Waits for everything, also where some of it fails. */
   async settle(): Promise<void> {
-    while (this.underway.size > 0) await Promise.all(this.underway);
+    while (this.underway.size + this.ending.size > 0) await Promise.all([...this.underway, ...this.ending]);
   }
 
   /** Throws the first failure. */
@@ -72,13 +107,13 @@ export class WriteBehind {
   }
 
   /** Never rejects. */
-  private track(work: () => Promise<void>): Promise<void> {
+  private track(work: () => Promise<void>, among = this.underway): Promise<void> {
     const tracked = work()
       .catch((error) => {
         this.failure ??= { error };
       })
-      .finally(() => this.underway.delete(tracked));
-    this.underway.add(tracked);
+      .finally(() => among.delete(tracked));
+    among.add(tracked);
     return tracked;
   }
 }

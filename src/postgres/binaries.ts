@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { OpsError } from "../core/errors.ts";
-import { runProgram } from "../process/run-program.ts";
 import { isExecutable, programFolders } from "./program-folders.ts";
+import { knownProgram } from "./programs.ts";
 
 /**
  * The folder of PostgreSQL's server programs (`initdb`, `pg_ctl`, `postgres`): of this major version, or the newest that
@@ -47,6 +47,5 @@ export async function serverMajor(atLeast: number): Promise<number> {
 }
 
 async function majorOf(folder: string): Promise<number> {
-  const { stdout } = await runProgram(join(folder, "postgres"), ["--version"]);
-  return Number(/\(PostgreSQL\) (\d+)/.exec(stdout)?.[1]);
+  return (await knownProgram(join(folder, "postgres")))?.major ?? Number.NaN;
 }

@@ -47,8 +47,11 @@ export async function findPrograms(name: ProgramName): Promise<Program[]> {
 /** By path and by what tells one file from the one that an upgrade puts in its place. */
 const known = new Map<string, Promise<Program | undefined>>();
 
-/** Asks each file once: Debian's wrappers take a tenth of a second, and a backup asks for each of its objects. */
-async function knownProgram(path: string): Promise<Program | undefined> {
+/**
+ * Undefined where it is no program of PostgreSQL. Asks each file once: Debian's wrappers take a tenth of a second, and a
+ * backup asks for each of its objects.
+ */
+export async function knownProgram(path: string): Promise<Program | undefined> {
   const { ino, mtimeMs, size } = await stat(path);
   const key = JSON.stringify([path, ino, mtimeMs, size]);
   const asked = known.get(key) ?? askedVersion(path);
