@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { formatDuration } from "../core/duration.ts";
+import { counted } from "../core/counted.ts";
+import { formatPercent } from "../core/percent.ts";
 import { duration, name, percentage } from "../core/schema.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation } from "../run/operation.ts";
@@ -57,20 +58,20 @@ export const rebalance = defineOperation({
     const weights = weightsOf(await pool.read(context.signal));
     return { pool: pool.target.name, weights, loads: await measureLoads(context, pool, measure) };
   },
-  plan({ pool, weights, loads }, given) {
-    const wanted = balancedWeights(weights, loads, limitsOf(given));
-    if (sameWeights(weights, wanted)) return [];
-    const { rounds, measure } = given;
-    const more =
-      rounds === 1
-        ? ""
-        : `, then measure for ${formatDuration(measure)} and go on, at most ${rounds} times in all`;
-    const summary = `set the weights by the load of each (${formatLoads(loads)})${more}`;
-    return [{ target: `pool:${pool}`, action: "update", summary, from: weights, to: wanted }];
+  // A load is never the same twice: what the weights would be is a note, which a plan's digest does not cover.
+  plan({ pool }, { rounds, step }) {
+    const often = rounds === 1 ? "" : `, ${rounds} times at most`;
+    const summary = `even out the load by the servers' weights, by at most ${formatPercent(step)} each${often}`;
+    return [{ target: `pool:${pool}`, action: "update", summary }];
   },
   notes({ weights, loads }, given) {
-    if (!sameWeights(weights, balancedWeights(weights, loads, limitsOf(given)))) return [];
-    return [`the load is even, or too small to say: ${formatLoads(loads)}`];
+    const wanted = balancedWeights(weights, loads, limitsOf(given));
+    const measured = `requests at once: ${formatLoads(loads)}`;
+    return [
+      sameWeights(weights, wanted)
+        ? `${measured}; nothing to even out`
+        : `${measured}; now that gives ${formatWeights(wanted)}`,
+    ];
   },
   async apply(context, given, before, report) {
     const pool = openPool(context.environment, before.pool);
@@ -109,7 +110,7 @@ export const rebalance = defineOperation({
   },
   render({ pool, rounds, weights, loads }) {
     const what =
-      rounds === 0 ? "nothing to even out" : `${formatWeights(weights)} after ${rounds} of its rounds`;
+      rounds === 0 ? "nothing to even out" : `${formatWeights(weights)} after ${counted(rounds, "round")}`;
     return `pool ${pool}: ${what}; requests at once: ${formatLoads(loads)}`;
   },
 });

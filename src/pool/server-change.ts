@@ -113,7 +113,7 @@ export function outputOf(pool: string, state: BackendState, server: string): Ser
 }
 
 export function renderServer({ pool, server, state, health, weight, share, sessions, queue }: ServerOutput) {
-  const what = state === "ready" ? health : state === "drain" ? `draining, ${health}` : "in maintenance";
+  const what = state === "ready" ? health : state === "drain" ? "draining" : "in maintenance";
   const busy = sessions + queue === 0 ? "idle" : `${sessions} being served, ${queue} waiting`;
   return `pool ${pool}: ${server} is ${what}, weight ${weight} (${formatPercent(share)} of the requests), ${busy}`;
 }

@@ -35,8 +35,9 @@ test("a slow server gets fewer requests, in bounded steps, and can have its weig
   const input = { measure: "800ms", rounds: 3 };
 
   const parsed = rebalance.input.parse(input);
-  const planned = rebalance.plan(await rebalance.observe(context(), parsed), parsed);
-  expect(planned).toMatchObject([{ from: { a: 100, b: 100, c: 100 }, to: { c: 80 } }]);
+  const seen = await rebalance.observe(context(), parsed);
+  expect(rebalance.plan(seen, parsed)).toMatchObject([{ action: "update", target: "pool:web" }]);
+  expect(rebalance.notes?.(seen, parsed)).toEqual([expect.stringMatching(/; now that gives .*c 80$/)]);
   expect(await weights()).toEqual({ a: 100, b: 100, c: 100 });
 
   const done = await perform(rebalance, context(), input);
@@ -64,9 +65,10 @@ test("a round that a crash cut off is finished, and weights of somebody else sto
 });
 
 test("an idle pool is left as it is", async () => {
-  const { changes, output } = await perform(rebalance, context(), { measure: "100ms" });
+  const { before, output } = await perform(rebalance, context(), { measure: "100ms" });
 
-  expect(changes).toEqual([]);
+  const notes = rebalance.notes?.(before, rebalance.input.parse({}));
+  expect(notes).toEqual([expect.stringContaining("nothing to even out")]);
   expect(output).toMatchObject({ rounds: 0, weights: { a: 100, b: 100, c: 100 } });
 });
 
