@@ -139,7 +139,7 @@ export class Environment {
   pool(name?: string): PoolTarget {
     const all = poolSettings(this.settings.pools, this.settings.routes);
     const [found, settings] = this.choose("pools", all, name, "web");
-    return poolTarget(found, settings, this.directory);
+    return poolTarget(found, settings, this.settings.routes, this.directory);
   }
 
   poolNames(): string[] {

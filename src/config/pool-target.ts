@@ -10,6 +10,8 @@ export interface PoolTarget {
   readonly backend: string;
   /** Undefined: nothing that needs a reload can be changed. */
   readonly configuration: PoolConfigurationTarget | undefined;
+  /** The state files that routes over the same backend keep the weights of their servers in, absolute. */
+  readonly routeStates: readonly { readonly file: string; readonly servers: readonly string[] }[];
 }
 
 export interface PoolConfigurationTarget {
@@ -41,12 +43,26 @@ export function poolSettings(
 }
 
 /** @param directory of the configuration file: relative paths start there */
-export function poolTarget(name: string, settings: PoolSettings, directory: string): PoolTarget {
-  const { configuration } = settings;
+export function poolTarget(
+  name: string,
+  settings: PoolSettings,
+  routes: Readonly<Record<string, RouteSettings>>,
+  directory: string,
+): PoolTarget {
+  const { configuration, backend } = settings;
+  const socket = placeOfSocket(settings.socket, directory);
   return {
     name,
-    socket: placeOfSocket(settings.socket, directory),
-    backend: settings.backend,
+    socket,
+    backend,
+    routeStates: Object.values(routes).flatMap((route) =>
+      route.driver === "haproxy" &&
+      route["state-file"] !== undefined &&
+      route.backend === backend &&
+      placeOfSocket(route.socket, directory) === socket
+        ? [{ file: resolve(directory, route["state-file"]), servers: Object.values(route.versions) }]
+        : [],
+    ),
     configuration:
       configuration === undefined
         ? undefined

@@ -2,10 +2,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { formatDuration } from "../core/duration.ts";
 import { OpsError } from "../core/errors.ts";
 import { runProgram } from "../process/run-program.ts";
-import { writeAtomically } from "../process/write-atomically.ts";
 import { type BackendState, readBackend } from "./backend-state.ts";
 import { programPath } from "./configuration-file.ts";
 import { openSocket, runtimeCommand } from "./runtime-socket.ts";
+import { writeStateFile } from "./server-state.ts";
 
 /** How HAProxy is told to read its configuration again. */
 export type ReloadWay =
@@ -55,10 +55,27 @@ export async function reload({ way, socket, backend, stateFile, signal }: Reload
   }
 }
 
-/** All servers of all backends as they are, in the form that HAProxy reads when it starts. */
+/**
+ * The servers that are not as haproxy.cfg begins with them (weight, maintenance, draining, down), in the form that HAProxy reads when it
+ * starts. Of the others HAProxy reads haproxy.cfg alone: a line would also keep their old port (haproxy#3296). Throws `E_HAPROXY_STATE`.
+ */
 export async function writeServerState(socket: string, file: string, signal: AbortSignal): Promise<void> {
   const answer = await runtimeCommand(socket, "show servers state", { signal });
-  await writeAtomically(file, `${answer.trim()}\n`);
+  await writeStateFile(file, changedServers(answer));
+}
+
+/** The lines of `show servers state` that hold something else than haproxy.cfg. */
+export function changedServers(answer: string): string {
+  const [version = "1", header = "", ...lines] = answer.split("\n").filter((line) => line !== "");
+  const columns = header.replace(/^# /, "").split(" ");
+  const running = "2";
+  const kept = lines.filter((line) => {
+    const values = line.split(" ");
+    const value = (column: string) => values[columns.indexOf(column)] ?? "";
+    const isConfigured = value("srv_uweight") === value("srv_iweight") && value("srv_admin_state") === "0";
+    return !isConfigured || value("srv_op_state") !== running;
+  });
+  return [version, header, ...kept, ""].join("\n");
 }
 
 async function runReload(

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { causeText, OpsError } from "../core/errors.ts";
+import { withFileLock } from "../process/file-lock.ts";
 import { replaceFile } from "../process/replace-file.ts";
 import { type RuntimeCommandOptions, runtimeCommand } from "./runtime-socket.ts";
 
@@ -82,6 +83,27 @@ export async function readStateFile(path: string): Promise<string | undefined> {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
     throw stateNotKept(path, error);
   }
+}
+
+/** Milliseconds that others may take to write the same file. */
+const patience = 5000;
+
+/**
+ * Writes the state file of a backend anew, with the weights of now. The last of several has seen what the others changed. Throws
+ * `E_HAPROXY_STATE`.
+ */
+export async function keepServerState(
+  file: string,
+  of: { readonly socket: string; readonly backend: string; readonly servers: readonly string[] },
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { socket, backend, servers } = of;
+  await withFileLock(`${file}.lock`, { patience, signal }, async () =>
+    writeStateFile(file, await serverState(socket, backend, servers, { signal })),
+  ).catch((error: unknown) => {
+    if (error instanceof OpsError && error.code === "E_FILE_LOCK") throw stateNotKept(file, error);
+    throw error;
+  });
 }
 
 /** Written whole, and only where it has another text. Throws `E_HAPROXY_STATE`. */

@@ -3,13 +3,14 @@ import { UsageError } from "../core/errors.ts";
 import { suggestion } from "../core/suggestion.ts";
 import { type BackendState, readBackend, type ServerState } from "../haproxy/backend-state.ts";
 import { isHaproxyName } from "../haproxy/name.ts";
+import { keepServerState } from "../haproxy/server-state.ts";
 import { type ServerSettings, setServers } from "../haproxy/set-servers.ts";
 
 /** The servers of one backend, as they can be read and changed while HAProxy runs. */
 export interface Pool {
   readonly target: PoolTarget;
   read(signal: AbortSignal): Promise<BackendState>;
-  /** Sets and reads back; returns what was read. */
+  /** Sets and reads back; returns what was read. Routes over the same backend keep the new weights over a reload. */
   set(wanted: ServerSettings, signal: AbortSignal): Promise<BackendState>;
 }
 
@@ -27,7 +28,13 @@ export function openPool(environment: Environment, name: string | undefined): Po
   return {
     target,
     read: (signal) => readBackend(socket, backend, { signal }),
-    set: (wanted, signal) => setServers(socket, backend, wanted, { signal }),
+    async set(wanted, signal) {
+      const state = await setServers(socket, backend, wanted, { signal });
+      for (const { file, servers } of target.routeStates) {
+        await keepServerState(file, { socket, backend, servers }, signal);
+      }
+      return state;
+    },
   };
 }
 

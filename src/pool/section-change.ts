@@ -1,9 +1,9 @@
 import type { PoolConfigurationTarget } from "../config/environment.ts";
-import { errorRecord, OpsError, UsageError } from "../core/errors.ts";
+import { causeText, errorRecord, OpsError, UsageError } from "../core/errors.ts";
 import type { BackendState } from "../haproxy/backend-state.ts";
 import { readConfiguration, replaceConfiguration } from "../haproxy/configuration-file.ts";
 import { findOwnedSection } from "../haproxy/owned-section.ts";
-import { type Reload, reload } from "../haproxy/reload.ts";
+import { type Reload, reload, writeServerState } from "../haproxy/reload.ts";
 import { runtimeCommand } from "../haproxy/runtime-socket.ts";
 import { runtimeChanges } from "../haproxy/runtime-state.ts";
 import type { OperationContext } from "../run/context.ts";
@@ -141,7 +141,17 @@ async function refuseLostState(
   { target, configuration }: ConfiguredPool,
   signal: AbortSignal,
 ): Promise<void> {
-  if (configuration.stateFile !== undefined) return;
+  const { stateFile } = configuration;
+  if (stateFile !== undefined) {
+    // It is written anew before the reload; here it is known to work before anything is changed.
+    await writeServerState(target.socket, stateFile, signal).catch((error: unknown) => {
+      throw new UsageError("E_POOL_STATE", `The state file ${stateFile} cannot be written`, {
+        cause: causeText(error instanceof OpsError ? error.cause : error),
+        hint: "let this user read and replace the file, and make files in its folder",
+      });
+    });
+    return;
+  }
   const [first, ...others] = await runtimeChanges(target.socket, signal);
   if (first === undefined) return;
   const more = others.length === 0 ? "" : `, and ${others.length} more`;

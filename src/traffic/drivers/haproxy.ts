@@ -1,15 +1,11 @@
 import type { HaproxyRouteTarget } from "../../config/environment.ts";
 import { OpsError } from "../../core/errors.ts";
 import { runtimeCommand } from "../../haproxy/runtime-socket.ts";
-import { serverState, stateNotKept, writeStateFile } from "../../haproxy/server-state.ts";
-import { withFileLock } from "../../process/file-lock.ts";
+import { keepServerState } from "../../haproxy/server-state.ts";
 import { refuseUnsafeName, routeStatistics } from "../haproxy-statistics.ts";
 import type { Health, TrafficDriver, VersionState, WeightScale, Weights } from "../traffic-driver.ts";
 
 export const haproxyScale: WeightScale = { maximum: 256 };
-
-/** Milliseconds that another set is waited for. */
-const patience = 5000;
 
 /**
  * HAProxy's runtime socket. Weights are absolute: a percentage there is relative to the configured weight. With a state
@@ -59,13 +55,7 @@ export function haproxyDriver(route: HaproxyRouteTarget): TrafficDriver {
   /** Also where nothing was to change: a crash may have come between the weights and the file. */
   async function keep(signal: AbortSignal | undefined): Promise<void> {
     if (stateFile === undefined) return;
-    // The last of several sets has seen what the others changed.
-    await withFileLock(`${stateFile}.lock`, { patience, signal }, async () =>
-      writeStateFile(stateFile, await serverState(socket, backend, servers, { signal })),
-    ).catch((error: unknown) => {
-      if (error instanceof OpsError && error.code === "E_FILE_LOCK") throw stateNotKept(stateFile, error);
-      throw error;
-    });
+    await keepServerState(stateFile, { socket, backend, servers }, signal);
   }
 
   async function change(wanted: Weights, signal: AbortSignal | undefined): Promise<void> {

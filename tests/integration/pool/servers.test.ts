@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { disable } from "../../../src/pool/disable.ts";
 import { drain } from "../../../src/pool/drain.ts";
@@ -67,6 +69,22 @@ describe("pool.show and pool.list", () => {
     expect(output).toMatchObject({ pool: "shop", usable: 3 });
     const input = weight.input.parse({ server: "a", weight: 1 });
     expect(weight.targets?.(input, routed.environment)).toEqual(["pool:shop", "route:shop"]);
+  });
+
+  test("the weight of a route's server goes into the route's state file", async () => {
+    const file = join(balancer.directory, "route-state");
+    const route = {
+      socket: balancer.socket,
+      backend: "web",
+      versions: { blue: "a", green: "b" },
+      "state-file": file,
+    };
+
+    const done = await perform(weight, testContext({ routes: { shop: route } }), { server: "a", weight: 7 });
+
+    expect(await readFile(file, "utf8")).toMatch(/^\d+ web 1 a .* 7 100 /m);
+    await done.undo();
+    expect(await readFile(file, "utf8")).not.toMatch(/ web 1 a /);
   });
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { BackendState, ServerState } from "../../../src/haproxy/backend-state.ts";
+import { changedServers } from "../../../src/haproxy/reload.ts";
 import { parseRuntimeChanges } from "../../../src/haproxy/runtime-state.ts";
 import { commandsFor } from "../../../src/haproxy/set-servers.ts";
 
@@ -42,6 +43,7 @@ test("what a reload would lose is known from the state of the servers", () => {
 4 api 1 d 127.0.0.1 2 4 1 1
 `;
 
+  expect(changedServers(answer).match(/^\d \w+ \d \w/gm)).toEqual(["3 web 2 b", "3 web 3 c", "4 api 1 d"]);
   expect(parseRuntimeChanges(answer)).toEqual([
     {
       server: "web/b",
