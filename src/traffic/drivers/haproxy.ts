@@ -58,17 +58,41 @@ export function haproxyDriver(route: HaproxyRouteTarget): TrafficDriver {
     await keepServerState(stateFile, { socket, backend, servers }, signal);
   }
 
+  /**
+   * Increases before decreases, and those only where the increases were taken: at no moment may all weights be zero, also where a static algorithm
+   * takes 0 and nothing else.
+   */
   async function change(wanted: Weights, signal: AbortSignal | undefined): Promise<void> {
     const present = await weights(signal);
-    // Increases first: at no moment may all weights be zero.
     const changes = versions
       .map(([version, server]) => ({ server, from: present[version] ?? 0, to: wanted[version] ?? 0 }))
-      .filter(({ from, to }) => from !== to)
-      .sort((x, y) => y.to - y.from - (x.to - x.from));
-    if (changes.length === 0) return;
-    const command = changes.map(({ server, to }) => `set weight ${backend}/${server} ${to}`).join("; ");
-    const answer = await runtimeCommand(socket, command, { signal });
-    if (answer !== "") throw refused(backend, answer);
+      .filter(({ from, to }) => from !== to);
+    const increases = changes.filter(({ from, to }) => to > from);
+    const decreases = changes.filter(({ from, to }) => to < from);
+    for (const part of [increases, decreases]) {
+      const answer = await setAll(
+        part.map(({ server, to }) => ({ server, weight: to })),
+        signal,
+      );
+      if (answer === "") continue;
+      await setAll(
+        changes.map(({ server, from }) => ({ server, weight: from })),
+        signal,
+      );
+      throw refused(backend, answer);
+    }
+  }
+
+  /** In one command line. Returns what HAProxy has against it. */
+  async function setAll(
+    servers: readonly { readonly server: string; readonly weight: number }[],
+    signal: AbortSignal | undefined,
+  ): Promise<string> {
+    if (servers.length === 0) return "";
+    const command = servers
+      .map(({ server, weight }) => `set weight ${backend}/${server} ${weight}`)
+      .join("; ");
+    return runtimeCommand(socket, command, { signal });
   }
 
   async function states(signal?: AbortSignal): Promise<VersionState[]> {

@@ -91,6 +91,18 @@ describe("HAProxy with a state file", () => {
   });
 });
 
+test("an algorithm that takes no weights refuses a set, and nobody is left without traffic", async () => {
+  await using balancer = await startBalancer({ check: slowCheck, backendLines: ["balance static-rr"] });
+  const { driver } = openRoute(testContext(balancer.settings()).environment, "web");
+
+  await expect(driver.setWeights({ blue: 0, green: 100 })).rejects.toMatchObject({
+    code: "E_HAPROXY_REFUSED",
+    message: expect.stringContaining("static LB algorithm"),
+  });
+
+  expect(await driver.weights()).toEqual({ blue: 100, green: 0 });
+});
+
 test("without a master process, a new process takes over the weights from the old one", async () => {
   await using balancer = await startBalancer({ check: slowCheck });
   const { driver } = openRoute(
@@ -129,7 +141,7 @@ function subjectOf(balancer: Balancer): ContractSubject {
   };
 }
 
-/** Of `show servers state` what neither weights nor time change. */
+/** Of `show servers state` what neither weights nor health and time change. */
 function withoutWeights(state: string): string {
   const lines = state.split("\n").filter((line) => line !== "");
   const columns =
@@ -137,12 +149,14 @@ function withoutWeights(state: string): string {
       .find((line) => line.startsWith("# "))
       ?.split(" ")
       .slice(1) ?? [];
-  const volatile = ["srv_uweight", "srv_time_since_last_change", "srv_check_result", "srv_check_health"];
+  const isVolatile = (column = "") =>
+    ["srv_uweight", "srv_op_state", "srv_time_since_last_change"].includes(column) ||
+    column.startsWith("srv_check_");
   return lines
     .map((line) =>
       line
         .split(" ")
-        .filter((_, index) => !volatile.includes(columns[index] ?? ""))
+        .filter((_, index) => !isVolatile(columns[index]))
         .join(" "),
     )
     .join("\n");
