@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import { mask, redactJson } from "../core/redaction.ts";
+import { mask, redactJson, secretName } from "../core/redaction.ts";
 import type { Path } from "../core/yaml-source.ts";
 import type { Config } from "./load.ts";
 import { isReference, Secret } from "./secret.ts";
@@ -71,6 +71,8 @@ function shown(path: Path, value: unknown): unknown {
     URL.canParse(value)
   )
     return isReference(value) ? value : `${new URL(value).origin}/${mask}`;
+  if (typeof value === "string" && path.includes("headers") && secretName.test(String(key)))
+    return /^(?:\w+ )?(?:env|file|cmd):/.test(value) ? value : mask;
   if (typeof value === "string" && secretKeys.has(String(key))) {
     // Plain text under a key made for secrets is masked whole; a URL keeps what is not its password.
     const secret = new Secret(value, ".");

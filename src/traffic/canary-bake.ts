@@ -30,7 +30,6 @@ const shortestWait = 10_000;
 export async function bake(setup: Bake): Promise<BakeVerdict> {
   const { context, route, input } = setup;
   const { clock } = context;
-  const { apart } = route.requests;
   const limits = input["abort-when"];
   const minRequests = input["min-requests"];
   const extension = (input.extend ?? Math.max(input.bake, shortestWait)) * input.extensions;
@@ -70,7 +69,7 @@ export async function bake(setup: Bake): Promise<BakeVerdict> {
     const missing =
       without ??
       missingData(look, limits, minRequests) ??
-      (apart === undefined ? undefined : silence(look, apart.maxAge)) ??
+      silence(look, route.requests) ??
       suspicions(look, findings)[0];
     if (missing === undefined) {
       if (got.verdict === "disagrees") return { verdict: "abort", reasons: [shareReason(seen)], result };

@@ -4,7 +4,7 @@ import { exceeds } from "../core/threshold.ts";
 import type { CanaryLimits } from "./canary-input.ts";
 import { isAboveBeyondDoubt, observeShare, type ShareObservation } from "./confidence.ts";
 import { badRequests, settledRequests } from "./counters.ts";
-import type { Counters } from "./request-source.ts";
+import type { Counters, RequestSource } from "./request-source.ts";
 import type { ResponseTimes } from "./response-times.ts";
 import type { Health } from "./traffic-driver.ts";
 
@@ -119,10 +119,12 @@ const tellingSilence = 20;
 /**
  * Why figures that stopped coming are no good ones, for a source that may be away without saying so; undefined: they still come, or
  * there were never enough for a silence to be unusual.
- * @param maxAge milliseconds of silence that are nothing unusual
  */
-export function silence({ version, sinceStart, watched, silent }: Look, maxAge: number): string | undefined {
-  if (silent <= maxAge || watched <= silent) return undefined;
+export function silence(
+  { version, sinceStart, watched, silent }: Look,
+  { apart }: Pick<RequestSource, "apart">,
+): string | undefined {
+  if (apart === undefined || silent <= apart.maxAge || watched <= silent) return undefined;
   const expected = (sinceStart.counts.requests / (watched - silent)) * silent;
   if (expected < tellingSilence) return undefined;
   return `no request of ${version} was seen for ${formatDuration(silent)}, in which ${Math.round(expected)} were to be expected`;

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
 import { formatPercent } from "../core/percent.ts";
 import { type Bake, type Failed, progressMessage } from "./canary-bake.ts";
+import { silence } from "./canary-judge.ts";
 import type { PromotionRequest } from "./canary-record.ts";
 import { StepWatch } from "./canary-watch.ts";
 import type { Pause } from "./step-field.ts";
@@ -52,7 +53,9 @@ export async function awaitPromotion(setup: PausedStep): Promise<PauseVerdict> {
     }
     if (waited < limit) continue;
     if (input.unpromoted === "promote") {
-      if (seen.without !== undefined) return { verdict: "inconclusive", reasons: [seen.without], result };
+      // Time alone promotes nothing that nobody sees.
+      const missing = seen.without ?? silence(seen.look, setup.route.requests);
+      if (missing !== undefined) return { verdict: "inconclusive", reasons: [missing], result };
       const at = clock.now().toISOString();
       return { verdict: "promoted", promotion: { by: "the time of the pause", reason: null, at, ...passed } };
     }

@@ -16,7 +16,7 @@ const quick = {
   to: "green",
   steps: ["50%"],
   bake: "1s",
-  extend: "1s",
+  extend: "500ms",
   deadline: "5s",
   interval: "100ms",
   "min-requests": 10,
@@ -226,6 +226,25 @@ describe("a canary that an access log counts", () => {
     expect(silent.message).toMatch(
       /no request of green was seen for [\d.]+s, in which \d+ were to be expected/,
     );
+    expect(await balancer.weights()).toEqual(start);
+  });
+
+  test("is not promoted by the time of a pause while the log is away", async () => {
+    await begin();
+    await using _load = new Load(balancer.port);
+    const steps = ["50%", "pause:1s", "100%"];
+    const { report, run } = await prepare(log(), { steps, bake: "300ms", unpromoted: "promote" });
+    const move = until(async () => report.messages.at(-1)?.includes("paused") ?? false, "the pause").then(
+      () => rename(log().file, `${log().file}.1`),
+    );
+
+    const error = await errorOf(run());
+    await move;
+
+    expect(error).toMatchObject({
+      code: "E_CANARY_INCONCLUSIVE",
+      message: expect.stringContaining("is gone"),
+    });
     expect(await balancer.weights()).toEqual(start);
   });
 

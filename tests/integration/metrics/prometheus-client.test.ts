@@ -30,6 +30,7 @@ const metrics = `# TYPE shop_requests_total counter
 shop_requests_total{version="green",code="200"} 40
 shop_requests_total{version="green",code="500"} 2
 shop_idle_total{version="green"} 0
+shop_old_total{version="green"} 7 ${Date.now() - 100_000}
 `;
 
 /** `htpasswd -nbB ops correct-horse`, with the least rounds. */
@@ -107,26 +108,68 @@ describe("an expression that is meant to give one number", () => {
   });
 });
 
+function sourceOf(metrics: object) {
+  const web = {
+    driver: "exec",
+    get: ["false"],
+    set: ["false"],
+    versions: { blue: "blue", green: "green" },
+    metrics: { source: "prometheus", url: prometheus.url, ...metrics },
+  };
+  const environment = new Environment("test", "/", environmentSchema.parse({ routes: { web } }));
+  const { requests } = openRoute(environment, "web");
+  if (requests === undefined) throw new Error("the route has no source");
+  return requests;
+}
+
+describe("counters of a route", () => {
+  const requests = 'shop_requests_total{version="{{version}}"}';
+
+  test("are added up, and of a version that has none there are none", async () => {
+    expect(await sourceOf({ requests, "status-label": "code" }).read()).toMatchObject([
+      { version: "blue", counters: { requests: 0, serverErrors: 0 } },
+      { version: "green", counters: { requests: 42, serverErrors: 2 }, age: expect.any(Number) },
+    ]);
+  });
+
+  test("that are old, a part of all, or none, are missing and say why", async () => {
+    const body = {
+      status: "success",
+      warnings: ["store 2 is away"],
+      data: { resultType: "vector", result: [] },
+    };
+    const partial = await startHttpServer((_request, response) => response.end(JSON.stringify(body)));
+    const read = (metrics: object) => sourceOf({ "status-label": "code", ...metrics }).read();
+    try {
+      await expect(read({ requests, url: partial.url })).rejects.toMatchObject({
+        code: "E_METRICS_PARTIAL",
+        message: "The requests of route web are not known: Prometheus warns: store 2 is away",
+      });
+    } finally {
+      await partial.stop();
+    }
+    const old = 'shop_old_total{version="{{version}}"}';
+    const bad = [old];
+    await expect(read({ requests: old, "status-label": undefined, bad })).rejects.toMatchObject({
+      code: "E_METRICS_STALE",
+      message: expect.stringMatching(/the newest figures of green are 1m \d\ds old \(limit 1m 00s\)/),
+    });
+    await expect(read({ requests: "shop_orders_total" })).rejects.toMatchObject({ code: "E_METRICS_EMPTY" });
+    await expect(read({ requests, url: `http://127.0.0.1:${await freePort()}` })).rejects.toMatchObject({
+      code: "E_HTTP_REFUSED",
+      hint: 'see that it answers, or correct "metrics:" of "routes: web:" in .opsrc',
+    });
+  });
+});
+
 describe("request times of a histogram", () => {
   const source = (buckets: string) => {
-    const web = {
-      driver: "exec",
-      get: ["false"],
-      set: ["false"],
-      versions: { blue: "blue", green: "green" },
-      metrics: {
-        source: "prometheus",
-        url: prometheus.url,
-        requests: 'shop_requests_total{version="{{version}}"}',
-        "status-label": "code",
-        buckets,
-      },
-    };
-    const { requests } = openRoute(
-      new Environment("test", "/", environmentSchema.parse({ routes: { web } })),
-      "web",
-    );
-    if (requests?.times === undefined) throw new Error("the route has no request times");
+    const requests = sourceOf({
+      requests: 'shop_requests_total{version="{{version}}"}',
+      "status-label": "code",
+      buckets,
+    });
+    if (requests.times === undefined) throw new Error("the route has no request times");
     return { times: requests.times, requireTimes: requests.requireTimes };
   };
 

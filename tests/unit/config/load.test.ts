@@ -137,12 +137,18 @@ databases:
   other: { url: env:OTHER_URL }
 stores:
   local: { url: "file:backups", identity: AGE-SECRET-KEY-1QQQQQQ }
+notifications:
+  team:
+    url: https://example.com
+    headers: { Authorization: Bearer a-plain-token, X-Token: env:TEAM_TOKEN, X-Tenant: shop }
 `,
     );
 
     const shown = settings(await load(), "default", {});
 
-    expect(JSON.stringify(shown)).not.toMatch(/open-sesame|plain-password|SECRET-KEY/);
+    expect(JSON.stringify(shown)).not.toMatch(/open-sesame|plain-password|SECRET-KEY|plain-token/);
+    const header = (name: string) => shown.find(({ path }) => path.endsWith(`headers.${name}`))?.value;
+    expect(["Authorization", "X-Token", "X-Tenant"].map(header)).toEqual(["***", "env:TEAM_TOKEN", "shop"]);
     expect(shown.find(({ path }) => path === "databases.main.url")?.value).toBe("postgresql://app:***@db/x");
     expect(shown.find(({ path }) => path === "databases.main.password")?.value).toBe("***");
     expect(shown.find(({ path }) => path === "databases.other.url")?.value).toBe("env:OTHER_URL");

@@ -166,7 +166,7 @@ test.each([
 
 describe("figures that stopped", () => {
   const since = (silent: number, requests: number) =>
-    silence(look({ requests }, { watched: 60_000, silent }), 10_000);
+    silence(look({ requests }, { watched: 60_000, silent }), { apart: { maxAge: 10_000 } });
 
   test("are missing once 20 requests were to be expected", () => {
     expect(since(20_000, 40)).toBe("no request of green was seen for 20s, in which 20 were to be expected");
