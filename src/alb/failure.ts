@@ -80,7 +80,7 @@ export function albError(error: unknown, target: AlbTarget, action: AlbAction): 
     const [own, what, hint, retryable = false] = become(target, action);
     return new OpsError(own, `${subject}: ${what}`, { cause, hint, retryable });
   }
-  if (/^(ValidationError|InvalidArn|MalformedQueryString)/.test(code) || code.endsWith("NotFoundException")) {
+  if (/^(ValidationError|InvalidArn|MalformedQueryString)/.test(code) || /NotFound(Exception)?$/.test(code)) {
     return new UsageError("E_ROUTE_RULE", `${subject}: AWS does not know what ${action} was asked for`, {
       cause,
       hint: `correct "listener-rule:" or "listener:" of "routes: ${target.name}:" in .opsrc`,
@@ -90,6 +90,7 @@ export function albError(error: unknown, target: AlbTarget, action: AlbAction): 
   return new OpsError("E_ALB", `${subject}: AWS refused ${action}`, {
     cause,
     hint: "see what AWS says above, and what is configured: ops doctor",
+    retryable: false,
   });
 }
 

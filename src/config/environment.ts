@@ -194,13 +194,18 @@ export class Environment {
       (name) => [`stores.${name}`, placeOfStore(this.store(name))] as const,
     );
     const routes = this.names("routes").map(
-      (name) => [`routes.${name}`, placeOfRoute(this.route(name))] as const,
+      async (name) => [`routes.${name}`, await placeOfRoute(this.route(name))] as const,
     );
     const pools = this.names("pools").map((name) => {
       const { socket, backend } = this.pool(name);
       return [`pools.${name}`, `${socket} ${backend}`] as const;
     });
-    return Object.fromEntries([...(await Promise.all(databases)), ...stores, ...routes, ...pools]);
+    return Object.fromEntries([
+      ...(await Promise.all(databases)),
+      ...stores,
+      ...(await Promise.all(routes)),
+      ...pools,
+    ]);
   }
 
   private pitr(database: string, settings: DatabaseSettings["pitr"]): PitrTarget | undefined {

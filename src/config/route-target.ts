@@ -217,8 +217,11 @@ function execRoute(name: string, settings: ExecRouteSettings, directory: string)
   };
 }
 
-/** Where a route is, in one line: another one is another balancer, or other places behind it. */
-export function placeOfRoute(target: RouteTarget): string {
+/**
+ * Where a route is, in one line: another one is another balancer, or other places behind it. Of a cluster that is its
+ * server, whichever context is the current one; `unknown` where the kubeconfig cannot be read.
+ */
+export async function placeOfRoute(target: RouteTarget): Promise<string> {
   const versions = Object.entries(target.versions).flat().join(" ");
   switch (target.driver) {
     case "haproxy":
@@ -228,8 +231,11 @@ export function placeOfRoute(target: RouteTarget): string {
     case "alb":
       return `${target.place.arn} ${versions}`;
     case "gateway-api": {
-      const cluster = [target.kubeconfig ?? "the usual kubeconfig", target.context ?? "its current context"];
-      return [...cluster, target.namespace ?? "", target.httpRoute, target.rule ?? "", versions].join(" ");
+      const { clusterAccess } = await import("../kubernetes/kubeconfig.ts");
+      const cluster = await clusterAccess(target).catch(() => undefined);
+      if (cluster === undefined) return "unknown";
+      const namespace = target.namespace ?? cluster.namespace ?? "default";
+      return [cluster.server, namespace, target.httpRoute, target.rule ?? "", versions].join(" ");
     }
     case "nginx":
       return `${target.file} ${target.split.by} ${versions}`;
