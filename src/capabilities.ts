@@ -71,8 +71,9 @@ export const capabilities: readonly CapabilityEntry[] = [
   },
   {
     name: "flag",
-    summary: "Feature flags",
+    summary: "Feature flags in flagd's format: roll out, kill, restore, lint",
     operations: () => import("./flag/operations.ts"),
+    groups: { segment: "Shared rules that flags use by name" },
   },
   {
     name: "shell",

@@ -60,9 +60,9 @@ export function withEvaluator(set: FlagSet, name: string, rule: Rule | null): Fl
 export type Subject = "flag" | "segment" | "metadata";
 
 /** One thing of a set that is different in another. */
-export interface Difference {
-  readonly subject: Subject;
-  readonly name: string;
-  readonly before: Json | null;
-  readonly after: Json | null;
-}
+export type Difference = {
+  subject: Subject;
+  name: string;
+  before: Json | null;
+  after: Json | null;
+};

@@ -107,7 +107,7 @@ export function defineFlagChange<S extends z.ZodRawShape>(definition: FlagChange
         }),
       );
       // Of one that is gone, what it was.
-      return shown(typed.flag, after ?? (before.definition as FlagDefinition));
+      return shown(typed.flag, after ?? (before.definition as FlagDefinition), new Date(before.at));
     },
     undo: async (context, given, before): Promise<UndoResult> => {
       const typed = given as Input;

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { documentOf } from "../flag-source/flag-set.ts";
 import { defineOperation } from "../run/operation.ts";
 import { evaluateFor, evaluationOutput, renderEvaluation } from "./evaluation.ts";
+import { settledAt } from "./layers.ts";
 import { describeKill, describeLayers, describeState, flagOutput, shown, whenOn } from "./shown.ts";
 import { flagName, requireFlag, source, withFlagSource } from "./source.ts";
 
@@ -31,13 +32,14 @@ export const get = defineOperation({
   plan: () => [],
   apply: async (context, input) => {
     const set = await withFlagSource(context, input.source, (opened) => opened.read());
-    const definition = requireFlag(set, input.flag);
+    const now = context.clock.now();
+    const definition = settledAt(requireFlag(set, input.flag), now);
     const stored = set.flags.get(input.flag);
     const killed = describeKill(definition);
     const { user } = input;
     return {
-      ...shown(input.flag, definition),
-      rules: [describeState(definition), ...describeLayers(whenOn(definition))],
+      ...shown(input.flag, definition, now),
+      rules: [describeState(definition), ...describeLayers(settledAt(whenOn(definition), now))],
       definition: documentOf({ ...set, flags: new Map(stored === undefined ? [] : [[input.flag, stored]]) })
         .flags[input.flag] as z.output<ReturnType<typeof z.json>>,
       updatedAt: stored?.changedAt ?? null,

@@ -92,6 +92,17 @@ export function withLayers(definition: FlagDefinition, layers: Layers): FlagDefi
   return { ...before, targeting, ...(metadata !== undefined && { metadata }) };
 }
 
+/** The flag as it counts at a moment: times that have passed are no longer in it, what they brought is. */
+export function settledAt(definition: FlagDefinition, now: Date): FlagDefinition {
+  const layers = layersOf(definition);
+  const passed = layers.times.filter(([from]) => from * 1000 <= now.getTime());
+  const [latest] = passed;
+  if (latest === undefined) return definition;
+  const rest: Rule = latest[1];
+  const settled = { ...layers, times: layers.times.filter((each) => !passed.includes(each)), rest };
+  return withLayers(definition, settled);
+}
+
 export function conditionOf(audience: Audience): Rule {
   if ("segment" in audience) return { $ref: audience.segment };
   return { in: [{ var: audience.attribute }, [...audience.values]] };

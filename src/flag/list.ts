@@ -30,7 +30,7 @@ export const list = defineOperation({
       flags: [...flags]
         .toSorted(([a], [b]) => (a < b ? -1 : 1))
         .map(([name, { definition, changedAt, changedBy }]) => ({
-          ...shown(name, definition),
+          ...shown(name, definition, context.clock.now()),
           updatedAt: changedAt,
           updatedBy: changedBy,
         })),

@@ -3,13 +3,18 @@ import { evaluate } from "./evaluate.ts";
 import { get } from "./get.ts";
 import { history } from "./history.ts";
 import { kill, restore } from "./kill.ts";
+import { lint } from "./lint.ts";
 import { list } from "./list.ts";
 import { allow, deny } from "./lists.ts";
 import { create } from "./new.ts";
 import { require } from "./require.ts";
 import { rollout } from "./rollout-command.ts";
+import { schedule } from "./schedule.ts";
+import { listSegments, removeSegment, setSegment } from "./segments.ts";
 import { set } from "./set.ts";
+import { stale } from "./stale.ts";
 import { disable, enable } from "./state.ts";
+import { diff, exportFlags, importFlags, sync } from "./transfer.ts";
 
 export const operations: readonly Operation[] = [
   create,
@@ -22,8 +27,18 @@ export const operations: readonly Operation[] = [
   allow,
   deny,
   require,
+  schedule,
   kill,
   restore,
   history,
   evaluate,
+  lint,
+  stale,
+  diff,
+  exportFlags,
+  importFlags,
+  sync,
+  setSegment,
+  listSegments,
+  removeSegment,
 ];

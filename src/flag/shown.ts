@@ -3,7 +3,7 @@ import { canonicalJson } from "../core/digest.ts";
 import { formatPercent } from "../core/percent.ts";
 import { type FlagDefinition, kindOf } from "../flag-source/definition.ts";
 import { beforeKill, beforeOff, isKilled, isOff, killOf } from "../flag-source/off.ts";
-import { type Audience, layersOf } from "./layers.ts";
+import { type Audience, layersOf, settledAt } from "./layers.ts";
 import { rolloutOf, rolloutOfRule } from "./rollout.ts";
 
 /** A flag in outputs. */
@@ -36,7 +36,8 @@ export function whenOn(definition: FlagDefinition): FlagDefinition {
   return killed === undefined ? (beforeOff(definition) ?? definition) : whenOn(killed);
 }
 
-export function shown(flag: string, definition: FlagDefinition): ShownFlag {
+/** @param now times before it count; default: none do */
+export function shown(flag: string, definition: FlagDefinition, now = new Date(0)): ShownFlag {
   const text = (key: string): string | null => {
     const value = definition.metadata?.[key];
     return value === undefined ? null : String(value);
@@ -45,7 +46,7 @@ export function shown(flag: string, definition: FlagDefinition): ShownFlag {
     flag,
     state: stateOf(definition),
     kind: kindOf(definition) ?? "mixed",
-    rollout: rolloutOf(whenOn(definition))?.percent ?? null,
+    rollout: rolloutOf(settledAt(whenOn(definition), now))?.percent ?? null,
     description: text("description"),
     owner: text("owner"),
     expires: text("expires"),
