@@ -198,10 +198,10 @@ test("flag.history tells who did what, and why", async () => {
   const lines = (flagOperation("flag.history").render?.(output) ?? "").split("\n");
   expect(lines.map((each) => each.replace(/^\S+Z/, "AT"))).toEqual([
     "AT  f  flag.set by ann@laptop (run 20260101-000000-test)",
-    "  off (rollout 10%), owner shop → on at 20%, owner shop",
+    "  on at 10%, owner shop → on at 20%, owner shop",
     "  because: all is well",
     "AT  f  flag.rollout by ann@laptop (run 20260101-000000-test)",
-    "  off (rollout 100%), owner shop → off (rollout 10%), owner shop",
+    "  off (rollout 100%), owner shop → on at 10%, owner shop",
     "AT  f  flag.new by ann@laptop (run 20260101-000000-test)",
     "  nothing → off (rollout 100%), owner shop",
   ]);
