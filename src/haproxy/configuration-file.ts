@@ -1,4 +1,16 @@
-import { chmod, chown, open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
+import {
+  access,
+  chmod,
+  chown,
+  constants,
+  open,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+} from "node:fs/promises";
+import { dirname } from "node:path";
 import { causeText, OpsError, UsageError } from "../core/errors.ts";
 import { runProgram } from "../process/run-program.ts";
 
@@ -40,6 +52,7 @@ export async function replaceConfiguration(
   check: ConfigurationCheck,
 ): Promise<void> {
   const real = await realpath(file);
+  await mayWriteBeside(real, file);
   // A fixed name: what a crash leaves is overwritten. It does not end in .cfg, which HAProxy would load from a folder.
   const candidate = `${real}.ops-new`;
   await rm(candidate, { force: true });
@@ -63,9 +76,31 @@ export async function replaceConfiguration(
       });
     }
     await rename(candidate, real);
+  } catch (error) {
+    throw isFileError(error) ? notReplaced(file, error) : error;
   } finally {
     await rm(candidate, { force: true });
   }
+}
+
+async function mayWriteBeside(real: string, file: string): Promise<void> {
+  try {
+    await access(dirname(real), constants.W_OK);
+  } catch (error) {
+    throw notReplaced(file, error);
+  }
+}
+
+function isFileError(error: unknown): boolean {
+  return error instanceof Error && "syscall" in error && "code" in error;
+}
+
+function notReplaced(file: string, cause: unknown): OpsError {
+  return new OpsError("E_HAPROXY_CONFIGURATION", `This user cannot replace ${file}`, {
+    cause: causeText(cause),
+    hint: "nothing was changed; run as a user that may write the file's folder, and give the file its owner",
+    retryable: false,
+  });
 }
 
 async function checkConfiguration(

@@ -57,7 +57,8 @@ export const breaker = defineOperation({
     const target = `pool:${pool}`;
     if (!sameSection(wantedSection(section, given), section.section)) {
       const summary = `${describe(given)}: write ${section.file} and reload HAProxy`;
-      const [from, to] = [section.section.breaker, wantedSection(section, given).breaker];
+      const from = section.section.breaker ?? "no limits";
+      const to = wantedSection(section, given).breaker ?? "no limits";
       return [{ target, action: "update", summary, from, to }];
     }
     if (section.loaded) return [];
