@@ -40,6 +40,8 @@ const systemPackages = [
 /** Besides, with --tests: the services that only the tests need. */
 const testPackages = [
   { package: "nginx-light", programs: ["nginx"], brew: "nginx" },
+  // For full load on balancers.
+  { package: "wrk", programs: ["wrk"], brew: "wrk" },
   { package: "pgbouncer", programs: ["pgbouncer"], brew: "pgbouncer" },
   { package: "pgbackrest", programs: ["pgbackrest"], brew: "pgbackrest" },
   // An S3 server; Homebrew has none.

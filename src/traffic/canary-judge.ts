@@ -33,6 +33,8 @@ export interface Look {
   /** Milliseconds since the step's figures began, and since the newest request of the version among them. */
   readonly watched: number;
   readonly silent: number;
+  /** Requests that were sent to the version since one of it last came to an end. */
+  readonly unanswered: number;
 }
 
 /** Why the canary must end now, one clause with the numbers each; empty: go on. */
@@ -110,8 +112,14 @@ export function missingData(look: Look, limits: CanaryLimits, minRequests: numbe
   if (limits.p95 !== undefined && times !== undefined && times.total < minRequests) {
     return `only ${times.total} request times of ${look.version} were seen (needs ${minRequests})`;
   }
+  if (look.unanswered >= hanging) {
+    return `the last ${look.unanswered} requests of ${look.version} have no answer yet`;
+  }
   return undefined;
 }
+
+/** So many requests in a row without one answer are a version that hangs, whatever it did before. */
+const hanging = 5;
 
 /** Requests that must have been expected before their absence says something: by chance none come once in 500 million times. */
 const tellingSilence = 20;

@@ -1,5 +1,5 @@
 import type { Look, Stretch } from "./canary-judge.ts";
-import { CountingWindow, difference, noCounts, readingOf, sum } from "./counters.ts";
+import { CountingWindow, difference, noCounts, readingOf, settledRequests, sum } from "./counters.ts";
 import type { Counters, Reading } from "./request-source.ts";
 import { ResponseTimes } from "./response-times.ts";
 
@@ -24,6 +24,8 @@ export class CanaryWindow {
   private at: number;
   /** When a request of the version was last among the figures. */
   private heard: number;
+  /** Requests that were sent since one of the version last came to an end. */
+  private unanswered = 0;
   /** Milliseconds between two counts of one version, as far as is known. */
   private grain = 0;
 
@@ -55,9 +57,11 @@ export class CanaryWindow {
     this.newest = reading;
     this.at = at;
     this.grain = Math.max(this.grain, ...reading.map(({ age = 0 }) => age));
-    if (this.counting.counts(this.version).requests > earlier.requests) this.heard = at;
+    const grown = difference(this.counting.counts(this.version), earlier);
+    if (grown.requests > 0) this.heard = at;
+    this.unanswered = settledRequests(grown) > 0 ? 0 : this.unanswered + grown.requests;
     if (times !== undefined) this.times?.addAll(times);
-    this.slices.push({ at, counts: difference(this.counting.counts(this.version), earlier), times });
+    this.slices.push({ at, counts: grown, times });
     this.slices = this.slices.filter((slice) => slice.at > at - recentLength);
   }
 
@@ -79,6 +83,7 @@ export class CanaryWindow {
       unequal: this.at > this.since ? Math.min(1, this.grain / (this.at - this.since)) : 0,
       watched: this.at - this.since,
       silent: this.at - this.heard,
+      unanswered: this.unanswered,
     };
   }
 

@@ -10,7 +10,7 @@ import { promote } from "../../src/traffic/promote.ts";
 import { shift } from "../../src/traffic/shift.ts";
 import { addTesters, listTesters, removeTesters } from "../../src/traffic/testers-operations.ts";
 import { perform, RecordingReport, testContext } from "../support/context.ts";
-import { type Balancer, bucketCount, request, startBalancer } from "../support/haproxy.ts";
+import { type Balancer, bucketCount, Load, request, startBalancer } from "../support/haproxy.ts";
 import { until } from "./wal/setting.ts";
 
 const everybody = Array.from({ length: 1000 }, (_, index) => `user-${index}`);
@@ -68,16 +68,8 @@ async function begun(more: object) {
 
 /** Users who ask all the time, while something is done. */
 async function underLoad<T>(work: () => Promise<T>): Promise<T> {
-  let isOver = false;
-  const asking = Array.from({ length: 4 }, async (_, worker) => {
-    for (let turn = worker; !isOver; turn += 4) await versionOf(everybody[(turn * 7) % 1000] ?? "");
-  });
-  try {
-    return await work();
-  } finally {
-    isOver = true;
-    await Promise.all(asking);
-  }
+  await using _load = new Load(balancer.port, 4, 1, everybody.length);
+  return await work();
 }
 
 test("on a ramp no user falls back, an abort beats every cookie, and a restart of the balancer brings nobody back", async () => {

@@ -16,6 +16,8 @@ export class Backend implements AsyncDisposable {
   latency = 2;
   /** Every n-th request is answered with status 500; 0: none. */
   failEvery = 0;
+  /** Whose requests are answered with status 500, by their cookies. */
+  failsFor: (cookies: string) => boolean = () => false;
   /** `empty`: takes the request and hangs up; `silent`: never answers. */
   mode: "answer" | "empty" | "silent" = "answer";
   healthy = true;
@@ -44,7 +46,8 @@ export class Backend implements AsyncDisposable {
         request.socket.destroy();
         return;
       }
-      response.statusCode = this.failEvery > 0 && this.requests % this.failEvery === 0 ? 500 : 200;
+      const isTurn = this.failEvery > 0 && this.requests % this.failEvery === 0;
+      response.statusCode = isTurn || this.failsFor(request.headers.cookie ?? "") ? 500 : 200;
       setTimeout(() => response.end(this.name), this.latency);
     });
     server.listen(this.port, "127.0.0.1");
@@ -99,6 +102,8 @@ export interface BalancerOptions {
    * has them; the maps lie in `directory`.
    */
   readonly people?: "buckets and testers";
+  /** Who answers for blue and green; HAProxy itself is as fast as it can be asked. Default: small servers of the test. */
+  readonly answeredBy?: "haproxy";
 }
 
 /** How many buckets the users of a balancer with people are hashed into. */
@@ -124,8 +129,10 @@ export class Balancer implements AsyncDisposable {
     this.socket = join(this.directory, "s");
     this.port = await freePort();
     this.metricsPort = options.metricsPort ?? (await freePort());
-    await Promise.all([this.blue.start(), this.green.start()]);
     this.options = options;
+    if (options.answeredBy === "haproxy") {
+      [this.blue.port, this.green.port] = [await freePort(), await freePort()];
+    } else await Promise.all([this.blue.start(), this.green.start()]);
     if (options.people !== undefined) {
       const lines = Array.from({ length: bucketCount }, (_, bucket) => `${bucket} blue\n`);
       await writeFile(join(this.directory, "web.buckets"), lines.join(""));
@@ -254,7 +261,8 @@ export class Balancer implements AsyncDisposable {
   }
 
   private configuration(weights: { blue: number; green: number }): string {
-    const { backendLines = [], check = "check inter 200ms fall 2 rise 1", logFile, people } = this.options;
+    const { backendLines = [], check = "check inter 200ms fall 2 rise 1", logFile } = this.options;
+    const { people, answeredBy } = this.options;
     const { front, back, section } = people === undefined ? nobody : peopleLines(this.directory);
     return `global
   stats socket ${this.socket} level admin mode 600
@@ -276,7 +284,7 @@ ${logFile === undefined ? ringLines : fileLines}${front}  default_backend web
 frontend metrics
   bind 127.0.0.1:${this.metricsPort}
   http-request use-service prometheus-exporter if { path /metrics }
-${section(this.blue.port, this.green.port)}backend web
+${answeredBy === "haproxy" ? [this.blue, this.green].map(answering).join("") : ""}${section(this.blue.port, this.green.port)}backend web
   balance roundrobin
   option httpchk GET /health
   load-server-state-from-file local
@@ -287,6 +295,10 @@ ${back}${backendLines.map((line) => `  ${line}\n`).join("")}  server blue 127.0.
   }
 }
 
+const answering = ({ name, port }: Backend) => `frontend ${name}
+  bind 127.0.0.1:${port}
+  http-request return status 200 content-type text/plain string ${name}
+`;
 const ringLines = `  log ring@requests len 1024 local0
   log-format "%b %s %ST %Ta"
 `;
@@ -338,16 +350,22 @@ export interface LoadReport {
 /** Requests through the balancer, over kept-alive connections, until it is stopped. */
 export class Load implements AsyncDisposable {
   private readonly port: number;
+  private readonly users: number;
   private readonly agent: Agent;
   private readonly workers: Promise<void>[];
+  private turn = 0;
   private stopped = false;
   private requests = 0;
   private failed = 0;
   private readonly answers: Record<string, number> = {};
 
-  /** @param pause milliseconds between two requests of one connection */
-  constructor(port: number, connections = 8, pause = 5) {
+  /**
+   * @param pause milliseconds between two requests of one connection
+   * @param users how many different ones take turns, each with a cookie `uid`; 0: without one
+   */
+  constructor(port: number, connections = 8, pause = 5, users = 0) {
     this.port = port;
+    this.users = users;
     this.agent = new Agent({ keepAlive: true, maxSockets: connections });
     this.workers = Array.from({ length: connections }, () => this.work(pause));
   }
@@ -365,7 +383,10 @@ export class Load implements AsyncDisposable {
 
   private async work(pause: number): Promise<void> {
     while (!this.stopped) {
-      const answer = await request(this.port, this.agent);
+      this.turn += 1;
+      const user: Record<string, string> =
+        this.users === 0 ? {} : { cookie: `uid=user-${(this.turn * 7) % this.users}` };
+      const answer = await request(this.port, this.agent, "/", user);
       this.requests += 1;
       if (answer.status !== 200) this.failed += 1;
       this.answers[answer.body] = (this.answers[answer.body] ?? 0) + 1;

@@ -7,8 +7,9 @@ import {
   reasonsToAbort,
   silence,
 } from "../../../src/traffic/canary-judge.ts";
+import { CanaryWindow } from "../../../src/traffic/canary-window.ts";
 import { noCounts } from "../../../src/traffic/counters.ts";
-import type { Counters } from "../../../src/traffic/request-source.ts";
+import type { Counters, Reading } from "../../../src/traffic/request-source.ts";
 import { ResponseTimes } from "../../../src/traffic/response-times.ts";
 
 const limits = abortWhen.parse({});
@@ -33,6 +34,7 @@ function look(counts: Partial<Counters>, more: Partial<Look> = {}): Look {
     unequal: 0,
     watched: 60_000,
     silent: 0,
+    unanswered: 0,
     ...more,
   };
 }
@@ -147,6 +149,30 @@ describe("a verdict", () => {
     expect(missingData(look({}, { sinceStart: stretch }), slow, 20)).toMatch(
       /^only 0 request times of green/,
     );
+  });
+
+  test("lacks answers where the last requests have none, however many came before", () => {
+    const reading = (requests: number, answered: number): Reading => [
+      {
+        version: "green",
+        server: "green",
+        weight: 10,
+        health: "up",
+        status: "UP",
+        process: "1",
+        counters: { ...noCounts, requests, answered },
+      },
+    ];
+    const window = new CanaryWindow("green", 10, 0, reading(0, 0), "without-times");
+    const lacking = (at: number, requests: number, answered: number) => {
+      window.add(at, reading(requests, answered), undefined);
+      return missingData(window.look(), limits, 20);
+    };
+
+    expect(lacking(1000, 500, 499)).toBeUndefined();
+    expect(lacking(2000, 504, 499)).toBeUndefined();
+    expect(lacking(3000, 506, 499)).toBe("the last 6 requests of green have no answer yet");
+    expect(lacking(4000, 516, 500)).toBeUndefined();
   });
 
   test("lacks nothing with enough of both", () => {
