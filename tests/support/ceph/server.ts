@@ -13,6 +13,10 @@ const run = promisify(execFile);
 export interface CephServer {
   /** `http://127.0.0.1:PORT` */
   readonly endpoint: string;
+  /** `https://127.0.0.1:PORT` */
+  readonly secureEndpoint: string;
+  /** File of the certificate that it shows there, its own authority. */
+  readonly certificate: string;
   readonly accessKey: string;
   readonly secretKey: string;
 }
@@ -34,11 +38,13 @@ export class Ceph {
   }
 
   async start(): Promise<CephServer> {
-    const [monitorPort, gatewayPort] = [await freePort(), await freePort()];
+    const [monitorPort, gatewayPort, securePort] = [await freePort(), await freePort(), await freePort()];
     const [fsid, osd] = [randomUUID(), randomUUID()];
     for (const name of ["mon", "mgr", "osd", "rgw", "run"]) await mkdir(join(this.folder, name));
-    await writeFile(join(this.folder, "ceph.conf"), this.configuration(fsid, monitorPort, gatewayPort));
+    const configuration = this.configuration(fsid, monitorPort, gatewayPort, securePort);
+    await writeFile(join(this.folder, "ceph.conf"), configuration);
     await this.makeKeys();
+    await this.makeCertificate();
     const map = join(this.folder, "monmap");
     const address = `[v2:127.0.0.1:${monitorPort}]`;
     await this.command("monmaptool", "--create", "--fsid", fsid, "--addv", "a", address, map);
@@ -54,7 +60,8 @@ export class Ceph {
     const [accessKey, secretKey] = ["OPSTESTACCESSKEY", "ops-test-secret-key-0123456789abcdef"];
     const keys = ["--access-key", accessKey, "--secret-key", secretKey];
     await this.command("radosgw-admin", "user", "create", "--uid", "ops", "--display-name", "ops", ...keys);
-    return { endpoint, accessKey, secretKey };
+    const { certificate } = this;
+    return { endpoint, secureEndpoint: `https://127.0.0.1:${securePort}`, certificate, accessKey, secretKey };
   }
 
   async stop(): Promise<void> {
@@ -63,6 +70,16 @@ export class Ceph {
 
   private get keyring(): string {
     return join(this.folder, "keyring");
+  }
+
+  private get certificate(): string {
+    return join(this.folder, "certificate.pem");
+  }
+
+  private async makeCertificate(): Promise<void> {
+    const files = ["-keyout", join(this.folder, "key.pem"), "-out", this.certificate];
+    const subject = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"];
+    await this.command("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", ...files, ...subject);
   }
 
   private async makeKeys(): Promise<void> {
@@ -126,7 +143,7 @@ export class Ceph {
     }
   }
 
-  private configuration(fsid: string, monitorPort: number, gatewayPort: number): string {
+  private configuration(fsid: string, monitorPort: number, gatewayPort: number, securePort: number): string {
     const { folder } = this;
     return `[global]
 fsid = ${fsid}
@@ -156,7 +173,7 @@ mgr data = ${folder}/mgr
 osd data = ${folder}/osd
 [client.admin]
 rgw data = ${folder}/rgw
-rgw frontends = beast endpoint=127.0.0.1:${gatewayPort}
+rgw frontends = beast endpoint=127.0.0.1:${gatewayPort} ssl_endpoint=127.0.0.1:${securePort} ssl_certificate=${this.certificate} ssl_private_key=${folder}/key.pem
 rgw crypt require ssl = false
 rgw crypt s3 kms backend = testing
 rgw crypt s3 kms encryption keys = ${kmsKey}=${Buffer.alloc(32, 7).toString("base64")}
