@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** `.ci/run` adds the results of both test runs up. */
 export function reporters(name: string) {
@@ -14,8 +15,18 @@ export const compileCache = {
   env: { NODE_COMPILE_CACHE: join(import.meta.dirname, "node_modules", ".cache", "tests") },
 };
 
+/** Unit tests last: a short file fills the end of a run, where a long one keeps one worker busy and the others idle. */
+class ShortOnesLast extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isUnit = ({ moduleId }: TestSpecification) => moduleId.includes("/tests/unit/");
+    return [...sorted.filter((each) => !isUnit(each)), ...sorted.filter(isUnit)];
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: ShortOnesLast },
     ...compileCache,
     include: ["tests/{unit,integration,e2e}/**/*.test.ts"],
     testTimeout: 60_000,
