@@ -48,7 +48,6 @@ const testPackages = [
   { package: "radosgw", programs: ["radosgw"], brew: "" },
   { package: "ceph-mon", programs: ["ceph-mon"], brew: "" },
   { package: "ceph-osd", programs: ["ceph-osd"], brew: "" },
-  { package: "ceph-mgr", programs: ["ceph-mgr"], brew: "" },
   { package: "openssh-client", programs: ["ssh-keygen"], brew: "openssh" },
   { package: "openssl", programs: ["openssl"], brew: "openssl" },
   // Counts requests for canaries; promtool checks metrics.

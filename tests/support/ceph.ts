@@ -39,7 +39,7 @@ export async function ceph(): Promise<CephServer> {
     const failed = await readFile(join(folder, "failed.txt"), "utf8").catch(() => undefined);
     if (failed !== undefined) throw new Error(failed);
   }
-  throw new Error("Ceph did not start in time; apt-get install radosgw ceph-mon ceph-osd ceph-mgr");
+  throw new Error("Ceph did not start in time; apt-get install radosgw ceph-mon ceph-osd");
 }
 
 /** The plain client, to look at what is really there. */

@@ -25,8 +25,9 @@ export interface CephServer {
 export const kmsKey = "testkey-1";
 
 /**
- * A Ceph cluster of one monitor, one manager, one OSD that keeps its objects in memory, and an S3 gateway; all files
- * are in the folder, all ports are free ones of the loopback. The daemons are children of this process.
+ * A Ceph cluster of one monitor, one OSD that keeps its objects in memory, and an S3 gateway; without a manager, which
+ * only tells of the cluster. All files are in the folder, all ports are free ones of the loopback. The daemons are
+ * children of this process.
  */
 export class Ceph {
   private readonly folder: string;
@@ -40,7 +41,7 @@ export class Ceph {
   async start(): Promise<CephServer> {
     const [monitorPort, gatewayPort, securePort] = [await freePort(), await freePort(), await freePort()];
     const [fsid, osd] = [randomUUID(), randomUUID()];
-    for (const name of ["mon", "mgr", "osd", "rgw", "run"]) await mkdir(join(this.folder, name));
+    for (const name of ["mon", "osd", "rgw", "run"]) await mkdir(join(this.folder, name));
     const configuration = this.configuration(fsid, monitorPort, gatewayPort, securePort);
     await writeFile(join(this.folder, "ceph.conf"), configuration);
     await this.makeKeys();
@@ -50,7 +51,6 @@ export class Ceph {
     await this.command("monmaptool", "--create", "--fsid", fsid, "--addv", "a", address, map);
     await this.command("ceph-mon", "--mkfs", "-i", "a", "--monmap", map, "--keyring", this.keyring);
     this.daemon("ceph-mon", "-i", "a");
-    this.daemon("ceph-mgr", "-i", "x");
     await this.command("ceph", "osd", "new", osd);
     await this.command("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd);
     this.daemon("ceph-osd", "-i", "0");
@@ -86,20 +86,8 @@ export class Ceph {
     const all = "allow *";
     const entities: [name: string, ...caps: string[]][] = [
       ["mon.", "--cap", "mon", all],
-      ["client.admin", "--cap", "mon", all, "--cap", "osd", all, "--cap", "mgr", all, "--cap", "mds", all],
-      ["mgr.x", "--cap", "mon", "allow profile mgr", "--cap", "osd", all, "--cap", "mds", all],
-      [
-        "osd.0",
-        "--cap",
-        "mon",
-        "allow profile osd",
-        "--cap",
-        "osd",
-        all,
-        "--cap",
-        "mgr",
-        "allow profile osd",
-      ],
+      ["client.admin", "--cap", "mon", all, "--cap", "osd", all],
+      ["osd.0", "--cap", "mon", "allow profile osd", "--cap", "osd", all],
     ];
     await this.command("ceph-authtool", "--create-keyring", this.keyring);
     for (const [name, ...caps] of entities) {
@@ -167,8 +155,6 @@ pid file = ${folder}/run/$name.pid
 log file = ${folder}/$name.log
 [mon.a]
 mon data = ${folder}/mon
-[mgr.x]
-mgr data = ${folder}/mgr
 [osd.0]
 osd data = ${folder}/osd
 [client.admin]
