@@ -30,7 +30,6 @@ export function execDriver(route: ExecRouteTarget): TrafficDriver {
   }
 
   async function setWeights(wanted: Weights, signal?: AbortSignal): Promise<void> {
-    if (sameWeights(await weights(signal), wanted)) return;
     await callSet(script, wanted, signal);
     const after = await weights(signal);
     if (sameWeights(after, wanted)) return;
