@@ -60,12 +60,11 @@ test("a version that fails for 1% of its users is found beside the other one, be
     balancer.green.failsFor = (cookie) => /uid=user-\d*77$/.test(cookie);
   };
   const { error } = await canaryWhile(bad, { extensions: 10 }, { people: "buckets and testers" });
+  // The limit on the error rate says nothing: the comparison alone does.
   expect(error).toMatchObject({
     code: "E_CANARY_ABORTED",
-    message: expect.stringMatching(/^green fails, and the others do not: .*e-value/),
+    message: expect.stringMatching(/^green fails, and the others do not: [^;]*e-value[^;]*$/),
   });
-  const { figures } = error?.details as { figures: { errorRate: number } };
-  expect(figures.errorRate).toBeLessThan(5);
 });
 
 test("a version that hangs in the middle is no pass", async () => {
