@@ -4,8 +4,6 @@ import { StringDecoder } from "node:string_decoder";
 import type { Clock } from "../core/clock.ts";
 import { UsageError } from "../core/errors.ts";
 
-/** Milliseconds between two looks at the file. */
-const lookEvery = 100;
 /** Milliseconds for which a file that was moved away is still read: a server's workers open the new one one by one. */
 const lateLines = 5000;
 /** Characters of a line; a longer one is no line of a log and is left out. */
@@ -52,23 +50,10 @@ export class LogTail {
     await this.notice();
     for (const { file } of this.moved) lines.push(...(await newLines(file)));
     if (this.current !== undefined) lines.push(...(await newLines(this.current)));
-    for (const { file } of this.moved.filter(({ until }) => until <= this.clock.elapsed())) {
-      await file.handle.close();
-    }
-    this.moved = this.moved.filter(({ until }) => until > this.clock.elapsed());
+    const now = this.clock.elapsed();
+    for (const { file, until } of this.moved) if (until <= now) await file.handle.close();
+    this.moved = this.moved.filter(({ until }) => until > now);
     return lines;
-  }
-
-  /** The lines as they come, until the signal aborts. */
-  async *follow(signal: AbortSignal): AsyncGenerator<string, void, undefined> {
-    try {
-      while (!signal.aborted) {
-        yield* await this.take();
-        await this.clock.sleep(lookEvery, signal).catch(() => undefined);
-      }
-    } finally {
-      await this.close();
-    }
   }
 
   async close(): Promise<void> {
@@ -89,8 +74,14 @@ export class LogTail {
       await found.handle.close();
       return;
     }
+    const back = this.moved.find(({ file }) => file.identity === found?.identity);
+    if (back !== undefined) {
+      // Put back where it was: what of it was read is read.
+      await found?.handle.close();
+      this.moved = this.moved.filter((each) => each !== back);
+    }
     if (current !== undefined) this.moved.push({ file: current, until: this.clock.elapsed() + lateLines });
-    this.current = found;
+    this.current = back?.file ?? found;
     this.begun ||= found !== undefined;
   }
 }

@@ -23,15 +23,13 @@ export interface PrometheusServer {
 
 export interface QueryOptions {
   readonly signal?: AbortSignal | undefined;
-  /** The moment asked for, in seconds since 1970 on the server's clock; default: now. */
-  readonly at?: number | undefined;
 }
 
 /** Bytes of one answer. Ten thousand series are some two million. */
 const bodyLimit = 8_388_608;
 
 /**
- * An instant query: all series of an expression at one moment (HTTP API v1; a scalar is a series without labels).
+ * An instant query: all series of an expression as they are now (HTTP API v1; a scalar is a series without labels).
  * Throws the signal's reason only; whatever else goes wrong is an outcome.
  */
 export async function queryVector(
@@ -39,13 +37,10 @@ export async function queryVector(
   expression: string,
   options: QueryOptions = {},
 ): Promise<VectorOutcome> {
-  const { signal, at } = options;
+  const { signal } = options;
   try {
     const base = (await server.url.reveal()).replace(/\/+$/, "");
-    const body = new URLSearchParams({
-      query: expression,
-      ...(at === undefined ? {} : { time: String(at) }),
-    });
+    const body = new URLSearchParams({ query: expression });
     const response = await sendRequest({
       method: "POST",
       url: `${base}/api/v1/query`,
@@ -106,13 +101,11 @@ function understood(base: string, expression: string, response: HttpResponse): V
   const { data } = found.data;
   const warnings = found.data.warnings.map(redact);
   if (data.resultType === "scalar") {
-    const [at, value] = data.result;
-    return { kind: "samples", samples: [{ labels: {}, value }], at, warnings };
+    return { kind: "samples", samples: [{ labels: {}, value: data.result[1] }], warnings };
   }
-  const [first] = data.result;
-  if (first === undefined) return { kind: "empty", warnings };
+  if (data.result.length === 0) return { kind: "empty", warnings };
   const samples = data.result.map(({ metric, value: [, value] }) => ({ labels: metric, value }));
-  return { kind: "samples", samples, at: first.value[0], warnings };
+  return { kind: "samples", samples, warnings };
 }
 
 function parseValue(text: string, context: z.RefinementCtx): number {

@@ -17,8 +17,6 @@ export type VectorOutcome =
   | {
       readonly kind: "samples";
       readonly samples: readonly Sample[];
-      /** Seconds since 1970 on the server's clock: the moment that was asked for. */
-      readonly at: number;
       readonly warnings: Warnings;
     }
   | { readonly kind: "empty"; readonly warnings: Warnings }

@@ -98,14 +98,6 @@ describe("an expression that is meant to give one number", () => {
       error: { code: "E_PROMETHEUS_QUERY", hint: expect.stringContaining("take the range") },
     });
   });
-
-  test("can be asked for at an earlier moment, when there was nothing yet", async () => {
-    expect(await queryVector(server(prometheus.url), "shop_requests_total", { at: 1_000_000 })).toMatchObject(
-      {
-        kind: "empty",
-      },
-    );
-  });
 });
 
 function sourceOf(metrics: object) {
