@@ -9,7 +9,9 @@ export function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return "";
   const status = statusOf(error);
   if (status !== undefined)
-    return /^(Error|SyntaxError|NotFound|Unknown|UnknownError|)$/.test(error.name) ? String(status) : error.name;
+    return /^(Error|SyntaxError|NotFound|Unknown|UnknownError|)$/.test(error.name)
+      ? String(status)
+      : error.name;
   const own = error instanceof AggregateError ? error.errors[0] : error;
   return own instanceof Error && "code" in own && typeof own.code === "string" ? own.code : error.name;
 }
