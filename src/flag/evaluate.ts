@@ -12,7 +12,8 @@ export const evaluate = defineOperation({
   input: z.strictObject({
     flag: flagName,
     context: z
-      .record(z.string(), z.json())
+      // Any JSON: as z.json() its schema would refer to itself, which the schema of runbooks has no place for.
+      .record(z.string(), z.unknown())
       .describe('Who asks; a value that is JSON (10, true, [1]) is taken as such, "10" in quotes as a text')
       .optional(),
     source,
