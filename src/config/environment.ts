@@ -63,10 +63,17 @@ export interface OpsPitrTarget {
 
 /** Where flags live. */
 export type FlagSourceTarget =
-  | { readonly name: string; readonly driver: "postgres"; readonly database: DatabaseTarget }
+  | {
+      readonly name: string;
+      readonly driver: "postgres";
+      readonly database: DatabaseTarget;
+      /** What clients of `ops flag serve` must send. */
+      readonly token?: Secret | undefined;
+    }
   | {
       readonly name: string;
       readonly driver: "file";
+      readonly token?: Secret | undefined;
       /** Absolute path. */
       readonly file: string;
       /** Absolute path of the file with the history. */
@@ -149,15 +156,16 @@ export class Environment {
   /** Without any flag source configured: the default database holds the flags. */
   flagSource(name?: string): FlagSourceTarget {
     if (name === undefined && this.names("flag-sources").length === 0) {
-      return { name: "default", driver: "postgres", database: this.database() };
+      return { name: "default", driver: "postgres", database: this.database(), token: undefined };
     }
     const [found, settings] = this.find("flag-sources", name, "default");
+    const token = settings.token === undefined ? undefined : new Secret(settings.token, this.directory);
     if (settings.file === undefined) {
-      return { name: found, driver: "postgres", database: this.database(settings.database) };
+      return { name: found, driver: "postgres", database: this.database(settings.database), token };
     }
     const file = resolve(this.directory, settings.file);
     const history = settings.history ?? `${settings.file}.history.jsonl`;
-    return { name: found, driver: "file", file, history: resolve(this.directory, history) };
+    return { name: found, driver: "file", file, history: resolve(this.directory, history), token };
   }
 
   gate(name: string): GateSettings {

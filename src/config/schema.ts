@@ -5,7 +5,7 @@ import { poolSchema } from "./pool-schema.ts";
 import { routeSchema } from "./route-schema.ts";
 import { notificationSchema, scheduleSchema } from "./schedule-schema.ts";
 import { isReference } from "./secret.ts";
-import { secret } from "./secret-field.ts";
+import { referencedSecret, secret } from "./secret-field.ts";
 import { storeSchema } from "./store-schema.ts";
 
 /** What `.opsrc` may hold. Every key has a default, so that a first file needs one database URL. */
@@ -50,6 +50,7 @@ export const flagSourceSchema = z
       .min(1, "must not be empty")
       .optional()
       .describe("Who changed what in the file; default: FILE.history.jsonl beside it"),
+    token: referencedSecret("What clients of ops flag serve must send").optional(),
   })
   .superRefine(({ driver, database, file, history }, context) => {
     const mistake = (path: string, message: string) =>

@@ -11,6 +11,7 @@ import { require } from "./require.ts";
 import { rollout } from "./rollout-command.ts";
 import { schedule } from "./schedule.ts";
 import { listSegments, removeSegment, setSegment } from "./segments.ts";
+import { serve } from "./serve.ts";
 import { set } from "./set.ts";
 import { stale } from "./stale.ts";
 import { disable, enable } from "./state.ts";
@@ -41,4 +42,5 @@ export const operations: readonly Operation[] = [
   setSegment,
   listSegments,
   removeSegment,
+  serve,
 ];
