@@ -46,7 +46,7 @@ describe("the demo", () => {
     expect(existsSync(layout().directory)).toBe(false);
   });
 
-  it("leaves a database of the reader's own alone", async () => {
+  it("leaves a database of the reader's own alone", { timeout: 120_000 }, async () => {
     const demo = start("node", [join(projectRoot, "bin", "demo.mjs"), "--bake", "1s", "--down"], folder, {
       OPS_DATABASE_URL: "postgresql://nobody@127.0.0.1:1/production",
       OPS_ENV: "production",
