@@ -93,7 +93,7 @@ export interface BalancerOptions {
   readonly check?: string;
   /** Where to write `option httplog` lines, in the balancer's folder; default: nowhere. */
   readonly logFile?: string;
-  /** Where HAProxy's own metrics for Prometheus answer; default: some free port. */
+  /** Where HAProxy's own metrics for Prometheus answer, at /metrics; default: nowhere. */
   readonly metricsPort?: number;
   /** A master process, which reloads by itself; otherwise a new process takes over from the old one. */
   readonly master?: boolean;
@@ -116,8 +116,6 @@ export class Balancer implements AsyncDisposable {
   directory = "";
   socket = "";
   port = 0;
-  /** Answers with HAProxy's own metrics for Prometheus, at /metrics. */
-  metricsPort = 0;
   private child: ChildProcess | undefined;
   /** Those of before a reload, which end with their last connection. */
   private readonly leaving: ChildProcess[] = [];
@@ -128,7 +126,6 @@ export class Balancer implements AsyncDisposable {
     this.directory = await mkdtemp(join(tmpdir(), "ops-lb-"));
     this.socket = join(this.directory, "s");
     this.port = await freePort();
-    this.metricsPort = options.metricsPort ?? (await freePort());
     this.options = options;
     if (options.answeredBy === "haproxy") {
       [this.blue.port, this.green.port] = [await freePort(), await freePort()];
@@ -262,7 +259,7 @@ export class Balancer implements AsyncDisposable {
 
   private configuration(weights: { blue: number; green: number }): string {
     const { backendLines = [], check = "check inter 200ms fall 2 rise 1", logFile } = this.options;
-    const { people, answeredBy } = this.options;
+    const { people, answeredBy, metricsPort } = this.options;
     const { front, back, section } = people === undefined ? nobody : peopleLines(this.directory);
     return `global
   stats socket ${this.socket} level admin mode 600
@@ -281,10 +278,7 @@ defaults
 frontend public
   bind 127.0.0.1:${this.port}
 ${logFile === undefined ? ringLines : fileLines}${front}  default_backend web
-frontend metrics
-  bind 127.0.0.1:${this.metricsPort}
-  http-request use-service prometheus-exporter if { path /metrics }
-${answeredBy === "haproxy" ? [this.blue, this.green].map(answering).join("") : ""}${section(this.blue.port, this.green.port)}backend web
+${metricsPort === undefined ? "" : metricsLines(metricsPort)}${answeredBy === "haproxy" ? [this.blue, this.green].map(answering).join("") : ""}${section(this.blue.port, this.green.port)}backend web
   balance roundrobin
   option httpchk GET /health
   load-server-state-from-file local
@@ -301,6 +295,10 @@ const answering = ({ name, port }: Backend) => `frontend ${name}
 `;
 const ringLines = `  log ring@requests len 1024 local0
   log-format "%b %s %ST %Ta"
+`;
+const metricsLines = (port: number) => `frontend metrics
+  bind 127.0.0.1:${port}
+  http-request use-service prometheus-exporter if { path /metrics }
 `;
 const fileLines = `  log stdout format raw local0
   option httplog

@@ -7,8 +7,8 @@ import { canary } from "../../../src/traffic/canary.ts";
 import type { StepResult } from "../../../src/traffic/canary-checkpoint.ts";
 import { shift } from "../../../src/traffic/shift.ts";
 import { perform, RecordingReport, testContext } from "../../support/context.ts";
-import { type Balancer, type BalancerOptions, freePort, Load, startBalancer } from "../../support/haproxy.ts";
-import { startPrometheus, type TestPrometheus } from "../../support/prometheus.ts";
+import { type Balancer, type BalancerOptions, Load, startBalancer } from "../../support/haproxy.ts";
+import { lastingPort, startPrometheus, type TestPrometheus } from "../../support/prometheus.ts";
 import { until } from "../wal/setting.ts";
 
 const start = { blue: 100, green: 0 };
@@ -55,7 +55,7 @@ describe("a canary that Prometheus counts", () => {
   let prometheus: TestPrometheus;
   let metricsPort: number;
   beforeAll(async () => {
-    metricsPort = await freePort();
+    metricsPort = await lastingPort();
     prometheus = await startPrometheus({ targets: [`127.0.0.1:${metricsPort}`] });
     await using _first = await startBalancer({ metricsPort });
     await until(() => prometheus.has('haproxy_server_weight{server="green"}'), "the first scrape");
