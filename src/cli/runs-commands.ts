@@ -76,13 +76,16 @@ export function runsCommand(command: Command, terminal: Terminal, ended: Ended):
     .command("rollback")
     .description("Take a run back")
     .argument("<id>", "a run, or last");
-  commonOptions(rollback, { changes: true }).action(async (id: string) =>
-    ended(
-      await continueRun(terminal, rollback.opts(), id, "Roll back", (surroundings, runbook, state) =>
-        rollbackRun(surroundings, runbook, state, rollback.opts<{ accept?: string[] }>().accept),
-      ),
-    ),
-  );
+  commonOptions(rollback, { changes: true })
+    .option("--accept <step...>", "steps that a person has dealt with by hand, or leaves as they are")
+    .action(async (id: string) => {
+      const options = rollback.opts<CommonOptions & { readonly accept?: string[] }>();
+      ended(
+        await continueRun(terminal, options, id, "Roll back", (surroundings, runbook, state) =>
+          rollbackRun(surroundings, runbook, state, options.accept),
+        ),
+      );
+    });
 }
 
 async function listRuns(terminal: Terminal, options: CommonOptions & { limit: string }): Promise<ExitCode> {
