@@ -93,7 +93,7 @@ export class CanaryRun {
     const { context, input, route, report } = this.parts;
     if (input.testers.length === 0) return;
     await requireTesters(route.target).add(input.testers, input.to, context.signal);
-    report.log(`${input.testers.length} testers have ${input.to}: ${input.testers.join(", ")}`);
+    report.log(`testers have ${input.to}: ${input.testers.join(", ")}`);
   }
 
   private async setWeights(step: CanaryStep): Promise<void> {
@@ -178,14 +178,9 @@ export class CanaryRun {
         const baked = phase === "baking" ? Math.min(result.bakedMs, input.bake) : input.bake;
         const done = index * input.bake + baked;
         const total = steps.length * input.bake;
-        report.progress({
-          message,
-          done,
-          total,
-          unit: "ms",
-          leftMs: total - done,
-          ...(sample && { sample }),
-        });
+        // How long somebody takes to promote it is nobody's to say.
+        const progress = phase === "paused" ? {} : { done, total, unit: "ms" as const, leftMs: total - done };
+        report.progress({ message, ...progress, ...(sample && { sample }) });
         if (result.bakedMs - kept < checkpointEvery) return;
         kept = result.bakedMs;
         await this.checkpoint(phase, index, step, result);

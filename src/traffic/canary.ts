@@ -84,9 +84,8 @@ export const canary = defineOperation({
       const change = {
         target: `route:${before.route}`,
         action: "update" as const,
-        summary: [...given, ...pauseClause(before.route, step)].join(" and "),
-        from: sharesOf(from),
-        to: sharesOf(step.weights),
+        summary: listed.format([...given, ...pauseClause(before.route, step)]),
+        ...(step.stage === "share" && { from: sharesOf(from), to: sharesOf(step.weights) }),
       };
       from = step.weights;
       return change;
@@ -164,6 +163,8 @@ export const canary = defineOperation({
     ].join("\n");
   },
 });
+
+const listed = new Intl.ListFormat("en-GB");
 
 function pauseClause(route: string, { pause }: CanaryStep): string[] {
   if (pause === undefined) return [];

@@ -48,7 +48,7 @@ export const addTesters = defineOperation({
         target: `testers:${before.route}`,
         action: before.had[tester] === null ? ("create" as const) : ("update" as const),
         summary: `send ${tester} to ${version}`,
-        from: before.had[tester] ?? null,
+        ...(before.had[tester] != null && { from: before.had[tester] }),
         to: version,
       })),
   async apply(context, { version, testers }, before) {
