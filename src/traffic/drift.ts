@@ -17,6 +17,11 @@ export function refuseDrift(route: string, present: Weights, own: readonly Weigh
   if (!ours) throw driftError(route, present, own);
 }
 
+/** Throws where the weights are others than those that the caller saw; undefined: whatever they are. */
+export function refuseOthers(route: string, present: Weights, expected: Weights | undefined): void {
+  if (expected !== undefined && !sameWeights(present, expected)) throw driftError(route, present, [expected]);
+}
+
 export function driftError(route: string, present: Weights, own: readonly Weights[]): OpsError {
   return new OpsError(
     "E_TRAFFIC_DRIFT",

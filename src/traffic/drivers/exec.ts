@@ -5,7 +5,7 @@ import {
   getWeights,
   type TrafficScript,
 } from "../../traffic-script/traffic-script.ts";
-import { sameWeights } from "../drift.ts";
+import { refuseOthers, sameWeights } from "../drift.ts";
 import type { TrafficDriver, VersionState, Weights } from "../traffic-driver.ts";
 
 /** A script of the team's own. What it was told is read back: its word alone is not taken for it. */
@@ -29,7 +29,11 @@ export function execDriver(route: ExecRouteTarget): TrafficDriver {
     return Object.fromEntries(found.map(({ version, weight }) => [version, weight]));
   }
 
-  async function setWeights(wanted: Weights, signal?: AbortSignal): Promise<void> {
+  async function setWeights(wanted: Weights, signal?: AbortSignal, expected?: Weights): Promise<void> {
+    const present = await weights(signal);
+    // Who waits for a canary to end sets the same again and again.
+    if (sameWeights(present, wanted)) return;
+    refuseOthers(route.name, present, expected);
     await callSet(script, wanted, signal);
     const after = await weights(signal);
     if (sameWeights(after, wanted)) return;
@@ -44,5 +48,6 @@ export function execDriver(route: ExecRouteTarget): TrafficDriver {
     );
   }
 
-  return { scale: route.scale, states, weights, setWeights };
+  // Three calls: a look, the set, and a look at what became of it.
+  return { scale: route.scale, patience: 3 * route.timeout, states, weights, setWeights };
 }

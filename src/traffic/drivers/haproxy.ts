@@ -2,6 +2,7 @@ import type { HaproxyRouteTarget } from "../../config/environment.ts";
 import { OpsError } from "../../core/errors.ts";
 import { runtimeCommand } from "../../haproxy/runtime-socket.ts";
 import { keepServerState } from "../../haproxy/server-state.ts";
+import { refuseOthers } from "../drift.ts";
 import { refuseUnsafeName, routeStatistics } from "../haproxy-statistics.ts";
 import type { Health, TrafficDriver, VersionState, WeightScale, Weights } from "../traffic-driver.ts";
 
@@ -29,8 +30,8 @@ export function haproxyDriver(route: HaproxyRouteTarget): TrafficDriver {
     return Object.fromEntries(found);
   }
 
-  async function setWeights(wanted: Weights, signal?: AbortSignal): Promise<void> {
-    await change(wanted, signal);
+  async function setWeights(wanted: Weights, signal?: AbortSignal, expected?: Weights): Promise<void> {
+    await change(wanted, signal, expected);
     // Whatever becomes of the file: traffic that is given back must be given back.
     const notKept: unknown = await keep(signal).then(
       () => undefined,
@@ -62,8 +63,13 @@ export function haproxyDriver(route: HaproxyRouteTarget): TrafficDriver {
    * Increases before decreases, and those only where the increases were taken: at no moment may all weights be zero, also where a static algorithm
    * takes 0 and nothing else.
    */
-  async function change(wanted: Weights, signal: AbortSignal | undefined): Promise<void> {
+  async function change(
+    wanted: Weights,
+    signal: AbortSignal | undefined,
+    expected: Weights | undefined,
+  ): Promise<void> {
     const present = await weights(signal);
+    refuseOthers(route.name, present, expected);
     const changes = versions
       .map(([version, server]) => ({ server, from: present[version] ?? 0, to: wanted[version] ?? 0 }))
       .filter(({ from, to }) => from !== to);

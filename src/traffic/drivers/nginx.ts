@@ -4,10 +4,11 @@ import { readOwnedFile, writeOwnedFile } from "../../nginx/owned-file.ts";
 import { parseRouteFile, type RouteMarker, renderRouteFile, wholeOfClients } from "../../nginx/route-file.ts";
 import { loadedMarker, reload, testConfiguration } from "../../nginx/running-nginx.ts";
 import { withFileLock } from "../../process/file-lock.ts";
+import { refuseOthers } from "../drift.ts";
 import type { TrafficDriver, VersionState, Weights } from "../traffic-driver.ts";
 
 /** Milliseconds that another set is waited for. */
-const patience = 20_000;
+const lockPatience = 20_000;
 /** Milliseconds between two looks at what nginx has loaded, and for which no worker of before must answer. */
 const [lookEvery, quiet] = [25, 300];
 
@@ -24,15 +25,16 @@ export function nginxDriver(route: NginxRouteTarget): TrafficDriver {
     return weightsOf(route, await loadedMarker(route.status, route.name, signal));
   }
 
-  async function setWeights(wanted: Weights, signal?: AbortSignal): Promise<void> {
+  async function setWeights(wanted: Weights, signal?: AbortSignal, expected?: Weights): Promise<void> {
     const text = renderRouteFile(file, wanted);
-    await withFileLock(`${route.file}.lock`, { patience, signal }, async () => {
+    await withFileLock(`${route.file}.lock`, { patience: lockPatience, signal }, async () => {
       const old = await readOwnedFile(route);
       parseRouteFile(route.file, old);
       const { digest } = parseRouteFile(route.file, text);
       // Nothing is touched where nginx cannot be asked afterwards.
       const loaded = await loadedMarker(route.status, route.name, signal);
       if (old === text && loaded.digest === digest) return;
+      refuseOthers(route.name, weightsOf(route, loaded), expected);
       await replace(route, { old, text, digest }, signal);
     });
   }
@@ -51,7 +53,7 @@ export function nginxDriver(route: NginxRouteTarget): TrafficDriver {
   const scale =
     route.split.by === "upstream" ? { maximum: 1000 } : { maximum: wholeOfClients, total: wholeOfClients };
   const splits = route.split.by === "upstream" ? "requests" : "users";
-  return { scale, splits, states, weights, setWeights };
+  return { scale, patience: route.loadWithin + lockPatience, splits, states, weights, setWeights };
 }
 
 /** Throws where a version of the file is none of the route, or the other way round. */

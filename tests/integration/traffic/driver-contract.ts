@@ -95,6 +95,14 @@ export function driverContract(start: () => Promise<ContractSubject>): void {
       expect(await subject.rest()).toBe(rest);
     });
 
+    test("who says which weights it saw changes nothing where they are others by now", async () => {
+      const set = driver().setWeights(weightsOf(50), undefined, weightsOf(90));
+
+      await expect(set).rejects.toMatchObject({ code: "E_TRAFFIC_DRIFT" });
+
+      expect(sharesOf(await driver().weights())).toEqual(all);
+    });
+
     test("a set that is refused says why, and leaves the weights", async () => {
       const { settings, end } = await subject.refuseSets();
       try {
