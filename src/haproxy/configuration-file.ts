@@ -53,8 +53,7 @@ export async function replaceConfiguration(
 ): Promise<void> {
   const real = await realpath(file);
   await mayWriteBeside(real, file);
-  // A fixed name: what a crash leaves is overwritten. It does not end in .cfg, which HAProxy would load from a folder.
-  const candidate = `${real}.ops-new`;
+  const candidate = candidateOf(real);
   await rm(candidate, { force: true });
   try {
     const { mode, uid, gid } = await stat(real);
@@ -81,6 +80,14 @@ export async function replaceConfiguration(
   } finally {
     await rm(candidate, { force: true });
   }
+}
+
+/** A fixed name: what a crash leaves is found again. It does not end in .cfg, which HAProxy would load from a folder. */
+const candidateOf = (real: string) => `${real}.ops-new`;
+
+/** What a kill in the middle of a check has left. */
+export async function removeCandidate(file: string): Promise<void> {
+  await rm(candidateOf(await realpath(file)), { force: true });
 }
 
 async function mayWriteBeside(real: string, file: string): Promise<void> {

@@ -1,7 +1,7 @@
 import type { PoolConfigurationTarget } from "../config/environment.ts";
 import { causeText, errorRecord, OpsError, UsageError } from "../core/errors.ts";
 import type { BackendState } from "../haproxy/backend-state.ts";
-import { readConfiguration, replaceConfiguration } from "../haproxy/configuration-file.ts";
+import { readConfiguration, removeCandidate, replaceConfiguration } from "../haproxy/configuration-file.ts";
 import { findOwnedSection } from "../haproxy/owned-section.ts";
 import { type Reload, reload, writeServerState } from "../haproxy/reload.ts";
 import { runtimeCommand } from "../haproxy/runtime-socket.ts";
@@ -63,7 +63,10 @@ export async function changeSection(
   const present = await readSection(pool);
   if (!own.some((each) => sameSection(each, present.section))) throw drift(before.file, present.section);
   const isWritten = sameSection(present.section, wanted);
-  if (isWritten && isLoaded(present.section, state)) return "unchanged";
+  if (isWritten && isLoaded(present.section, state)) {
+    await removeCandidate(before.file);
+    return "unchanged";
+  }
   await refuseLostState(pool, context.signal);
   if (!isWritten) {
     report.progress({ message: `checking the new ${before.file}` });

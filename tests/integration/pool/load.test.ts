@@ -7,6 +7,8 @@ import { perform, RecordingReport, testContext } from "../../support/context.ts"
 import { Load } from "../../support/haproxy.ts";
 import { type PoolBalancer, startPoolBalancer } from "../../support/pool-balancer.ts";
 
+/** A machine under load takes its time. */
+const patient = { timeout: 20_000 };
 let balancer: PoolBalancer;
 beforeAll(async () => {
   balancer = await startPoolBalancer();
@@ -80,7 +82,7 @@ test("a cold server is warmed in steps, from a stop on the way to the end", asyn
   const before = await warm.observe(stopped, parsed);
   const report = new RecordingReport();
   const first = Promise.resolve(warm.apply(stopped, parsed, before, report)).catch((error: unknown) => error);
-  await expect.poll(weights).toMatchObject({ b: 50 });
+  await expect.poll(weights, patient).toMatchObject({ b: 50 });
   stopped.requestStop();
   expect(await first).toMatchObject({ code: "E_INTERRUPTED" });
   expect(await weights()).toMatchObject({ b: 50 });

@@ -11,6 +11,8 @@ import { perform, RecordingReport, testContext } from "../../support/context.ts"
 import { Load, request } from "../../support/haproxy.ts";
 import { type PoolBalancer, startPoolBalancer } from "../../support/pool-balancer.ts";
 
+/** A machine under load takes its time. */
+const patient = { timeout: 20_000 };
 let balancer: PoolBalancer;
 beforeAll(async () => {
   balancer = await startPoolBalancer();
@@ -115,7 +117,7 @@ describe("pool.drain", () => {
     balancer.servers.a.mode = "silent";
     const before = balancer.servers.a.received;
     const hanging = Promise.all(Array.from({ length: 3 }, () => request(balancer.port)));
-    await expect.poll(() => balancer.servers.a.received - before).toBe(1);
+    await expect.poll(() => balancer.servers.a.received - before, patient).toBe(1);
     const report = new RecordingReport();
     const input = drain.input.parse({ server: "a", timeout: "20s" });
     const seen = await drain.observe(context(), input);
@@ -125,7 +127,7 @@ describe("pool.drain", () => {
       isDone = true;
       return output;
     });
-    await expect.poll(() => report.messages.length).toBeGreaterThan(2);
+    await expect.poll(() => report.messages.length, patient).toBeGreaterThan(2);
     const answers = await Promise.all(Array.from({ length: 20 }, () => request(balancer.port)));
 
     expect(isDone).toBe(false);
@@ -140,7 +142,7 @@ describe("pool.drain", () => {
     balancer.servers.a.mode = "silent";
     const before = balancer.servers.a.received;
     const hanging = Promise.all(Array.from({ length: 3 }, () => request(balancer.port)));
-    await expect.poll(() => balancer.servers.a.received - before).toBe(1);
+    await expect.poll(() => balancer.servers.a.received - before, patient).toBe(1);
 
     await expect(perform(drain, context(), { server: "a", timeout: "300ms" })).rejects.toMatchObject({
       code: "E_DRAIN_TIMEOUT",
@@ -168,9 +170,9 @@ describe("pool.drain", () => {
     balancer.servers.a.mode = "silent";
     const before = balancer.servers.a.received;
     const hanging = Promise.all(Array.from({ length: 3 }, () => request(balancer.port)));
-    await expect.poll(() => balancer.servers.a.received - before).toBe(1);
+    await expect.poll(() => balancer.servers.a.received - before, patient).toBe(1);
     const drained = perform(drain, context(), { server: "a" });
-    await expect.poll(states).toMatchObject({ a: "drain 100" });
+    await expect.poll(states, patient).toMatchObject({ a: "drain 100" });
     await balancer.command("set server web/a state ready");
 
     await expect(drained).rejects.toMatchObject({ code: "E_POOL_DRIFT" });

@@ -12,6 +12,8 @@ import { Load } from "../../support/haproxy.ts";
 import { ops, startOps } from "../../support/ops.ts";
 import { type PoolBalancer, startPoolBalancer } from "../../support/pool-balancer.ts";
 
+/** A machine under load takes its time. */
+const patient = { timeout: 20_000 };
 let balancer: PoolBalancer;
 let original: string;
 beforeAll(async () => {
@@ -186,7 +188,7 @@ describe("pool.breaker", () => {
       .poll(shown, { timeout: 5000 })
       .toMatchObject({ usable: 2, servers: [{}, { health: "down" }, {}] });
     balancer.servers.b.failEvery = 0;
-    await expect.poll(shown, { timeout: 5000 }).toMatchObject({ usable: 3 });
+    await expect.poll(shown, patient).toMatchObject({ usable: 3 });
     const { failed } = await load.stop();
 
     expect(failed).toBeLessThan(30);
@@ -219,9 +221,9 @@ test("two operators at once: the second is told who works on the pool", async ()
   const where = await config();
   balancer.servers.a.mode = "silent";
   const hanging = Promise.all(Array.from({ length: 3 }, () => fetch(`http://127.0.0.1:${balancer.port}/`)));
-  await expect.poll(() => balancer.servers.a.isHolding).toBe(true);
+  await expect.poll(() => balancer.servers.a.isHolding, patient).toBe(true);
   const first = startOps(["pool", "drain", "a", "--yes"], where);
-  await expect.poll(async () => JSON.stringify(await shown()), { timeout: 10_000 }).toContain('"drain"');
+  await expect.poll(async () => JSON.stringify(await shown()), patient).toContain('"drain"');
 
   const second = await ops(["pool", "weight", "b", "10", "--yes"], where);
 

@@ -22,6 +22,8 @@ const quick = {
   "min-requests": 10,
 };
 
+/** A machine under load takes its time. */
+const patient = { timeout: 20_000 };
 let balancer: Balancer;
 let load: Load;
 let directory: string;
@@ -91,7 +93,7 @@ test("a version that is not well gets nothing: a no-go that says why", async () 
   });
   expect(await balancer.weights()).toEqual(start);
   balancer.green.healthy = true;
-  await expect.poll(() => balancer.isUp("green"), { timeout: 5000 }).toBe(true);
+  await expect.poll(() => balancer.isUp("green"), patient).toBe(true);
 });
 
 test("goes back by itself when the new version does badly within the window", async () => {
@@ -99,7 +101,7 @@ test("goes back by itself when the new version does badly within the window", as
   const input = switchOver.input.parse({ ...quick, window: "30s" });
   const before = await switchOver.observe(context(), input);
   const ended = failure(Promise.resolve(switchOver.apply(context(), input, before, report)));
-  await expect.poll(() => balancer.weights()).toEqual(switched);
+  await expect.poll(() => balancer.weights(), patient).toEqual(switched);
   balancer.green.failEvery = 2;
 
   expect(await ended).toMatchObject({
@@ -113,7 +115,7 @@ test("is ended by traffic abort, and has no verdict without traffic", async () =
   const input = switchOver.input.parse({ ...quick, window: "30s" });
   const before = await switchOver.observe(context(), input);
   const ended = failure(Promise.resolve(switchOver.apply(context(), input, before, new RecordingReport())));
-  await expect.poll(() => balancer.weights()).toEqual(switched);
+  await expect.poll(() => balancer.weights(), patient).toEqual(switched);
   await perform(abort, context(), { reason: "customers cannot check out" });
   expect(await ended).toMatchObject({
     code: "E_SWITCH_RETURNED",
@@ -148,10 +150,10 @@ test("killed with SIGKILL in its window, its watchdog gives the traffic back", a
     cwd: directory,
     stdio: "ignore",
   });
-  await expect.poll(() => balancer.weights(), { timeout: 20_000 }).toEqual(switched);
+  await expect.poll(() => balancer.weights(), patient).toEqual(switched);
   const died = once(child, "exit");
   child.kill("SIGKILL");
   await died;
 
-  await expect.poll(() => balancer.weights(), { timeout: 20_000 }).toEqual(start);
+  await expect.poll(() => balancer.weights(), patient).toEqual(start);
 });
