@@ -91,10 +91,20 @@ export function editedText(
   after: FlagSet,
 ): string {
   const edits = editsBetween(before, after);
-  const result = form === "json" ? editJson(text, edits, after) : editYaml(text, edits, after);
+  let result: string;
+  try {
+    result = form === "json" ? editJson(text, edits, after) : editYaml(text, edits, after);
+  } catch (error) {
+    throw shared(file, error);
+  }
   if (differences(readText(file, form, result), after).length === 0) return result;
-  throw new OpsError("E_FLAG_FILE", `The file ${file} cannot be edited: flags in it share parts (anchors)`, {
-    hint: "write the parts out where they are used, or use $evaluators",
+  throw shared(file);
+}
+
+function shared(file: string, cause?: unknown): OpsError {
+  return new OpsError("E_FLAG_FILE", `The file ${file} cannot be edited: flags in it share parts (anchors)`, {
+    cause,
+    hint: "write the parts out where they are used, or use $evaluators; nothing was written",
     retryable: false,
   });
 }
@@ -158,7 +168,7 @@ function editJson(text: string, edits: readonly Edit[], after: FlagSet): string 
 }
 
 /** What YAML 1.1 reads as another type is quoted: for flagd itself, a plain `on` is true. */
-const yaml = { version: "1.2", compat: "yaml-1.1" } as const;
+const yaml = { version: "1.2", compat: "yaml-1.1", aliasDuplicateObjects: false } as const;
 
 function editYaml(text: string, edits: readonly Edit[], after: FlagSet): string {
   const parsed = parseDocument(text, yaml);
@@ -179,7 +189,7 @@ function setIn(document: Document, edit: Edit, value: Json): void {
   const parent = document.getIn(path.slice(0, -1));
   const isNew = isMap(parent) && !parent.has(path.at(-1));
   const present = isMap(parent) ? parent.items.map(({ key }) => String(isScalar(key) ? key.value : key)) : [];
-  const node = document.createNode(value);
+  const node = document.createNode(value, { aliasDuplicateObjects: false });
   compactLists(node);
   document.setIn(path, typeof value === "object" ? node : value);
   const added = isNew ? parent.items.pop() : undefined;

@@ -229,6 +229,27 @@ flags:
     expect(await at(made)).toBe(before.replace('"off" # for now', '"on" # for now'));
   });
 
+  test("in YAML with anchors is left alone where a change would reach another flag, and none are made", async () => {
+    const text = `flags:
+  a: &same
+    state: ENABLED
+    variants: { "on": true, "off": false }
+    defaultVariant: "off"
+  b: *same
+`;
+    const made = await place("flags.yaml", text);
+    const source = made.open();
+    await expect(
+      source.update(note, (now) => {
+        const a = now.flags.get("a")?.definition ?? colour;
+        return withFlag(now, "b", { ...a, defaultVariant: "on" });
+      }),
+    ).rejects.toMatchObject({ code: "E_FLAG_FILE" });
+    expect(await at(made)).toBe(text);
+    await source.update(note, (now) => withFlag(withFlag(now, "c", colour), "d", colour));
+    expect((await at(made)).match(/[&*]\w/g)).toHaveLength(2);
+  });
+
   test("that somebody changes while it is written is left as that person has it", async () => {
     const made = await place("flags.json", '{"flags": {}}');
     const byHand = '{"flags": {}, "metadata": {"by": "hand"}}';
