@@ -1,5 +1,6 @@
 import type { HaproxyRouteTarget } from "../config/environment.ts";
 import { suggestion } from "../core/suggestion.ts";
+import { RuntimeMap } from "../haproxy/runtime-map.ts";
 import { runtimeCommand } from "../haproxy/runtime-socket.ts";
 import { readStateFile, serverState } from "../haproxy/server-state.ts";
 import { serverStatistics } from "../haproxy/statistics.ts";
@@ -33,6 +34,9 @@ export async function haproxyFinding(route: HaproxyRouteTarget, signal: AbortSig
         const mend = "any set of the weights writes it: ops traffic shift";
         return warn(subject, `${stateFile} has not the weights of now: a reload brings back others`, mend);
       }
+    }
+    for (const map of [route.buckets, route.testers]) {
+      if (map !== undefined) await new RuntimeMap(socket, map.map).requireKept(signal);
     }
     return ok(subject, `HAProxy ${release ?? ""} splits ${backend} between ${servers.join(", ")}`);
   } catch (error) {

@@ -6,7 +6,7 @@ import { runtimeCommand } from "../../../src/haproxy/runtime-socket.ts";
 import { canary } from "../../../src/traffic/canary.ts";
 import { openRoute } from "../../../src/traffic/route.ts";
 import { RecordingReport, testContext } from "../../support/context.ts";
-import { type Balancer, Load, request, startBalancer } from "../../support/haproxy.ts";
+import { type Balancer, bucketCount, Load, request, startBalancer } from "../../support/haproxy.ts";
 import { type ContractSubject, driverContract } from "./driver-contract.ts";
 
 /** A busy machine is no reason to call a version down. */
@@ -14,6 +14,28 @@ const slowCheck = "check inter 1s fall 5 rise 1";
 
 describe("HAProxy", () => {
   driverContract(async () => subjectOf(await startBalancer({ check: slowCheck })));
+});
+
+describe("HAProxy, by buckets of users", () => {
+  driverContract(async () => {
+    const balancer = await startBalancer({ check: slowCheck, people: "buckets and testers" });
+    const { driver } = openRoute(testContext(balancer.settings()).environment, "web");
+    let user = 0;
+    return {
+      ...subjectOf(balancer),
+      async answer() {
+        user += 1;
+        return (await request(balancer.port, undefined, "/", { cookie: `uid=user-${user}` })).body;
+      },
+      meddle: () => driver.setWeights({ blue: bucketCount - 33, green: 33 }),
+      reset: () => driver.setWeights({ blue: bucketCount, green: 0 }),
+      // Maps may be changed at every level of the socket.
+      refuseSets: async () => ({
+        settings: balancer.settings({ buckets: { map: "/nowhere/web.buckets", count: bucketCount } }),
+        end: async () => undefined,
+      }),
+    };
+  });
 });
 
 describe("HAProxy with a state file", () => {
