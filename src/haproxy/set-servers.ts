@@ -9,8 +9,9 @@ export type ServerSetting = { admin?: AdminState; weight?: number };
 export type ServerSettings = { [server: string]: ServerSetting };
 
 /**
- * Sets weights and states of servers in one command line, then reads them back. Whatever gives a server more comes
- * first, so that a pool is at no moment without servers. Safe to call again. Throws `E_HAPROXY_REFUSED` where HAProxy does not take a command, and
+ * Sets weights and states of servers, then reads them back. Whatever gives a server more comes first, and the rest only
+ * where that was taken (a static algorithm takes the weight 0 and little else): a pool is at no moment without servers.
+ * Safe to call again. Throws `E_HAPROXY_REFUSED` where HAProxy does not take a command, and
  * `E_SERVER_NOT_SET` where it has something else afterwards.
  */
 export async function setServers(
@@ -20,18 +21,21 @@ export async function setServers(
   options: RuntimeCommandOptions = {},
 ): Promise<BackendState> {
   const present = await readBackend(socket, backend, options);
-  const commands = commandsFor(backend, present, wanted);
-  if (commands.length === 0) return present;
-  const answer = await runtimeCommand(socket, commands.join("; "), options);
-  if (answer !== "") {
+  const { gives, takes } = commandsFor(backend, present, wanted);
+  if (gives.length + takes.length === 0) return present;
+  for (const commands of [gives, takes]) {
+    if (commands.length === 0) continue;
+    const answer = await runtimeCommand(socket, commands.join("; "), options);
+    if (answer === "") continue;
     const text = answer.split("\n").find((line) => line !== "");
     throw new OpsError("E_HAPROXY_REFUSED", `HAProxy refused to work on ${backend}: ${text}`, {
-      hint: "see whether the server still exists: ops pool show",
+      hint: "see whether the server still exists, and its weights with this strategy: ops pool show",
       retryable: false,
     });
   }
   const after = await readBackend(socket, backend, options);
-  const wrong = commandsFor(backend, after, wanted);
+  const { gives: ungiven, takes: untaken } = commandsFor(backend, after, wanted);
+  const wrong = [...ungiven, ...untaken];
   if (wrong.length > 0) {
     throw new OpsError(
       "E_SERVER_NOT_SET",
@@ -46,7 +50,11 @@ export async function setServers(
 }
 
 /** Pure. Empty where everything is as wanted. */
-export function commandsFor(backend: string, present: BackendState, wanted: ServerSettings): string[] {
+export function commandsFor(
+  backend: string,
+  present: BackendState,
+  wanted: ServerSettings,
+): { readonly gives: readonly string[]; readonly takes: readonly string[] } {
   const gives: string[] = [];
   const takes: string[] = [];
   for (const server of present.servers) {
@@ -62,7 +70,7 @@ export function commandsFor(backend: string, present: BackendState, wanted: Serv
       (admin === "ready" ? gives : takes).push(...stateCommands(`${backend}/${server.name}`, server, admin));
     }
   }
-  return [...gives, ...takes];
+  return { gives, takes };
 }
 
 /**

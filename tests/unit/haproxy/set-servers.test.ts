@@ -12,16 +12,16 @@ describe("the commands that change servers", () => {
   test("give first and take afterwards", () => {
     const present = backend(server("a", { weight: 100 }), server("b", { weight: 0 }));
 
-    expect(commandsFor("web", present, { a: { weight: 0 }, b: { weight: 100 } })).toEqual([
-      "set weight web/b 100",
-      "set weight web/a 0",
-    ]);
+    expect(commandsFor("web", present, { a: { weight: 0 }, b: { weight: 100 } })).toEqual({
+      gives: ["set weight web/b 100"],
+      takes: ["set weight web/a 0"],
+    });
   });
 
   test("set the weight of a server before it takes requests, and begin its checks from down", () => {
     const present = backend(server("a", { admin: "maint" }));
 
-    expect(commandsFor("web", present, { a: { admin: "ready", weight: 5 } })).toEqual([
+    expect(commandsFor("web", present, { a: { admin: "ready", weight: 5 } }).gives).toEqual([
       "set weight web/a 5",
       "set server web/a state drain",
       "set server web/a health down",
@@ -30,7 +30,10 @@ describe("the commands that change servers", () => {
   });
 
   test("are none where all is as wanted", () => {
-    expect(commandsFor("web", backend(server("a", {})), { a: { admin: "ready", weight: 100 } })).toEqual([]);
+    expect(commandsFor("web", backend(server("a", {})), { a: { admin: "ready", weight: 100 } })).toEqual({
+      gives: [],
+      takes: [],
+    });
   });
 });
 
