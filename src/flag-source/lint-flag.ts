@@ -98,7 +98,7 @@ function expiryProblems(expires: string | number | boolean, now: Date | undefine
       severity: "warning",
       rule: "expired",
       message: `expired on ${String(expires)}`,
-      hint: "take it out of the code, then delete it; or give it more time with --expires",
+      hint: "take it out of the code, then: ops flag remove NAME; or give it more time with --expires",
     },
   ];
 }

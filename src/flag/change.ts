@@ -33,6 +33,8 @@ interface FlagChangeDefinition<S extends z.ZodRawShape> {
   readonly makes?: true;
   /** Default: a flag that was killed is left alone. */
   readonly throughKill?: true;
+  /** What is said of the flag when it is done. Default: its state and rollout. */
+  readonly done?: string;
   /** Pure: what the flag should be. Throws where that cannot be. Null takes it away. */
   edit(
     before: FlagDefinition | null,
@@ -134,6 +136,7 @@ export function defineFlagChange<S extends z.ZodRawShape>(definition: FlagChange
     },
     render: (output) => {
       const { flag, state, rollout } = output as ShownFlag;
+      if (definition.done !== undefined) return `flag ${flag} ${definition.done}`;
       return `flag ${flag} is ${state}${rollout === null ? "" : `, rollout ${Number(rollout.toFixed(3))}%`}`;
     },
   });

@@ -7,6 +7,7 @@ import { lint } from "./lint.ts";
 import { list } from "./list.ts";
 import { allow, deny } from "./lists.ts";
 import { create } from "./new.ts";
+import { remove } from "./remove.ts";
 import { require } from "./require.ts";
 import { rollout } from "./rollout-command.ts";
 import { schedule } from "./schedule.ts";
@@ -35,6 +36,7 @@ export const operations: readonly Operation[] = [
   evaluate,
   lint,
   stale,
+  remove,
   diff,
   exportFlags,
   importFlags,

@@ -190,6 +190,23 @@ test.each([
   expect(await failureOf(run("new", input))).toMatchObject({ code, exitCode: 2 });
 });
 
+test("flag.remove takes a flag away that no other one needs, and undo brings it back", async () => {
+  await run("set", { flag: "old", rollout: "10%", owner: "shop" });
+  await run("set", { flag: "f", state: "on" });
+  await run("require", { flag: "f", needed: "old" });
+  expect(await failureOf(run("remove", { flag: "old" }))).toMatchObject({
+    code: "E_FLAG_INVALID",
+    message: "flag f: needs the flag old, which is not there",
+  });
+  await run("require", { flag: "f", needed: "old", remove: true });
+  const before = await stored("old");
+  const removed = await run("remove", { flag: "old" });
+  expect(flagOperation("flag.remove").render?.(removed.output)).toBe("flag old is gone");
+  expect(await stored("old")).toBeUndefined();
+  await removed.undo();
+  expect(await stored("old")).toEqual(before);
+});
+
 test("flag.history tells who did what, and why", async () => {
   await run("new", { flag: "f", owner: "shop" });
   await run("rollout", { flag: "f", share: "10%" });

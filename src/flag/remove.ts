@@ -1,0 +1,11 @@
+import { defineFlagChange } from "./change.ts";
+
+export const remove = defineFlagChange({
+  name: "flag.remove",
+  summary: "Delete a flag that no other flag needs; its code must be gone already",
+  example: "flag remove new-checkout",
+  verb: "delete flag",
+  done: "is gone",
+  input: {},
+  edit: () => null,
+});
