@@ -6,6 +6,8 @@ export const remove = defineFlagChange({
   example: "flag remove new-checkout",
   verb: "delete flag",
   done: "is gone",
+  // Restoring it first would turn it on once more.
+  throughKill: true,
   input: {},
   edit: () => null,
 });
