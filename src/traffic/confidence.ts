@@ -30,6 +30,9 @@ export type ShareObservation =
   | { readonly verdict: "agrees" | "disagrees"; readonly requests: number; readonly share: number }
   | { readonly verdict: "unknown"; readonly requests: number };
 
+/** A chance that is none. */
+const absurd = 1e-4;
+
 /** Some users do far more than others: the odds of a version may be so many times off. */
 const unevenUsers = 5;
 /** Fewer requests than this can come from a handful of users. */
@@ -52,7 +55,13 @@ export function observeShare(
   const share = hits / requests;
   const spread = intended * (1 - intended);
   const allowed = 4 * Math.sqrt(spread / requests) + 1 / requests + 0.005 + spread * unequal;
-  if (Math.abs(share - intended) <= allowed) return { verdict: "agrees", requests, share };
+  // With few requests the bounds are wider than what is possible: none of 20 is no half.
+  const isNone =
+    (hits === 0 && (1 - intended) ** requests < absurd) ||
+    (hits === requests && intended ** requests < absurd);
+  if (Math.abs(share - intended) <= allowed && !(isNone && unequal === 0)) {
+    return { verdict: "agrees", requests, share };
+  }
   if (splits === "requests" || intended <= 0 || intended >= 1)
     return { verdict: "disagrees", requests, share };
   const odds = (rate: number) => rate / (1 - rate);

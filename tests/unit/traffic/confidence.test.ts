@@ -47,7 +47,22 @@ describe("an observed share", () => {
     [0, 1000, 0, "agrees"],
     [3, 19, 0.1, "unknown"],
     [0, 0, 0.5, "unknown"],
+    [0, 20, 0.5, "disagrees"],
+    [20, 20, 0.5, "disagrees"],
+    [0, 30, 0.1, "agrees"],
+    [0, 100, 0.1, "disagrees"],
   ])("of %i in %i with %f intended %4$s", (hits, requests, intended, verdict) => {
     expect(observeShare(hits, requests, intended).verdict).toBe(verdict);
+  });
+
+  test.each([
+    [30, 1000, 0.1, "agrees"],
+    [300, 1000, 0.1, "agrees"],
+    [0, 100, 0.1, "unknown"],
+    [0, 1000, 0.1, "disagrees"],
+    [900, 1000, 0.1, "disagrees"],
+    [990, 1000, 1, "disagrees"],
+  ])("of users may be uneven: %i in %i with %f intended %4$s", (hits, requests, intended, verdict) => {
+    expect(observeShare(hits, requests, intended, 0, "users").verdict).toBe(verdict);
   });
 });
