@@ -7,6 +7,20 @@ import { defineOperation } from "../run/operation.ts";
 import { describeFlag } from "./shown.ts";
 import { flagName, source, withFlagSource } from "./source.ts";
 
+const shownChange = z.object({
+  at: z.string().describe("ISO 8601, UTC"),
+  actor: z.string().describe("Who"),
+  run: z.string().nullable().describe("In which run: ops runs show"),
+  operation: z.string().describe("What was done"),
+  reason: z.string().nullable().describe("Why"),
+  subject: z.enum(["flag", "segment", "metadata"]),
+  name: z.string(),
+  before: z.json().nullable(),
+  after: z.json().nullable(),
+});
+
+type ShownChange = z.output<typeof shownChange>;
+
 export const history = defineOperation({
   name: "flag.history",
   summary: "Show who changed a flag, when, in which run, why, and from what to what",
@@ -24,19 +38,7 @@ export const history = defineOperation({
   }),
   positional: ["flag"],
   output: z.object({
-    changes: z.array(
-      z.object({
-        at: z.string().describe("ISO 8601, UTC"),
-        actor: z.string().describe("Who"),
-        run: z.string().nullable().describe("In which run: ops runs show"),
-        operation: z.string().describe("What was done"),
-        reason: z.string().nullable().describe("Why"),
-        subject: z.enum(["flag", "segment", "metadata"]),
-        name: z.string(),
-        before: z.json().nullable(),
-        after: z.json().nullable(),
-      }),
-    ),
+    changes: z.array(shownChange),
   }),
   observe: async () => null,
   plan: () => [],
@@ -51,7 +53,7 @@ export const history = defineOperation({
           });
         }
       }
-      return { changes: changes as z.output<z.ZodArray<z.ZodAny>> };
+      return { changes: changes as ShownChange[] };
     }),
   render: ({ changes }) => {
     if (changes.length === 0) return "ops has changed nothing";
