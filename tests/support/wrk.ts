@@ -3,12 +3,10 @@ import { once } from "node:events";
 
 export interface WrkReport {
   readonly requests: number;
-  /** All below together. */
+  /** Those, and connections that could not be made, read or written in time. */
   readonly failed: number;
   /** Answers outside 2xx and 3xx. */
   readonly answers: number;
-  /** Connections that were closed before the answer. */
-  readonly cut: number;
 }
 
 export interface Wrk {
@@ -43,8 +41,7 @@ export function parseWrk(said: string): WrkReport {
   const requests = /(\d+) requests in /.exec(said)?.[1];
   if (requests === undefined) throw new Error(`wrk did not report: ${said}`);
   const socket = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(said) ?? [];
-  const [connect = 0, cut = 0, write = 0, timeout = 0] = socket.slice(1).map(Number);
+  const connections = socket.slice(1).reduce((total, each) => total + Number(each), 0);
   const answers = Number(/Non-2xx or 3xx responses: (\d+)/.exec(said)?.[1] ?? 0);
-  const failed = connect + cut + write + timeout + answers;
-  return { requests: Number(requests), failed, answers, cut };
+  return { requests: Number(requests), failed: connections + answers, answers };
 }
