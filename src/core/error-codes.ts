@@ -132,6 +132,7 @@ export const errorCodes: readonly string[] = [
   "E_MIGRATION_TRANSACTION",
   "E_MIGRATION_UNKNOWN",
   "E_MIGRATION_VERIFY",
+  "E_MIRROR",
   "E_NGINX_FILE",
   "E_NGINX_REFUSED",
   "E_NGINX_RELOAD",

@@ -24,10 +24,20 @@ export interface RouteFile {
 
 export type NginxWeights = { [version: string]: number };
 
+const mirror = z.strictObject({
+  version: z.string(),
+  /** Percent of the requests. */
+  share: z.number().gt(0).max(100),
+  methods: z.array(z.string().regex(/^[A-Z]+$/)).min(1),
+});
+/** A version that gets copies of requests, whose answers nobody gets. */
+export type NginxMirror = z.output<typeof mirror>;
+
 /** What the file says of itself, and nginx of what it has loaded. */
 const marker = z.strictObject({
   route: z.string(),
   weights: z.record(z.string(), z.int().min(0)),
+  mirror: mirror.optional(),
   /** SHA-256 of the whole file with this left empty, 16 hexadecimal digits. */
   digest: z.string(),
 });
@@ -41,8 +51,13 @@ export function markerPath(route: string): string {
   return `/ops/${route}`;
 }
 
+/** The variable that names where a copy of a request goes; empty where it has none. */
+export function mirrorVariable(route: string): string {
+  return `ops_mirror_${route.replace(/\W/g, "_")}`;
+}
+
 /** The text of the owned file. Throws where no version has weight: nginx knows no such split. */
-export function renderRouteFile(file: RouteFile, weights: NginxWeights): string {
+export function renderRouteFile(file: RouteFile, weights: NginxWeights, copies?: NginxMirror): string {
   if (Object.keys(file.versions).every((version) => (weights[version] ?? 0) === 0)) {
     throw new UsageError(
       "E_SHARE",
@@ -52,8 +67,9 @@ export function renderRouteFile(file: RouteFile, weights: NginxWeights): string 
       },
     );
   }
-  const unsigned = render(file, { route: file.route, weights, digest: "" });
-  return render(file, { route: file.route, weights, digest: digestOf(unsigned) });
+  const own = { route: file.route, weights, ...(copies !== undefined && { mirror: copies }) };
+  const unsigned = render(file, { ...own, digest: "" });
+  return render(file, { ...own, digest: digestOf(unsigned) });
 }
 
 /** What a file says of itself; throws `E_TRAFFIC_DRIFT` where its text is not what `ops` wrote. */
@@ -88,6 +104,7 @@ function render(file: RouteFile, own: RouteMarker): string {
 # ops: ${json}
 
 ${file.split.by === "upstream" ? upstream(file, file.split, own.weights) : clients(file, file.split, own.weights)}
+${mirrored(file, own.mirror)}
 server {
   listen ${file.status};
   access_log off;
@@ -100,6 +117,28 @@ server {
   }
 }
 `;
+}
+
+/** Both variables are there without a mirror too: nginx.conf names one of them. */
+function mirrored({ route, split, versions }: RouteFile, copies: NginxMirror | undefined): string {
+  const variable = mirrorVariable(route);
+  const address = copies === undefined ? undefined : versions[copies.version];
+  const value = split.by === "upstream" ? variable : address;
+  const share = copies === undefined || copies.share === 100 ? "" : `${copies.share.toFixed(2)}%`;
+  return [
+    ...(address !== undefined && split.by === "upstream"
+      ? [`upstream ${variable} {`, `  server ${address}; # ${copies?.version}`, "}"]
+      : []),
+    `split_clients "$request_id" $${variable}_share {`,
+    ...(share === "" ? [] : [`  ${share} ${value};`]),
+    `  * ${copies !== undefined && share === "" ? value : '""'};`,
+    "}",
+    `map $request_method $${variable} {`,
+    '  default "";',
+    ...(copies?.methods ?? []).map((each) => `  ${each} $${variable}_share;`),
+    "}",
+    "",
+  ].join("\n");
 }
 
 type Upstream = Extract<NginxSplit, { by: "upstream" }>;

@@ -2,6 +2,7 @@ import type { Operation } from "../run/operation.ts";
 import { abort } from "./abort.ts";
 import { canary } from "./canary.ts";
 import { init } from "./init.ts";
+import { mirror } from "./mirror.ts";
 import { promote } from "./promote.ts";
 import { shift } from "./shift.ts";
 import { simulate } from "./simulate.ts";
@@ -17,6 +18,7 @@ export const operations: readonly Operation[] = [
   canary,
   promote,
   abort,
+  mirror,
   addTesters,
   removeTesters,
   listTesters,

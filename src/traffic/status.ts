@@ -59,6 +59,10 @@ const output = z.object({
     })
     .nullable()
     .describe("The canary that has traffic, as far as this machine knows"),
+  mirror: z
+    .object({ version: z.string(), share: z.number(), methods: z.array(z.string()) })
+    .nullable()
+    .describe("Who gets copies of requests (percent); null: nobody"),
   uncounted: z.string().nullable().describe("Why there are no counts; null: there are"),
 });
 
@@ -86,10 +90,11 @@ export const status = defineOperation({
         share: shares[state.version] ?? 0,
         ...shownCounts(counts.find(({ version }) => version === state.version)),
       })),
+      mirror: (await opened.driver.mirror?.read(context.signal)) ?? null,
       uncounted: why,
     };
   },
-  render({ route, canary, versions, uncounted }) {
+  render({ route, canary, versions, mirror, uncounted }) {
     const header = ["version", "share", "weight", "status", "requests", "bad", "5xx", "mean"];
     const rows = versions.map((each) => [
       each.version,
@@ -104,6 +109,11 @@ export const status = defineOperation({
     return [
       `route ${route}`,
       ...columns([header, ...rows], new Set([1, 2, 4, 5, 6, 7])),
+      ...(mirror === null
+        ? []
+        : [
+            `${mirror.version} gets copies of ${formatPercent(mirror.share)} of the requests (${mirror.methods.join(", ")})`,
+          ]),
       ...(uncounted === null ? [] : [`no counts: ${uncounted}`]),
       ...(canary === null
         ? []

@@ -25,6 +25,20 @@ export type VersionState = {
   inFlight?: number;
 };
 
+/** A version that gets copies of requests; what it answers goes to nobody. */
+export type Mirrored = {
+  version: string;
+  /** Percent of the requests, above 0. */
+  share: number;
+  methods: string[];
+};
+
+export interface Mirror {
+  read(signal?: AbortSignal): Promise<Mirrored | undefined>;
+  /** Undefined: nobody gets copies. Guarantees what `setWeights` does. */
+  set(mirrored: Mirrored | undefined, signal?: AbortSignal): Promise<void>;
+}
+
 /**
  * The adapter of one balancer, for one route: reads and sets its weights. What counts requests is a `RequestSource`.
  * It touches the weights of the route's versions and nothing else.
@@ -46,6 +60,8 @@ export interface TrafficDriver {
    * now, and throws `E_TRAFFIC_DRIFT`. Without them they are set whatever they were.
    */
   setWeights(weights: Weights, signal?: AbortSignal, expected?: Weights): Promise<void>;
+  /** Undefined where the balancer cannot copy requests by itself. */
+  readonly mirror?: Mirror;
   /** Throws (usage) where something is known to keep weights from being set, before anything is changed. */
   requireSettable?(signal?: AbortSignal): Promise<void>;
 }

@@ -20,9 +20,12 @@ export class Nginx implements AsyncDisposable {
   private statusPort = 0;
   private child: ChildProcess | undefined;
   private readonly split: "upstream" | "clients";
+  private readonly mirrors: boolean;
 
-  constructor(split: "upstream" | "clients") {
+  /** @param mirrors whether its own configuration sends copies where the route's file says */
+  constructor(split: "upstream" | "clients", mirrors: boolean) {
     this.split = split;
+    this.mirrors = mirrors;
   }
 
   async start(): Promise<void> {
@@ -125,7 +128,16 @@ ${folders.map((each) => `  ${each}_temp_path ${this.directory}/${each};`).join("
   include web.conf;${split === "clients" ? groups : ""}
   server {
     listen 127.0.0.1:${this.port};
-    location / { proxy_pass ${place}; }
+    location / { ${this.mirrors ? "mirror /copy; " : ""}proxy_pass ${place}; }${
+      this.mirrors
+        ? `
+    location = /copy {
+      internal;
+      if ($ops_mirror_web = "") { return 204; }
+      proxy_pass http://$ops_mirror_web$request_uri;
+    }`
+        : ""
+    }
   }
 }
 `;
@@ -135,8 +147,8 @@ ${folders.map((each) => `  ${each}_temp_path ${this.directory}/${each};`).join("
 /** Debian's is where a user's PATH may not reach. */
 const program = existsSync("/usr/sbin/nginx") ? "/usr/sbin/nginx" : "nginx";
 
-export async function startNginx(split: "upstream" | "clients"): Promise<Nginx> {
-  const nginx = new Nginx(split);
+export async function startNginx(split: "upstream" | "clients", mirrors = false): Promise<Nginx> {
+  const nginx = new Nginx(split, mirrors);
   try {
     await nginx.start();
     return nginx;

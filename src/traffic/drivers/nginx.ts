@@ -5,7 +5,7 @@ import { parseRouteFile, type RouteMarker, renderRouteFile, wholeOfClients } fro
 import { loadedMarker, reload, testConfiguration } from "../../nginx/running-nginx.ts";
 import { withFileLock } from "../../process/file-lock.ts";
 import { refuseOthers } from "../drift.ts";
-import type { TrafficDriver, VersionState, Weights } from "../traffic-driver.ts";
+import type { Mirror, TrafficDriver, VersionState, Weights } from "../traffic-driver.ts";
 
 /** Milliseconds that another set is waited for. */
 const lockPatience = 20_000;
@@ -25,11 +25,16 @@ export function nginxDriver(route: NginxRouteTarget): TrafficDriver {
     return weightsOf(route, await loadedMarker(route.status, route.name, signal));
   }
 
-  async function setWeights(wanted: Weights, signal?: AbortSignal, expected?: Weights): Promise<void> {
-    const text = renderRouteFile(file, wanted);
+  /** @param next what the file is to say, of what it says */
+  async function change(
+    next: (present: RouteMarker) => Pick<RouteMarker, "weights" | "mirror">,
+    signal: AbortSignal | undefined,
+    expected?: Weights,
+  ): Promise<void> {
     await withFileLock(`${route.file}.lock`, { patience: lockPatience, signal }, async () => {
       const old = await readOwnedFile(route);
-      parseRouteFile(route.file, old);
+      const { weights: wanted, mirror } = next(parseRouteFile(route.file, old));
+      const text = renderRouteFile(file, wanted, mirror);
       const { digest } = parseRouteFile(route.file, text);
       // Nothing is touched where nginx cannot be asked afterwards.
       const loaded = await loadedMarker(route.status, route.name, signal);
@@ -38,6 +43,26 @@ export function nginxDriver(route: NginxRouteTarget): TrafficDriver {
       await replace(route, { old, text, digest }, signal);
     });
   }
+
+  /** A version that gets requests of its own gets no copies any more. */
+  const setWeights = (wanted: Weights, signal?: AbortSignal, expected?: Weights) =>
+    change(
+      ({ mirror }) =>
+        mirror === undefined || (wanted[mirror.version] ?? 0) > 0
+          ? { weights: wanted }
+          : { weights: wanted, mirror },
+      signal,
+      expected,
+    );
+
+  const mirror: Mirror = {
+    async read(signal) {
+      parseRouteFile(route.file, await readOwnedFile(route));
+      return (await loadedMarker(route.status, route.name, signal)).mirror;
+    },
+    set: (copies, signal) =>
+      change(({ weights: present }) => ({ weights: present, ...(copies && { mirror: copies }) }), signal),
+  };
 
   async function states(signal?: AbortSignal): Promise<VersionState[]> {
     const present = await weights(signal);
@@ -53,7 +78,7 @@ export function nginxDriver(route: NginxRouteTarget): TrafficDriver {
   const scale =
     route.split.by === "upstream" ? { maximum: 1000 } : { maximum: wholeOfClients, total: wholeOfClients };
   const splits = route.split.by === "upstream" ? "requests" : "users";
-  return { scale, patience: route.loadWithin + lockPatience, splits, states, weights, setWeights };
+  return { scale, patience: route.loadWithin + lockPatience, splits, states, weights, setWeights, mirror };
 }
 
 /** Throws where a version of the file is none of the route, or the other way round. */

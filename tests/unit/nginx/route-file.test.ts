@@ -18,7 +18,10 @@ const clients: RouteFile = {
   split: { by: "clients", variable: "web_version", key: "${cookie_user}" },
   versions: { blue: "to_blue", green: "to_green", red: "to_red" },
 };
-const block = (text: string) => text.slice(text.indexOf("\n\n") + 2, text.indexOf("\nserver {")).trim();
+const copies = 'split_clients "$request_id"';
+const block = (text: string) => text.slice(text.indexOf("\n\n") + 2, text.indexOf(`\n${copies}`)).trim();
+const mirrorBlock = (text: string) =>
+  text.slice(text.indexOf(`\n${copies}`), text.indexOf("\nserver {")).trim();
 
 describe("the file of an nginx route", () => {
   test("gives each server its weight", () => {
@@ -50,6 +53,30 @@ describe("the file of an nginx route", () => {
     ).toBe(`split_clients "\${cookie_user}" $web_version {
   * to_green; # green
 }`);
+  });
+
+  test("copies requests of some methods to a version, or none", () => {
+    const mirror = { version: "green", share: 12.5, methods: ["GET", "HEAD"] };
+    const text = renderRouteFile(clients, { blue: 10_000 }, mirror);
+    expect(parseRouteFile("f", text).mirror).toEqual(mirror);
+    expect(mirrorBlock(text)).toBe(`split_clients "$request_id" $ops_mirror_web_share {
+  12.50% to_green;
+  * "";
+}
+map $request_method $ops_mirror_web {
+  default "";
+  GET $ops_mirror_web_share;
+  HEAD $ops_mirror_web_share;
+}`);
+    expect(
+      renderRouteFile(upstream, { blue: 1 }, { ...mirror, share: 100 }),
+    ).toContain(`upstream ops_mirror_web {
+  server 10.0.0.2:8080; # green
+}
+split_clients "$request_id" $ops_mirror_web_share {
+  * ops_mirror_web;
+}`);
+    expect(mirrorBlock(renderRouteFile(upstream, { blue: 1 }))).toContain('  * "";\n}');
   });
 
   test("cannot give everybody nothing", () => {
