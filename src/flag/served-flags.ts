@@ -92,6 +92,7 @@ export class ServedFlags {
     while (!signal.aborted) {
       try {
         const set = await readValid(this.source);
+        refuseEmptied(this.set, set);
         const text = JSON.stringify(documentOf(set));
         this.confirmedAt = this.now();
         this.problem = undefined;
@@ -117,6 +118,17 @@ async function readValid(source: FollowedSource): Promise<FlagSet> {
   const more = wrong.length === 1 ? "" : ` (and ${wrong.length - 1} more mistakes)`;
   throw new UsageError("E_FLAG_INVALID", `The ${first.subject} ${first.name}: ${first.message}${more}`, {
     hint: first.hint ?? "mend it by hand, as it was made: no command of ops stores it",
+  });
+}
+
+/**
+ * A file that is replaced in two steps or whose disk is gone, a schema that was dropped: nobody removes the last of many
+ * flags on purpose, and then a server that begins anew serves none.
+ */
+function refuseEmptied(before: FlagSet, now: FlagSet): void {
+  if (now.flags.size > 0 || before.flags.size === 0) return;
+  throw new UsageError("E_FLAG_UNKNOWN", "The source has no flags any more", {
+    hint: "where that is meant, start the server again",
   });
 }
 

@@ -153,10 +153,20 @@ describe("a server of flags in a file", () => {
 
     await rename(`${file}.good`, file);
     await flag(context, "set", { flag: "checkout", rollout: "100%" });
-    await until(async () => ((await health()).status === "ok" ? true : undefined), "the recovery");
-    expect(await (await ask(serving, `${all}/checkout`, '{"context":{}}')).json()).toMatchObject({
-      value: true,
-    });
+    const value = async () => {
+      const answer = await ask(serving, `${all}/checkout`, '{"context":{}}');
+      return ((await answer.json()) as { value: boolean }).value || undefined;
+    };
+    expect(await until(value, "the change behind the mistake")).toBe(true);
+    expect(await health()).toMatchObject({ status: "ok" });
+
+    // A file that is gone is no wish for no flags.
+    await rename(file, `${file}.good`);
+    await until(
+      async () => ((await health()).status === "stale" ? true : undefined),
+      "the file to be missed",
+    );
+    expect(await value()).toBe(true);
   });
 
   test("asks for its token, which is never shown", async () => {
