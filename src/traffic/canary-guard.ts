@@ -36,7 +36,8 @@ export class CanaryGuard {
       ...["--reason", "ops ended, or hung, without giving the traffic back", "--yes", "--json"],
       ...(environment.file === undefined ? [] : ["--config", environment.file]),
     ];
-    const watchdog = onCrash === "return" ? new CanaryWatchdog(words, environment.directory) : undefined;
+    const watchdog =
+      onCrash === "return" ? new CanaryWatchdog(words, environment.directory, files.record) : undefined;
     const record: CanaryRecord = {
       token,
       run: context.runId ?? null,
@@ -99,4 +100,12 @@ export async function earlierIsOver(context: OperationContext, route: string): P
       return;
     await pause(context, 50);
   }
+}
+
+/**
+ * After a change that leaves nothing of an earlier canary's traffic: what that had before it is not to come back. Only
+ * for whoever holds the lock of the route, so that no canary is at work.
+ */
+export async function forgetEarlier(context: OperationContext, route: string): Promise<void> {
+  await new CanaryFiles(context, route).forget();
 }

@@ -57,7 +57,8 @@ export type PromotionRequest = z.output<typeof promotionSchema>;
 /** The files beside the journal by which the processes of one machine know of a route's canary. */
 export class CanaryFiles {
   private readonly folder: string;
-  private readonly record: string;
+  /** Path; it is there as long as there is something to abort. */
+  readonly record: string;
   private readonly request: string;
   private readonly promotion: string;
 
@@ -91,7 +92,11 @@ export class CanaryFiles {
 
   /** The traffic is where it should be: nothing is left to abort. */
   async end(token: string): Promise<void> {
-    if ((await this.read())?.token !== token) return;
+    if ((await this.read())?.token === token) await this.forget();
+  }
+
+  /** Whatever attempt it was. */
+  async forget(): Promise<void> {
     await rm(this.record, { force: true });
     await rm(this.request, { force: true });
   }

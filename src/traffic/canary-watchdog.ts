@@ -8,14 +8,22 @@ const patience = 30_000;
 
 /**
  * Waits for a line, again and again: `alive` goes on, `done` ends it. None within the time, or the end of the input,
- * which is when its owner is gone however that died: then it becomes the command that gives the traffic back.
+ * which is when its owner is gone however that died: then it runs the command that gives the traffic back. The balancer
+ * may be away at that very moment: for a quarter of an hour it is tried again, as long as the canary's record is there.
  */
 const script = `
-while line=$(timeout "$1" sh -c 'read -r line && printf %s "$line"'); do
+patience=$1 record=$2
+shift 2
+while line=$(timeout "$patience" sh -c 'read -r line && printf %s "$line"'); do
   [ "$line" = done ] && exit 0
 done
-shift
-exec "$@"
+tries=1 pause=1
+until "$@"; do
+  [ "$tries" -lt 60 ] && [ -e "$record" ] || exit 1
+  sleep "$pause"
+  tries=$((tries + 1))
+  [ "$pause" -ge 16 ] || pause=$((pause * 2))
+done
 `;
 
 /** Gives a canary's traffic back when this process dies or hangs. */
@@ -24,9 +32,13 @@ export class CanaryWatchdog {
   private readonly child: ChildProcess;
   private readonly timer: NodeJS.Timeout;
 
-  /** @param words of the command line that aborts the canary, behind `ops` */
-  constructor(words: readonly string[], directory: string) {
-    const args = ["-c", script, "ops-canary-watchdog", String(patience / 1000), ...launcher(), ...words];
+  /**
+   * @param words of the command line that aborts the canary, behind `ops`
+   * @param record path of the canary's record, without which there is nothing to abort
+   */
+  constructor(words: readonly string[], directory: string, record: string) {
+    const name = "ops-canary-watchdog";
+    const args = ["-c", script, name, String(patience / 1000), record, ...launcher(), ...words];
     this.child = spawn("/bin/sh", args, {
       stdio: ["pipe", "ignore", "ignore"],
       // A Ctrl-C of the terminal is not for it.

@@ -6,7 +6,7 @@ import { defineOperation, type Report } from "../run/operation.ts";
 import { placeToResume, stepResult } from "./canary-checkpoint.ts";
 import { formatInFlight } from "./canary-drain.ts";
 import { requireFigures } from "./canary-figures.ts";
-import { CanaryGuard, earlierIsOver } from "./canary-guard.ts";
+import { CanaryGuard, earlierIsOver, forgetEarlier } from "./canary-guard.ts";
 import { type CanaryInput, canaryInput } from "./canary-input.ts";
 import { promotion } from "./canary-pause.ts";
 import { CanaryFiles } from "./canary-record.ts";
@@ -102,6 +102,7 @@ export const canary = defineOperation({
       const { weights } = lastStep(steps);
       await requireUp(opened, input.to, context.signal);
       await opened.driver.setWeights(weights, context.signal, present);
+      await forgetEarlier(context, before.route);
       report.log(`gave ${input.to} ${formatShares(weights)} without a bake: ${input["skip-bake"]}`);
       return {
         verdict: "skipped" as const,

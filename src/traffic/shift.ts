@@ -4,6 +4,7 @@ import { formatPercent } from "../core/percent.ts";
 import { duration, name, percentage } from "../core/schema.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation } from "../run/operation.ts";
+import { earlierIsOver, forgetEarlier } from "./canary-guard.ts";
 import { countedWithin, sight } from "./canary-look.ts";
 import { observeShare, type ShareObservation } from "./confidence.ts";
 import { CountingWindow } from "./counters.ts";
@@ -61,10 +62,12 @@ export const shift = defineOperation({
   async apply(context, { route: routeName, to, share, confirm }, before, report) {
     const route = openRoute(context.environment, routeName);
     const wanted = weightsForShare(before.weights, to, share, before.scale);
+    await earlierIsOver(context, before.route);
     const present = await route.driver.weights(context.signal);
     refuseDrift(before.route, present, [before.weights, wanted]);
     if (share > 0) await requireUp(route, to, context.signal);
     await route.driver.setWeights(wanted, context.signal, present);
+    await forgetEarlier(context, before.route);
     report.progress({ message: `${formatShares(wanted)}; watching requests` });
     const seen = await watchShare(context, route, to, wanted, confirm);
     if (seen.verdict === "disagrees") throw notObserved(before.route, to, wanted, seen);
