@@ -2,7 +2,7 @@ import type { HaproxyRouteTarget } from "../../config/environment.ts";
 import { OpsError, UsageError } from "../../core/errors.ts";
 import { RuntimeMap } from "../../haproxy/runtime-map.ts";
 import { type Buckets, bucketNames, bucketWeights, dealt } from "../buckets.ts";
-import { sameWeights } from "../drift.ts";
+import { refuseOthers, sameWeights } from "../drift.ts";
 import { formatShares } from "../shares.ts";
 import type { TrafficDriver, Weights } from "../traffic-driver.ts";
 import { haproxyDriver } from "./haproxy.ts";
@@ -48,8 +48,10 @@ export function haproxyBuckets(
       return states.map((state) => ({ ...state, weight: own[state.version] ?? 0 }));
     },
 
-    async setWeights(wanted, signal) {
-      const buckets = dealt(await read(signal), whole(wanted));
+    async setWeights(wanted, signal, expected) {
+      const present = await read(signal);
+      refuseOthers(route.name, bucketWeights(present, versions), expected);
+      const buckets = dealt(present, whole(wanted));
       await map.replace(
         new Map([...buckets].map(([bucket, version]) => [bucket, route.versions[version] ?? ""])),
         signal,
