@@ -34,7 +34,8 @@ export async function sight(
   const { driver, requests } = route;
   if (requests.apart === undefined) return { reading: await look(route, context), missing: undefined };
   try {
-    return { reading: await route.read(signal), missing: undefined };
+    const reading = await route.read(signal);
+    return { reading, missing: goneFigures(reading, requests.apart.maxAge) };
   } catch (error) {
     if (signal.aborted || !(error instanceof OpsError)) throw error;
     const states = await patiently(context, () => driver.states(signal));
@@ -45,6 +46,12 @@ export async function sight(
       missing: error.message,
     };
   }
+}
+
+/** A version that had figures and has none any more is not one without requests; what gets no traffic may go. */
+function goneFigures(reading: Reading, maxAge: number): string | undefined {
+  const lost = reading.find(({ weight, gone = 0 }) => weight > 0 && gone > maxAge);
+  return lost && `the figures of ${lost.version} are gone`;
 }
 
 /** Whether every counter was counted within the last `ms` milliseconds. */

@@ -29,6 +29,8 @@ export type VersionCounts = {
   meanResponse?: number;
   /** Milliseconds since they were counted, for what is scraped or polled; undefined: counted at this moment. */
   age?: number;
+  /** Milliseconds since the source last had figures of the version; undefined: it has some, or never had any. */
+  gone?: number;
 };
 
 /** One look at a route: how the balancer treats each version, and what was counted for it. Every version is in it. */

@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from "../../core/clock.ts";
 import { noCounts } from "../counters.ts";
 import type { VersionCounts } from "../request-source.ts";
 
@@ -21,15 +22,21 @@ export interface VersionSeries {
 export class SeriesCounts {
   private known = new Map<string, number>();
   private totals = new Map<string, { requests: number; bad: number }>();
+  /** Version → monotonic milliseconds at which it last had a counter of requests. */
+  private readonly had = new Map<string, number>();
   private generation = 0;
   private readonly started: string;
+  private readonly clock: Pick<Clock, "elapsed">;
 
   /** @param started tells these counts from those of another one: they begin at what the first look finds */
-  constructor(started: string) {
+  constructor(started: string, clock: Pick<Clock, "elapsed"> = systemClock) {
     this.started = started;
+    this.clock = clock;
   }
 
   add(look: readonly VersionSeries[]): VersionCounts[] {
+    const at = this.clock.elapsed();
+    for (const { version, requests } of look) if (requests.size > 0) this.had.set(version, at);
     const grown = look.map((each) => ({
       version: each.version,
       age: each.age,
@@ -48,11 +55,13 @@ export class SeriesCounts {
         bad: earlier.bad + bad.by,
       };
       this.totals.set(version, now);
+      const gone = at - (this.had.get(version) ?? at);
       return {
         version,
         process: `${this.started} ${this.generation}`,
         counters: { ...noCounts, requests: now.requests, answered: now.requests, serverErrors: now.bad },
         age,
+        ...(gone > 0 && { gone }),
       };
     });
   }

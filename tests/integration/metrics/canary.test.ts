@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { OpsError } from "../../../src/core/errors.ts";
+import { runtimeCommand } from "../../../src/haproxy/runtime-socket.ts";
 import { canary } from "../../../src/traffic/canary.ts";
 import type { StepResult } from "../../../src/traffic/canary-checkpoint.ts";
 import { shift } from "../../../src/traffic/shift.ts";
@@ -147,6 +148,26 @@ describe("a canary that Prometheus counts", () => {
 
     expect(error.code).toBe("E_CANARY_INCONCLUSIVE");
     expect(error.message).toMatch(message);
+    expect(await balancer.weights()).toEqual(start);
+  });
+
+  test("has no verdict when one version's series go away, also with too few requests to miss any", async () => {
+    await begin();
+    const gone = `label_replace(haproxy_frontend_limit_sessions{proxy="public"} == 777, "server", "green", "", "")`;
+    const requests = `${metrics().requests} unless on(server) ${gone}`;
+    const prepared = await prepare(metrics({ requests, "max-age": "1s" }), { bake: "2500ms" });
+    const trickle = setInterval(
+      () => void fetch(`http://127.0.0.1:${balancer.port}/`).catch(() => undefined),
+      50,
+    );
+
+    const error = await failureOf(prepared, async () => {
+      await delay(1000);
+      await runtimeCommand(balancer.socket, "set maxconn frontend public 777");
+    }).finally(() => clearInterval(trickle));
+
+    expect(error.code).toBe("E_CANARY_INCONCLUSIVE");
+    expect(error.message).toMatch(/the figures of green are gone \(for /);
     expect(await balancer.weights()).toEqual(start);
   });
 
