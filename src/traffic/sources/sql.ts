@@ -109,6 +109,16 @@ function numberOf({ route }: SqlMetrics, row: Row, column: "requests" | "bad"): 
 }
 
 function ageOf({ route, maxAge }: SqlMetrics, version: string, at: unknown): number {
-  if (!(at instanceof Date)) return 0;
+  if (at === undefined || at === null) return 0;
+  if (!(at instanceof Date)) {
+    throw missing(
+      "E_METRICS_STALE",
+      route,
+      `"at" of ${version} is ${String(at).slice(0, 60)}, which is no time`,
+      {
+        hint: "let it be a timestamptz: max(created_at) AS at",
+      },
+    );
+  }
   return freshAge(route, maxAge, version, systemClock.now().getTime() - at.getTime());
 }

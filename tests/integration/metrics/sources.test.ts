@@ -114,6 +114,10 @@ describe("counts of a query", () => {
     expect(await codeOf(row("1 AS requests, 0 AS bad, now() - interval '5 minutes' AS at"))).toBe(
       "E_METRICS_STALE",
     );
+    // What would never become old: a time of another zone, and what is none.
+    for (const at of ["now() + interval '5 hours'", "extract(epoch FROM now())"]) {
+      expect(await codeOf(row(`1 AS requests, 0 AS bad, ${at} AS at`))).toBe("E_METRICS_STALE");
+    }
     expect(await codeOf(row("1 AS requests, NULL AS bad"))).toBe("E_METRICS_NAN");
     expect(await codeOf(row("1 AS requests, 'NaN'::float AS bad"))).toBe("E_METRICS_NAN");
     expect(await codeOf(row("1 AS requests"))).toBe("E_METRICS_COLUMNS");
@@ -204,6 +208,8 @@ describe("counts of an endpoint", () => {
     answer = { ...pools(1, 1), time: Date.now() / 1000 - 600 };
     expect(await codeOf(json({ at: "$.time" }).read())).toBe("E_METRICS_STALE");
     expect(await codeOf(json({ at: "$.when" }).read())).toBe("E_METRICS_STALE");
+    answer = { ...pools(1, 1), time: Date.now() };
+    expect(await codeOf(json({ at: "$.time" }).read())).toBe("E_METRICS_STALE");
     await expect(json({ bad: "$.pools[" }).read()).rejects.toMatchObject({
       code: "E_JSON_PATH",
       exitCode: 2,
