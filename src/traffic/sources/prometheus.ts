@@ -132,6 +132,7 @@ async function answer(
 
 function expressionsOf(metrics: PrometheusMetrics, field: Field): readonly string[] {
   if (field === "bad") return metrics.bad;
+  if (field === "age") return [metrics.requests, ...metrics.bad];
   if (field === "buckets") return metrics.buckets === undefined ? [] : [metrics.buckets];
   return [metrics.requests];
 }
@@ -178,7 +179,7 @@ function versionSeries(
     version,
     requests: seriesOf(requests),
     bad: seriesOf([...requests.filter((each) => isBad(metrics, each)), ...explicit]),
-    age: ageOf(metrics, version, of("age")),
+    age: Math.max(...agesOf(metrics, version, of("age"))),
   };
 }
 
@@ -196,6 +197,14 @@ function isBad({ route, statusLabel, requests }: PrometheusMetrics, { labels }: 
       hint: `name the label with the status under "status-label:", and do not sum it away in "${requests}"`,
     },
   );
+}
+
+/** Of each expression: errors that nobody counts any more are no proof beside requests that somebody counts. */
+function agesOf(metrics: PrometheusMetrics, version: string, samples: readonly Sample[]): number[] {
+  return expressionsOf(metrics, "age").map((_, index) => {
+    const own = samples.filter(({ labels }) => labels[fieldLabel] === fieldName("age", index));
+    return ageOf(metrics, version, own);
+  });
 }
 
 /** Of series that are scraped, the oldest: one that is not any more has no say. Milliseconds. */

@@ -146,6 +146,10 @@ describe("counters of a route", () => {
       code: "E_METRICS_STALE",
       message: expect.stringMatching(/the newest figures of green are 1m \d\ds old \(limit 1m 00s\)/),
     });
+    // Fresh requests beside errors that nobody counts any more.
+    await expect(read({ requests, "status-label": undefined, bad })).rejects.toMatchObject({
+      code: "E_METRICS_STALE",
+    });
     await expect(read({ requests: "shop_orders_total" })).rejects.toMatchObject({ code: "E_METRICS_EMPTY" });
     await expect(read({ requests, url: `http://127.0.0.1:${await freePort()}` })).rejects.toMatchObject({
       code: "E_HTTP_REFUSED",
