@@ -87,7 +87,7 @@ function reloadTarget(
   return { by: "master-socket", socket: placeOfSocket(socket ?? "", directory) };
 }
 
-/** A socket's absolute path, or `host:port` as it is. */
+/** A socket's absolute path, or `host:port` (`[::1]:9999`) as it is. */
 export function placeOfSocket(socket: string, directory: string): string {
-  return /^[\w.-]+:\d+$/.test(socket) ? socket : resolve(directory, socket);
+  return /^(\[[0-9A-Fa-f:.]+\]|[\w.-]+):\d+$/.test(socket) ? socket : resolve(directory, socket);
 }

@@ -10,7 +10,7 @@ export interface RuntimeCommandOptions {
 const defaultTimeout = 5000;
 
 /**
- * One exchange over HAProxy's runtime socket (a path, or `host:port`): sends a command, or several joined by `;`,
+ * One exchange over HAProxy's runtime socket (a path, `host:port`, or `[address]:port` of IPv6): sends a command, or several joined by `;`,
  * and returns the answer without its trailing blank lines. Success is an empty answer for commands that set
  * something; what HAProxy says in plain words (`No such server.`) is returned for the caller to judge.
  *
@@ -79,10 +79,12 @@ export async function* runtimeLines(
 }
 
 export function openSocket(socket: string): Socket {
-  const address = /^([\w.-]+):(\d+)$/.exec(socket);
-  return address === null
-    ? connect({ path: socket })
-    : connect({ host: address[1] ?? "", port: Number(address[2]) });
+  const {
+    v6,
+    host = v6,
+    port,
+  } = /^(?:\[(?<v6>[0-9A-Fa-f:.]+)\]|(?<host>[\w.-]+)):(?<port>\d+)$/.exec(socket)?.groups ?? {};
+  return host === undefined ? connect({ path: socket }) : connect({ host, port: Number(port) });
 }
 
 function understood(socket: string, command: string, answer: string): string {
