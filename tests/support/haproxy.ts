@@ -3,11 +3,12 @@ import { once } from "node:events";
 import { createWriteStream, type WriteStream } from "node:fs";
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { Agent, createServer, get, type Server, type ServerResponse } from "node:http";
-import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { runtimeCommand } from "../../src/haproxy/runtime-socket.ts";
+import { freePort } from "../../src/process/free-port.ts";
 
 /** A small version of an application that can be told to misbehave. */
 export class Backend implements AsyncDisposable {
@@ -417,11 +418,5 @@ export function request(
   });
 }
 
-export async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
+/** Never one that an outgoing connection may get before it is used. */
+export { freePort };
