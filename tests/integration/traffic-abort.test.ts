@@ -147,7 +147,8 @@ test("killed with SIGKILL, its watchdog gives the traffic back", async () => {
 
 test("killed with on-crash: hold, it stays, until one direct command gives it back", async () => {
   const child = canaryProcess(["--on-crash", "hold"]);
-  await until(async () => (await shown()) !== JSON.stringify(start), "the first step");
+  // Both weights of the step: they are set one after the other.
+  await until(async () => (await shown()) === JSON.stringify(tenth), "the first step");
   const died = once(child, "exit");
   child.kill("SIGKILL");
   await died;
