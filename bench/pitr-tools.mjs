@@ -39,7 +39,7 @@ export const tools = [
   },
   {
     name: "ops",
-    reset: () => "rm -rf store/* data/pg_wal/ops-spool",
+    reset: () => "rm -rf store/* data/pg_wal/ops-spool .ops/archives",
     base: (setting) => `${setting.asServer} env ${ops} pitr base create ${opsConfiguration(setting)}`,
     restore: (setting) =>
       `${setting.asServer} env ${ops} pitr restore --latest --target-dir $PWD/restored/data ${opsConfiguration(setting)}`,
