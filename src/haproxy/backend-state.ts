@@ -1,7 +1,7 @@
 import { UsageError } from "../core/errors.ts";
 import { suggestion } from "../core/suggestion.ts";
 import { type RuntimeCommandOptions, runtimeCommand } from "./runtime-socket.ts";
-import { parseStatistics, type StatisticsRow } from "./statistics.ts";
+import { countedOf, parseStatistics, type StatisticsRow } from "./statistics.ts";
 
 /** What a person or `ops` wants of a server: `drain`: no new users, `maint`: nothing at all, no health checks either. */
 export type AdminState = "ready" | "drain" | "maint";
@@ -136,7 +136,8 @@ export function parseServerStates(text: string): Map<string, AdministrativeState
 function serverState(row: StatisticsRow, state: AdministrativeState | undefined): ServerState {
   const name = row.svname ?? "";
   if (state === undefined) throw new Error(`HAProxy tells no state of the server ${name}`);
-  const answered = answerColumns.reduce((total, column) => total + Number(row[column]), 0);
+  const { counters, meanResponse } = countedOf(row);
+  const { answered: _, ...counts } = counters;
   return {
     name,
     address: row.addr ?? "",
@@ -151,14 +152,8 @@ function serverState(row: StatisticsRow, state: AdministrativeState | undefined)
     sessions: Number(row.scur),
     queue: Number(row.qcur),
     rate: Number(row.rate),
-    requests: Number(row.stot),
-    serverErrors: Number(row.hrsp_5xx),
-    connectionErrors: Number(row.econ),
-    responseErrors: Number(row.eresp),
-    retries: Number(row.wretr),
-    redispatches: Number(row.wredis),
-    failedChecks: Number(row.chkfail),
-    meanResponse: answered === 0 ? null : Number(row.rtime),
+    ...counts,
+    meanResponse,
   };
 }
 
@@ -166,8 +161,6 @@ function serverState(row: StatisticsRow, state: AdministrativeState | undefined)
 function shownCheck({ check_status: status = "", check_code: code = "" }: StatisticsRow): string {
   return status.startsWith("* ") || code === "" ? status.replace(/^\* /, "") : `${status}/${code}`;
 }
-
-const answerColumns = ["hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other"] as const;
 
 function healthOf({ operational, checked }: AdministrativeState): ServerHealth {
   if (operational === 0) return "down";

@@ -30,6 +30,27 @@ export async function serverStatistics(
   return rows.filter((row) => row.svname !== "BACKEND");
 }
 
+const answerColumns = ["hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other"] as const;
+
+/** What HAProxy has counted for a server since it started, and its mean time to answer (milliseconds). */
+export function countedOf(row: StatisticsRow) {
+  const answered = answerColumns.reduce((total, column) => total + Number(row[column]), 0);
+  return {
+    counters: {
+      requests: Number(row.stot),
+      answered,
+      serverErrors: Number(row.hrsp_5xx),
+      connectionErrors: Number(row.econ),
+      responseErrors: Number(row.eresp),
+      retries: Number(row.wretr),
+      redispatches: Number(row.wredis),
+      failedChecks: Number(row.chkfail),
+    },
+    /** Over about the last 1024 requests; null before the first one. */
+    meanResponse: answered === 0 ? null : Number(row.rtime),
+  };
+}
+
 /** The CSV of `show stat`. A value with a comma (a health check's text) stands in quotes. */
 export function parseStatistics(csv: string): StatisticsRow[] {
   const [header, ...lines] = csv.split("\n").filter((line) => line !== "");

@@ -1,6 +1,7 @@
 import type { HaproxyRouteTarget } from "../../config/environment.ts";
 import { UsageError } from "../../core/errors.ts";
 import { runtimeCommand, runtimeLines } from "../../haproxy/runtime-socket.ts";
+import { countedOf } from "../../haproxy/statistics.ts";
 import { refuseUnsafeName, routeStatistics } from "../haproxy-statistics.ts";
 import type { AnsweredRequest, RequestSource } from "../request-source.ts";
 
@@ -15,22 +16,9 @@ export function haproxySource(route: HaproxyRouteTarget): RequestSource {
     async read(signal) {
       const rows = await routeStatistics(route, signal);
       return rows.map(({ version, row }) => {
-        const answered = answerColumns.reduce((total, column) => total + Number(row[column]), 0);
-        return {
-          version,
-          process: row.process ?? "",
-          counters: {
-            requests: Number(row.stot),
-            answered,
-            serverErrors: Number(row.hrsp_5xx),
-            connectionErrors: Number(row.econ),
-            responseErrors: Number(row.eresp),
-            retries: Number(row.wretr),
-            redispatches: Number(row.wredis),
-            failedChecks: Number(row.chkfail),
-          },
-          ...(answered === 0 ? {} : { meanResponse: Number(row.rtime) }),
-        };
+        const { counters, meanResponse } = countedOf(row);
+        const mean = meanResponse === null ? {} : { meanResponse };
+        return { version, process: row.process ?? "", counters, ...mean };
       });
     },
 
@@ -63,8 +51,6 @@ export function haproxySource(route: HaproxyRouteTarget): RequestSource {
           },
   };
 }
-
-const answerColumns = ["hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other"] as const;
 
 /** `<backend> <server> <status> <total milliseconds>`; undefined for other backends and for requests without an end. */
 export function parseRequestLine(

@@ -1,10 +1,9 @@
 import type { JsonMetrics, NamedVersion } from "../../config/metrics-target.ts";
 import { systemClock } from "../../core/clock.ts";
-import { formatDuration } from "../../core/duration.ts";
-import { UsageError } from "../../core/errors.ts";
 import { fetchJson } from "../../json-http/document.ts";
 import type { RequestSource } from "../request-source.ts";
-import { missing } from "./missing.ts";
+import { freshAge } from "./fresh-age.ts";
+import { missing, onlyCounts } from "./missing.ts";
 import { forVersion } from "./placeholder.ts";
 import { SeriesCounts, type VersionSeries } from "./series-counts.ts";
 
@@ -39,13 +38,7 @@ export function jsonSource(metrics: JsonMetrics): RequestSource {
       );
     },
     async requireTimes() {
-      throw new UsageError(
-        "E_REQUEST_TIMES",
-        `The metrics of route ${metrics.route} are counts, which tell no p95`,
-        {
-          hint: "take them from Prometheus or from a log (docs/metrics.md), or set no p95 limit",
-        },
-      );
+      throw onlyCounts(metrics.route);
     },
     times: undefined,
   };
@@ -70,25 +63,4 @@ async function ageOf(
     });
   }
   return freshAge(route, maxAge, version.version, systemClock.now().getTime() - time);
-}
-
-/** Throws `E_METRICS_STALE` where figures are too old, or so far ahead that they would never become it. */
-export function freshAge(route: string, maxAge: number, version: string, age: number): number {
-  if (age < -maxAge) {
-    throw missing(
-      "E_METRICS_STALE",
-      route,
-      `the time of the figures of ${version} lies ahead of this clock`,
-      {
-        hint: "let it be seconds since 1970 (not milliseconds) or a time with its zone, and compare the machines' clocks",
-      },
-    );
-  }
-  if (age <= maxAge) return Math.max(0, age);
-  throw missing(
-    "E_METRICS_STALE",
-    route,
-    `the figures of ${version} are ${formatDuration(age)} old (limit ${formatDuration(maxAge)})`,
-    { hint: 'see why they are not counted any more, or set "max-age:"' },
-  );
 }

@@ -13,6 +13,13 @@ export function missing(
   return new OpsError(code, `${unknown(route)}${why}`, options);
 }
 
+/** For a p95 limit over figures that are nothing but counts. */
+export function onlyCounts(route: string): UsageError {
+  return new UsageError("E_REQUEST_TIMES", `The metrics of route ${route} are counts, which tell no p95`, {
+    hint: "take them from Prometheus or from a log (docs/metrics.md), or set no p95 limit",
+  });
+}
+
 /** A source whose errors say what they are in the way of. Mistakes of the configuration name the route by themselves. */
 export function named(source: RequestSource, route: string): RequestSource {
   return {

@@ -3,8 +3,8 @@ import { systemClock } from "../../core/clock.ts";
 import { OpsError, UsageError } from "../../core/errors.ts";
 import { readOnlyRows } from "../../postgres/read-only-query.ts";
 import type { RequestSource, VersionCounts } from "../request-source.ts";
-import { freshAge } from "./json.ts";
-import { missing } from "./missing.ts";
+import { freshAge } from "./fresh-age.ts";
+import { missing, onlyCounts } from "./missing.ts";
 import { SeriesCounts, type VersionSeries } from "./series-counts.ts";
 
 /** Counts that a query over the application's own tables gives. */
@@ -38,13 +38,7 @@ export function sqlSource(metrics: SqlMetrics): RequestSource {
       return last.counts;
     },
     async requireTimes() {
-      throw new UsageError(
-        "E_REQUEST_TIMES",
-        `The metrics of route ${metrics.route} are counts, which tell no p95`,
-        {
-          hint: "take them from Prometheus or from a log (docs/metrics.md), or set no p95 limit",
-        },
-      );
+      throw onlyCounts(metrics.route);
     },
     times: undefined,
   };
