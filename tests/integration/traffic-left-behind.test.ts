@@ -41,7 +41,9 @@ async function killedAtTenth(
     [join(projectRoot, "bin/ops"), ...words, "--config", config, ...more],
     { cwd: directory, stdio: "ignore" },
   );
-  await until(async () => (await balancer.weights()).green === 10, "the first step");
+  // Both weights of the step: they are set one after the other.
+  const shown = async () => JSON.stringify(await balancer.weights());
+  await until(async () => (await shown()) === JSON.stringify(tenth), "the first step");
   await beforeKill();
   const died = once(child, "exit");
   child.kill("SIGKILL");
