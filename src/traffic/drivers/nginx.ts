@@ -31,6 +31,8 @@ export function nginxDriver(route: NginxRouteTarget): TrafficDriver {
     signal: AbortSignal | undefined,
     expected?: Weights,
   ): Promise<void> {
+    // No lock is left beside a file that is not there.
+    await readOwnedFile(route);
     await withFileLock(`${route.file}.lock`, { patience: lockPatience, signal }, async () => {
       const old = await readOwnedFile(route);
       const { weights: wanted, mirror } = next(parseRouteFile(route.file, old));

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { appendFile, mkdtempDisposable, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -123,6 +124,7 @@ describe("what may go wrong with nginx", () => {
 
     expect(await readFile(nginx.file, "utf8")).toBe(before);
     expect(await driverOf(nginx).weights()).toEqual({ blue: 100, green: 0 });
+    expect(existsSync("no-such-file.conf.lock")).toBe(false);
   });
 
   test("a file that somebody edited is left alone by every operation", async () => {
