@@ -1,6 +1,6 @@
 import type { Check } from "../run/check.ts";
-import { commandCheck } from "./command-check.ts";
-import { httpCheck } from "./http-check.ts";
-import { sqlCheck } from "./sql-check.ts";
+import { commandCheck } from "./kinds/command-check.ts";
+import { httpCheck } from "./kinds/http-check.ts";
+import { sqlCheck } from "./kinds/sql-check.ts";
 
 export const checks: readonly Check[] = [sqlCheck, httpCheck, commandCheck];

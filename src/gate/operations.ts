@@ -2,9 +2,9 @@ import { z } from "zod";
 import type { Json } from "../core/errors.ts";
 import { duration, name } from "../core/schema.ts";
 import { configuredChecks } from "../run/configured-check.ts";
-import { measureCheck } from "../run/measure-check.ts";
+import { noGo, renderGate } from "../run/gate-verdict.ts";
+import { measureGate } from "../run/measure-gate.ts";
 import { defineOperation, type Operation } from "../run/operation.ts";
-import { noGo, renderGate, verdict } from "./verdict.ts";
 
 const checkOutput = z.object({
   id: z.string(),
@@ -38,18 +38,9 @@ const check = defineOperation({
   },
   plan: () => [],
   apply: async (context, input, _before, report) => {
-    const settings = context.environment.gate(input.gate);
-    const configured = configuredChecks(input.gate, settings, await context.checks());
-    let done = 0;
-    const checks = await Promise.all(
-      configured.map(async (each) => {
-        const result = await measureCheck(context, each, input.timeout);
-        done += 1;
-        report.progress({ message: `${each.id}: ${result.status}`, done, total: configured.length });
-        return result;
-      }),
+    const result = await measureGate(context, input.gate, input.timeout, (each, done, total) =>
+      report.progress({ message: `${each.id}: ${each.status}`, done, total }),
     );
-    const result = verdict(input.gate, checks);
     if (result.verdict === "go") return result;
     for (const line of renderGate(result).split("\n")) report.log(line);
     throw noGo(result);

@@ -1,5 +1,5 @@
 import { ExitCode, OpsError } from "../core/errors.ts";
-import type { CheckResult } from "../run/measure-check.ts";
+import type { CheckResult } from "./measure-check.ts";
 
 const symbols = { pass: "✓", warn: "!", fail: "✗", unknown: "?" } as const;
 

@@ -1,14 +1,14 @@
 import { resolve } from "node:path";
 import { z } from "zod";
-import { formatDuration } from "../core/duration.ts";
-import { OpsError } from "../core/errors.ts";
-import { redact } from "../core/redaction.ts";
-import { duration } from "../core/schema.ts";
-import { parseThreshold, type Threshold } from "../core/threshold.ts";
-import { timeoutSignal } from "../core/timer.ts";
-import { runProgram } from "../process/run-program.ts";
-import { type CheckLimits, defineCheck, type Judgement, type Measurement } from "../run/check.ts";
-import { hasLimits, judgeNumber, needsDuration } from "./limits.ts";
+import { formatDuration } from "../../core/duration.ts";
+import { OpsError } from "../../core/errors.ts";
+import { redact } from "../../core/redaction.ts";
+import { duration } from "../../core/schema.ts";
+import { parseThreshold, type Threshold } from "../../core/threshold.ts";
+import { timeoutSignal } from "../../core/timer.ts";
+import { runProgram } from "../../process/run-program.ts";
+import { type CheckLimits, defineCheck, type Judgement, type Measurement } from "../../run/check.ts";
+import { hasLimits, judgeNumber, needsDuration } from "../limits.ts";
 
 type CommandEvidence = { readonly exitCode: number; readonly lastLine: string; readonly complaint: string };
 

@@ -1,12 +1,12 @@
 import { z } from "zod";
-import { formatDuration } from "../core/duration.ts";
-import { OpsError } from "../core/errors.ts";
-import { duration } from "../core/schema.ts";
-import { parseHttpUrl, sendRequest, showUrl } from "../http/client.ts";
-import { revealHeaders } from "../http/headers.ts";
-import { formatExpectedStatus, isExpectedStatus, statusInput } from "../http/status.ts";
-import { defineCheck, type Measurement } from "../run/check.ts";
-import { judgeNumber } from "./limits.ts";
+import { formatDuration } from "../../core/duration.ts";
+import { OpsError } from "../../core/errors.ts";
+import { duration } from "../../core/schema.ts";
+import { parseHttpUrl, sendRequest, showUrl } from "../../http/client.ts";
+import { revealHeaders } from "../../http/headers.ts";
+import { formatExpectedStatus, isExpectedStatus, statusInput } from "../../http/status.ts";
+import { defineCheck, type Measurement } from "../../run/check.ts";
+import { judgeNumber } from "../limits.ts";
 
 const usualStatus = [200, 399] as const;
 /** A health endpoint's answer; what lies beyond is not searched for `body-contains`. */

@@ -1,11 +1,11 @@
 import type pg from "pg";
 import { z } from "zod";
-import { formatDuration } from "../core/duration.ts";
-import { OpsError } from "../core/errors.ts";
-import { duration, name } from "../core/schema.ts";
-import { readOnlyRows } from "../postgres/read-only-query.ts";
-import { type CheckLimits, defineCheck, type Judgement, type Measurement } from "../run/check.ts";
-import { hasLimits, judgeNumber, needsDuration } from "./limits.ts";
+import { formatDuration } from "../../core/duration.ts";
+import { OpsError } from "../../core/errors.ts";
+import { duration, name } from "../../core/schema.ts";
+import { readOnlyRows } from "../../postgres/read-only-query.ts";
+import { type CheckLimits, defineCheck, type Judgement, type Measurement } from "../../run/check.ts";
+import { hasLimits, judgeNumber, needsDuration } from "../limits.ts";
 
 /** Type OIDs that never change (pg_type.dat). */
 const oid = {
