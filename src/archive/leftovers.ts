@@ -73,7 +73,8 @@ async function whyBusy(
   }
   const started = objects.length > 0 ? (timeOfId(id)?.getTime() ?? 0) : 0;
   const alive = Math.max(started, ...unfinished.map((each) => each.startedAt.getTime()));
-  return now.getTime() - alive < quietFor ? "a backup may still be writing it" : undefined;
+  // None at all is none at all, also where the clock of the store is ahead of ours.
+  return quietFor > 0 && now.getTime() - alive < quietFor ? "a backup may still be writing it" : undefined;
 }
 
 /** Takes a leftover away. Gives the reason where it stays: it has become a backup meanwhile, or the store locks it. */

@@ -177,7 +177,7 @@ async function findUnfinished(
       const busy =
         run !== undefined
           ? `run ${run} works with it`
-          : now.getTime() - sign < quietFor
+          : quietFor > 0 && now.getTime() - sign < quietFor
             ? "it may still be being written"
             : undefined;
       return { id, bytes: bytes.get(id) ?? 0, busy };

@@ -112,8 +112,7 @@ export class FileStore implements ObjectStore {
       const found = await this.attempt(name, () => stat(path).catch(missingIsUndefined));
       if (found === undefined) continue;
       const remove = () => this.attempt(name, () => this.removeFiles([path]));
-      // Whole milliseconds, never rounded up: what was begun this moment must not have begun in the future.
-      yield { name, startedAt: new Date(Math.floor(found.birthtimeMs)), remove };
+      yield { name, startedAt: found.birthtime, remove };
     }
   }
 
