@@ -70,7 +70,8 @@ export const checkSchema = z.strictObject({
   fail: threshold('Limit that fails the check: "> 5%"').optional(),
   warn: threshold("Limit that warns").optional(),
   unknown: z.enum(["fail", "warn", "pass"]).optional().describe("What an unmeasurable check counts as"),
-  why: z.string().optional().describe("Why it matters; shown when it fails"),
+  why: z.string().optional().describe("Why it matters; shown when it does not pass"),
+  remedy: z.string().optional().describe("What to do about it; shown when it does not pass"),
 });
 
 export const gateSchema = z.strictObject({

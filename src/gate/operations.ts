@@ -14,7 +14,8 @@ const checkOutput = z.object({
   value: z.union([z.number(), z.string(), z.boolean(), z.null()]),
   shown: z.string(),
   reason: z.string(),
-  why: z.string().optional(),
+  why: z.string().optional().describe("Why it matters"),
+  remedy: z.string().optional().describe("What to do where it fails"),
   durationMs: z.number(),
   evidence: (z.unknown() as z.ZodType<Json>).optional(),
 });

@@ -30,6 +30,9 @@ export interface CheckDefinition<I extends z.ZodObject> {
   /** `kind:` in a gate: `sql`, `backup-age`. */
   readonly kind: string;
   readonly summary: string;
+  /** Why it matters, and what to do where it fails: one sentence each, where the gate says none of its own. */
+  readonly why?: string;
+  readonly remedy?: string;
   readonly input: I;
   /** The units that a limit for this kind may have; a gate with another one is refused. Default: any. */
   readonly limitUnits?: readonly Threshold["unit"][];

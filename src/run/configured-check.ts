@@ -15,6 +15,8 @@ export interface ConfiguredCheck {
   /** What it counts as where it cannot be measured. */
   readonly unknown: "fail" | "warn" | "pass";
   readonly why: string | undefined;
+  /** What to do where it fails. */
+  readonly remedy: string | undefined;
 }
 
 type Mistake = {
@@ -60,7 +62,8 @@ export function configuredChecks(
       input: input.data,
       limits: { fail: each.fail, warn: each.warn },
       unknown: each.unknown ?? settings.unknown,
-      why: each.why,
+      why: each.why ?? check.why,
+      remedy: each.remedy ?? check.remedy,
     });
   }
   if (mistakes.length > 0) throw invalid(gate, mistakes);

@@ -30,9 +30,11 @@ export function renderGate(result: GateResult): string {
     const counted =
       each.status === "unknown" && each.counts !== "fail" ? ` (unknown, counts as ${each.counts})` : "";
     const line = `${symbols[each.status]} ${each.id.padEnd(width)}  ${each.reason}${counted}`;
-    return each.why === undefined || each.status === "pass"
-      ? line
-      : `${line}\n  ${" ".repeat(width)}  why: ${each.why}`;
+    if (each.status === "pass") return line;
+    const indent = " ".repeat(width + 4);
+    const why = each.why === undefined ? [] : [`${indent}why: ${each.why}`];
+    const remedy = each.remedy === undefined ? [] : [`${indent}do:  ${each.remedy}`];
+    return [line, ...why, ...remedy].join("\n");
   });
   return [...lines, `Gate ${result.gate}: ${result.verdict}`].join("\n");
 }

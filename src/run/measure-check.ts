@@ -17,6 +17,7 @@ export type CheckResult = {
   /** One clause with the numbers. */
   reason: string;
   why?: string;
+  remedy?: string;
   durationMs: number;
   evidence?: Json;
 };
@@ -39,6 +40,7 @@ export async function measureCheck(
     id: configured.id,
     kind: check.kind,
     ...(configured.why === undefined ? {} : { why: configured.why }),
+    ...(configured.remedy === undefined ? {} : { remedy: configured.remedy }),
     durationMs: Math.round(context.clock.elapsed() - started),
   });
   try {

@@ -241,7 +241,14 @@ describe("command", () => {
 
 describe("the verdict", () => {
   const good = { id: "good", kind: "sql", with: { query: "SELECT true" } };
-  const bad = { id: "bad", kind: "sql", with: { query: "SELECT 9" }, fail: "> 5", why: "writes would stall" };
+  const bad = {
+    id: "bad",
+    kind: "sql",
+    with: { query: "SELECT 9" },
+    fail: "> 5",
+    why: "writes would stall",
+    remedy: "wait",
+  };
   const blind = { id: "blind", kind: "sql", with: { query: "SELECT NULL" } };
 
   test("is go where everything passes, one line for each check", async () => {
@@ -252,6 +259,7 @@ describe("the verdict", () => {
         "✓ good  the query returned true",
         "! bad   9, limit > 5",
         "        why: writes would stall",
+        "        do:  wait",
         "Gate g: go",
       ].join("\n"),
     );
