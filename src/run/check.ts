@@ -20,6 +20,13 @@ export interface Judgement {
   readonly reason: string;
 }
 
+/** Which check of a gate is measured; operations that use a kind of check by itself have none. */
+export interface CheckPlace {
+  readonly gate: string;
+  /** The check's `id` in the gate. */
+  readonly check: string;
+}
+
 export interface CheckLimits {
   readonly fail?: Threshold | undefined;
   readonly warn?: Threshold | undefined;
@@ -37,7 +44,7 @@ export interface CheckDefinition<I extends z.ZodObject> {
   /** The units that a limit for this kind may have; a gate with another one is refused. Default: any. */
   readonly limitUnits?: readonly Threshold["unit"][];
   /** Throwing means the fact could not be measured: the check is `unknown` with the error as its reason. */
-  measure(context: OperationContext, input: z.output<I>): Promise<Measurement>;
+  measure(context: OperationContext, input: z.output<I>, place?: CheckPlace): Promise<Measurement>;
   /** Pure. */
   judge(measurement: Measurement, input: z.output<I>, limits: CheckLimits): Judgement;
 }

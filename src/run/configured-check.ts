@@ -7,6 +7,7 @@ import type { Check, CheckLimits } from "./check.ts";
 
 /** A check as a gate configures it, ready to be measured. */
 export interface ConfiguredCheck {
+  readonly gate: string;
   readonly id: string;
   readonly check: Check;
   /** Validated by the check's own schema. */
@@ -57,6 +58,7 @@ export function configuredChecks(
       continue;
     }
     configured.push({
+      gate,
       id: each.id,
       check,
       input: input.data,

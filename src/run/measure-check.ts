@@ -35,6 +35,7 @@ export async function measureCheck(
   usualTimeout: number,
 ): Promise<CheckResult> {
   const { check, input, limits } = configured;
+  const place = { gate: configured.gate, check: configured.id };
   const started = context.clock.elapsed();
   const common = () => ({
     id: configured.id,
@@ -45,7 +46,7 @@ export async function measureCheck(
   });
   try {
     const own = typeof input.timeout === "number" ? input.timeout + grace : usualTimeout;
-    const measurement = await withinTime(context, own, (bounded) => check.measure(bounded, input));
+    const measurement = await withinTime(context, own, (bounded) => check.measure(bounded, input, place));
     const { status, reason } = check.judge(measurement, input, limits);
     return {
       ...common(),
