@@ -32,7 +32,7 @@ const meanings: readonly (readonly [
     ({ place }, action) => [
       "E_ALB_DENIED",
       `these credentials may not do ${action}`,
-      `allow elasticloadbalancing:${action} ${action.startsWith("Modify") ? `on ${place.arn}` : 'on "*"'} (docs/traffic.md has the whole policy)`,
+      `allow elasticloadbalancing:${action} ${action.startsWith("Modify") ? `on ${place.arn}` : 'on "*"'} (docs/balancers.md has the whole policy)`,
     ],
   ],
   [

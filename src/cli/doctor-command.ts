@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { type Config, loadConfig } from "../config/load.ts";
+import type { Config } from "../config/config.ts";
+import { loadConfig } from "../config/load.ts";
 import { ExitCode } from "../core/errors.ts";
 import { diagnose, needsMending, renderFindings } from "../doctor/diagnose.ts";
 import { type CommonOptions, commonOptions } from "./options.ts";

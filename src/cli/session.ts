@@ -1,7 +1,8 @@
 import { hostname, userInfo } from "node:os";
 import { capabilities } from "../capabilities.ts";
+import type { Config } from "../config/config.ts";
 import type { Environment } from "../config/environment.ts";
-import { type Config, loadConfig } from "../config/load.ts";
+import { loadConfig } from "../config/load.ts";
 import { systemClock } from "../core/clock.ts";
 import { ExitCode, InterruptedError, OpsError, UsageError } from "../core/errors.ts";
 import type { Check } from "../run/check.ts";

@@ -24,13 +24,13 @@ export const haproxyRouteSchema = z.strictObject({
   "request-ring": z
     .string()
     .optional()
-    .describe("HAProxy ring with one line for each request; needed for p95 limits (docs/traffic.md)"),
+    .describe("HAProxy ring with one line for each request; needed for p95 limits (docs/balancers.md)"),
   "state-file": z
     .string()
     .min(1, "must not be empty")
     .optional()
     .describe(
-      "Server-state file of the backend, which ops writes so that weights outlive a reload (docs/traffic.md)",
+      "Server-state file of the backend, which ops writes so that weights outlive a reload (docs/balancers.md)",
     ),
   buckets: z
     .strictObject({

@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import { mask, redactJson, secretName } from "../core/redaction.ts";
 import type { Path } from "../core/yaml-source.ts";
-import type { Config } from "./load.ts";
+import type { Config } from "./config.ts";
 import { isReference, Secret } from "./secret.ts";
 
 /** One value of the effective configuration and where it came from. */

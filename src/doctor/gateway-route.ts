@@ -10,7 +10,7 @@ export async function gatewayFinding(route: GatewayRouteTarget, signal: AbortSig
   const { backendRefs, namespace, acceptance } = await readHttpRoute(api, route, signal);
   const subject = `route ${route.name}`;
   if (!(await mayPatch(api, namespace, route.httpRoute, signal))) {
-    const mend = `allow: patch httproutes.gateway.networking.k8s.io in the namespace ${namespace} (docs/traffic.md has the whole role)`;
+    const mend = `allow: patch httproutes.gateway.networking.k8s.io in the namespace ${namespace} (docs/balancers.md has the whole role)`;
     return missing(
       subject,
       `${(await api.access()).origin} may not change HTTPRoute ${route.httpRoute}`,

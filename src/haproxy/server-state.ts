@@ -23,7 +23,7 @@ export async function serverState(
       "E_HAPROXY_STATE",
       `HAProxy at ${socket} tells the state of its servers in another form`,
       {
-        hint: 'take "state-file" out of the route in .opsrc, and see docs/traffic.md about reloads',
+        hint: 'take "state-file" out of the route in .opsrc, and see docs/balancers.md about reloads',
         details: { version, header },
         retryable: false,
       },

@@ -40,7 +40,7 @@ export function refused(access: ClusterAccess, request: ApiRequest, refusal: Ref
   if (status === 403) {
     return new OpsError("E_KUBERNETES_DENIED", `${subject} refuses this to ${access.origin}`, {
       cause,
-      hint: `allow: ${request.permission} (docs/traffic.md has the whole role)`,
+      hint: `allow: ${request.permission} (docs/balancers.md has the whole role)`,
       retryable: false,
     });
   }

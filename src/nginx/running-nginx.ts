@@ -27,7 +27,7 @@ export async function loadedMarker(
     "E_NGINX_STATUS",
     `${url} does not tell what nginx has loaded of the route ${route}: status ${code}`,
     {
-      hint: "include the route's file in the http block of nginx.conf, then reload nginx (docs/traffic.md)",
+      hint: "include the route's file in the http block of nginx.conf, then reload nginx (docs/balancers.md)",
       details: { url, status: code },
       retryable: false,
     },

@@ -122,8 +122,3 @@ export function defineOperation<I extends z.ZodObject, B extends Json, O extends
 ): Operation {
   return definition as unknown as Operation;
 }
-
-/** A capability: a group of operations and checks under one word of the command line. */
-export interface Capability {
-  readonly operations: readonly Operation[];
-}

@@ -9,7 +9,7 @@ import { requireProgram } from "../process/find-program.ts";
 import { namedEnvironment } from "../process/named-environment.ts";
 import { runProgram } from "../process/run-program.ts";
 
-/** A team's own program that reads and sets the weights of a route (docs/traffic.md). */
+/** A team's own program that reads and sets the weights of a route (docs/balancers.md). */
 export interface TrafficScript {
   readonly route: string;
   /** The program and its arguments; no shell reads them. */
@@ -81,7 +81,7 @@ async function call(
       "E_TRAFFIC_SCRIPT",
       `${shown} of the route ${route} failed with exit code ${exitCode}${last === "" ? "" : `: ${clip(last)}`}`,
       {
-        hint: "run it yourself to see what it says (docs/traffic.md tells what it gets)",
+        hint: "run it yourself to see what it says (docs/balancers.md tells what it gets)",
         details: { exitCode },
       },
     );

@@ -93,7 +93,7 @@ function openMirror(environment: Environment, given: string | undefined) {
     "gateway-api": "add a filter RequestMirror to the HTTPRoute yourself; ops leaves it as it is",
   };
   throw new UsageError("E_MIRROR", `The driver ${target.driver} of the route ${target.name} has no mirror`, {
-    hint: why[target.driver] ?? "only nginx has one (docs/traffic.md)",
+    hint: why[target.driver] ?? "only nginx has one (docs/balancers.md)",
   });
 }
 

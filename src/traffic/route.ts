@@ -36,7 +36,7 @@ export function requireCounted(route: Route, what: string): CountedRoute {
   throw new UsageError(
     "E_REQUEST_SOURCE",
     `Nothing counts the requests of route ${name}, which ${what} needs: the driver ${driver} only sets weights`,
-    { hint: 'name what counts them under "metrics:" of the route in .opsrc (docs/traffic.md)' },
+    { hint: 'name what counts them under "metrics:" of the route in .opsrc (docs/metrics.md)' },
   );
 }
 

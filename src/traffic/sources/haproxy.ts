@@ -28,14 +28,14 @@ export function haproxySource(route: HaproxyRouteTarget): RequestSource {
           "E_REQUEST_RING",
           `The route ${route.name} names no ring to take request times from`,
           {
-            hint: 'configure a ring in haproxy.cfg and "request-ring" of the route (docs/traffic.md), or limit mean-response instead of p95',
+            hint: 'configure a ring in haproxy.cfg and "request-ring" of the route (docs/balancers.md), or limit mean-response instead of p95',
           },
         );
       }
       const sinks = await runtimeCommand(socket, "show events", { signal });
       if (!sinks.split("\n").some((line) => line.trim().split(/\s+/)[0] === ring)) {
         throw new UsageError("E_REQUEST_RING", `HAProxy at ${socket} has no ring "${ring}"`, {
-          hint: `add "ring ${ring}" to haproxy.cfg (docs/traffic.md), or limit mean-response instead of p95`,
+          hint: `add "ring ${ring}" to haproxy.cfg (docs/balancers.md), or limit mean-response instead of p95`,
         });
       }
     },
