@@ -31,7 +31,11 @@ export default defineConfig({
     include: ["tests/{unit,integration,e2e}/**/*.test.ts"],
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    globalSetup: ["tests/support/memory-folder.ts", "tests/support/ceph/global-setup.ts"],
+    globalSetup: [
+      "tests/support/memory-folder.ts",
+      "tests/support/migration-folders-setup.ts",
+      "tests/support/ceph/global-setup.ts",
+    ],
     maxWorkers: 2,
     ...reporters("test"),
   },

@@ -1,9 +1,8 @@
 import { cp, readdir, readFile, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { databaseProgram } from "./postgres-programs.ts";
 
-/** The folders in `tests/fixtures/migration-folders`. */
+/** The folders that `tests/fixtures/migration-folders` writes. */
 export const forms = [
   "dbmate",
   "golang-migrate",
@@ -29,7 +28,9 @@ export interface ForeignMigration {
 }
 
 export function folderOf(form: Form): string {
-  return fileURLToPath(new URL(`../fixtures/migration-folders/${form}`, import.meta.url));
+  const written = process.env.OPS_TEST_MIGRATION_FOLDERS;
+  if (written === undefined) throw new Error("the folders were not written: see migration-folders-setup.ts");
+  return join(written, form);
 }
 
 /** A copy of its own for a test that changes it. */
