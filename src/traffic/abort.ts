@@ -2,11 +2,11 @@ import { z } from "zod";
 import { UsageError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { liveness } from "../process/live-process.ts";
+import { formatShares, sharesOf } from "../rollout/shares.ts";
 import { defineOperation } from "../run/operation.ts";
 import { formatInFlight, stillAt } from "./canary-drain.ts";
 import { CanaryFiles, type CanaryRecord } from "./canary-record.ts";
 import { openRoute } from "./route.ts";
-import { formatShares, sharesOf } from "./shares.ts";
 import { dismissTesters } from "./testers.ts";
 
 const output = z.object({

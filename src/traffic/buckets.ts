@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Weights } from "./traffic-driver.ts";
+import type { Weights } from "../rollout/shares.ts";
 
 /** Bucket → version. */
 export type Buckets = ReadonlyMap<string, string>;

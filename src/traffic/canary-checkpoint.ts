@@ -1,36 +1,11 @@
 import { z } from "zod";
 import type { Json } from "../core/errors.ts";
+import { type ComparisonState, comparisonState } from "../rollout/comparison.ts";
+import { type Promotion, promotion } from "../rollout/promotion.ts";
+import { sameWeights, type Weights } from "../rollout/shares.ts";
+import { type StepResult, stepResult } from "../rollout/step-result.ts";
 import type { Sample } from "../run/sample.ts";
-import { type Promotion, promotion } from "./canary-pause.ts";
 import type { CanaryStep } from "./canary-steps.ts";
-import { type ComparisonState, comparisonState, finding } from "./comparison.ts";
-import { sameWeights } from "./drift.ts";
-import type { Weights } from "./traffic-driver.ts";
-
-export const stepResult = z.object({
-  share: z.number().describe("Percent of the traffic that the weights gave the new version"),
-  observedShare: z.number().nullable().describe("Percent that it got"),
-  requests: z.number().describe("Of the new version, that came to an end"),
-  errors: z.number().describe("Of them: 5xx, connection and response errors, retries and redispatches"),
-  errorRate: z.number().describe("Percent"),
-  serverErrors: z.number(),
-  connectionErrors: z.number(),
-  responseErrors: z.number(),
-  retries: z.number(),
-  redispatches: z.number(),
-  p95: z.number().nullable().describe("Milliseconds; null where no p95 limit is set"),
-  meanResponse: z.number().nullable().describe("Milliseconds, the balancer's own slow mean"),
-  healthFailures: z.number(),
-  bakedMs: z.number(),
-  restarts: z.number().describe("Times the balancer was restarted or reloaded during the step"),
-  comparison: z
-    .array(finding)
-    .describe(
-      "The new version against those serving beside it, over the whole canary; empty where nothing is compared",
-    ),
-});
-
-export type StepResult = z.output<typeof stepResult>;
 
 const checkpoint = z.object({
   /** `baking`, `paused`, `draining`: in step `step`; `passed`: all steps are; `aborted`: the traffic was given back. */

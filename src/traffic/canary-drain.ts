@@ -1,8 +1,9 @@
 import { formatDuration } from "../core/duration.ts";
-import type { Bake, Failed } from "./canary-bake.ts";
-import { StepWatch } from "./canary-watch.ts";
-import { readingOf } from "./counters.ts";
-import type { TrafficDriver, VersionState, Weights } from "./traffic-driver.ts";
+import type { Bake, Failed } from "../rollout/bake.ts";
+import { readingOf, type VersionState } from "../rollout/reading.ts";
+import type { Weights } from "../rollout/shares.ts";
+import { StepWatch } from "../rollout/step-watch.ts";
+import type { TrafficDriver } from "./traffic-driver.ts";
 
 /** Version → requests that are at it, or wait for it; null where the balancer does not tell. */
 export type InFlight = { [version: string]: number } | null;
@@ -14,10 +15,10 @@ const lookEvery = 200;
 
 /**
  * Watches the last step on until the others, which have lost their traffic, are idle: nothing is at them, and nothing has come since the look
- * before (a cookie can bring requests in spite of the weights). After `drain` it ends with what is still there.
+ * before (a cookie can bring requests in spite of the weights). After `limit` milliseconds it ends with what is still there.
  */
-export async function drain(setup: Bake, others: readonly string[]): Promise<DrainVerdict> {
-  const { context, input } = setup;
+export async function drain(setup: Bake, others: readonly string[], limit: number): Promise<DrainVerdict> {
+  const { context } = setup;
   const watch = await StepWatch.begin(setup);
   const start = context.clock.elapsed();
   let before: number | undefined;
@@ -31,9 +32,9 @@ export async function drain(setup: Bake, others: readonly string[]): Promise<Dra
     const left = Object.values(inFlight).reduce((total, each) => total + each, 0);
     const sent = others.reduce((total, each) => total + readingOf(seen.reading, each).counters.requests, 0);
     const isIdle = left === 0 && sent === before;
-    if (isIdle || waited >= input.drain) return { verdict: "drained", inFlight };
+    if (isIdle || waited >= limit) return { verdict: "drained", inFlight };
     before = sent;
-    if (left > 0) await setup.onLook(result, drainingLine(inFlight, waited, input.drain), seen.sample);
+    if (left > 0) await setup.onLook(result, drainingLine(inFlight, waited, limit), seen.sample);
   }
 }
 

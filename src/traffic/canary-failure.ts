@@ -1,12 +1,11 @@
 import { errorRecord, InterruptedError, OpsError } from "../core/errors.ts";
 import { formatPercent } from "../core/percent.ts";
-import type { Failed } from "./canary-bake.ts";
-import type { StepResult } from "./canary-checkpoint.ts";
+import type { Failed } from "../rollout/bake.ts";
+import { formatShares, sameWeights } from "../rollout/shares.ts";
+import type { StepResult } from "../rollout/step-result.ts";
 import type { CanaryInput } from "./canary-input.ts";
 import type { CanaryStep } from "./canary-steps.ts";
-import { sameWeights } from "./drift.ts";
 import type { Route } from "./route.ts";
-import { formatShares } from "./shares.ts";
 import type { RouteBefore } from "./shift.ts";
 import { dismissTesters } from "./testers.ts";
 

@@ -1,5 +1,5 @@
 import { OpsError, UsageError } from "../core/errors.ts";
-import type { CanaryLimits } from "./canary-input.ts";
+import type { CanaryLimits } from "../rollout/limits.ts";
 import type { CountedRoute } from "./route.ts";
 
 /**

@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { liveness, thisProcess } from "../process/live-process.ts";
+import type { PromotionRequest } from "../rollout/requests.ts";
+import { CanaryWatchdog } from "../rollout/watchdog.ts";
 import type { OperationContext } from "../run/context.ts";
 import { pause } from "../run/pause.ts";
-import { CanaryFiles, type CanaryRecord, type Paused, type PromotionRequest } from "./canary-record.ts";
-import { CanaryWatchdog } from "./canary-watchdog.ts";
+import { CanaryFiles, type CanaryRecord, type Paused } from "./canary-record.ts";
 import type { RouteBefore } from "./shift.ts";
 
 /** Milliseconds to wait for what an earlier attempt left to give its traffic back. */

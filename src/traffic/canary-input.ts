@@ -1,47 +1,7 @@
 import { z } from "zod";
-import { duration, name, percentage, threshold } from "../core/schema.ts";
-import type { Threshold } from "../core/threshold.ts";
-import { stepEntries } from "./step-field.ts";
-
-/** A limit that is crossed upwards, in the unit of what it limits. */
-function upperLimit(unit: Threshold["unit"], example: string, description: string) {
-  return threshold(`${description}: "${example}"`).refine(
-    (limit) => limit.unit === unit && (limit.operator === ">" || limit.operator === ">="),
-    { error: `must be an upper limit such as "${example}"` },
-  );
-}
-
-export const abortWhen = z.strictObject({
-  "error-rate": upperLimit("percent", "> 5%", "Share of bad requests of the new version").prefault("> 5%"),
-  p95: upperLimit(
-    "duration",
-    "> 500ms",
-    "95th percentile of the new version's request times; needs the route's request-ring",
-  ).optional(),
-  "mean-response": upperLimit(
-    "duration",
-    "> 200ms",
-    "The balancer's own mean response time; slow to show a change",
-  ).optional(),
-  "health-failures": upperLimit(
-    "number",
-    "> 3",
-    "Failed health checks in one step; a version that is DOWN aborts at once",
-  ).prefault("> 3"),
-});
-
-export const compareWith = z.strictObject({
-  alpha: percentage("How many healthy canaries the comparison may abort; 0%: do not compare").prefault("1%"),
-  learn: duration(
-    "How long the route is watched before the first step, to know how its errors vary by themselves; default: the bake time, at most 2m",
-  ).optional(),
-  tolerate: z
-    .number()
-    .min(1)
-    .max(100)
-    .default(1)
-    .describe("How many times as often as the other versions the new one may fail"),
-});
+import { duration, name } from "../core/schema.ts";
+import { abortWhen, compareWith } from "../rollout/limits.ts";
+import { stepEntries } from "../rollout/step-field.ts";
 
 /** Each goes into a command line of the balancer, and into a file of its own. */
 export const testerNames = z.array(
@@ -127,4 +87,3 @@ export const canaryInput = z.strictObject({
 });
 
 export type CanaryInput = z.output<typeof canaryInput>;
-export type CanaryLimits = z.output<typeof abortWhen>;

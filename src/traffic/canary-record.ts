@@ -3,6 +3,12 @@ import { join } from "node:path";
 import { z } from "zod";
 import { OpsError } from "../core/errors.ts";
 import { writeAtomically } from "../process/write-atomically.ts";
+import {
+  type AbortRequest,
+  type PromotionRequest,
+  promotionSchema,
+  requestSchema,
+} from "../rollout/requests.ts";
 import type { OperationContext } from "../run/context.ts";
 
 const processSchema = z.object({ host: z.string(), pid: z.number(), pidStartedAt: z.string().nullable() });
@@ -36,23 +42,6 @@ const recordSchema = z.object({
 });
 export type CanaryRecord = z.output<typeof recordSchema>;
 export type Paused = NonNullable<CanaryRecord["paused"]>;
-
-/** What somebody wants of one attempt of a canary. */
-const requestSchema = z.object({
-  token: z.string(),
-  by: z.string(),
-  reason: z.string().nullable(),
-  at: z.iso.datetime(),
-});
-export type AbortRequest = z.output<typeof requestSchema>;
-
-const promotionSchema = requestSchema.extend({
-  /** Of the pause that is meant. */
-  step: z.int(),
-  /** Whether the canary has heard of it. */
-  heard: z.boolean(),
-});
-export type PromotionRequest = z.output<typeof promotionSchema>;
 
 /** The files beside the journal by which the processes of one machine know of a route's canary. */
 export class CanaryFiles {

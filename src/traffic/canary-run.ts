@@ -1,23 +1,24 @@
 import { formatDuration } from "../core/duration.ts";
 import { formatPercent } from "../core/percent.ts";
+import type { RequestTimesFollower } from "../request-source/request-times.ts";
+import { type Bake, bake, type Failed } from "../rollout/bake.ts";
+import type { Comparison } from "../rollout/comparison.ts";
+import { awaitPromotion, type Promotion } from "../rollout/promotion.ts";
+import { formatShares, sharesOf } from "../rollout/shares.ts";
+import type { Pause } from "../rollout/step-field.ts";
+import type { StepResult } from "../rollout/step-result.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
 import type { Sample } from "../run/sample.ts";
-import { type Bake, bake, type Failed } from "./canary-bake.ts";
-import type { Checkpoint, Place, StepResult } from "./canary-checkpoint.ts";
+import type { Checkpoint, Place } from "./canary-checkpoint.ts";
 import { drain, formatInFlight, type InFlight, released, stillAt } from "./canary-drain.ts";
 import { canaryFailure, giveTrafficBack, holdsTraffic } from "./canary-failure.ts";
 import type { CanaryGuard } from "./canary-guard.ts";
 import type { CanaryInput } from "./canary-input.ts";
-import { awaitPromotion, type Promotion } from "./canary-pause.ts";
 import { type CanaryStep, lastStep, stepAt } from "./canary-steps.ts";
-import type { Comparison } from "./comparison.ts";
 import { refuseDrift } from "./drift.ts";
-import type { RequestTimesFollower } from "./request-times.ts";
 import { type CountedRoute, counted } from "./route.ts";
-import { formatShares, sharesOf } from "./shares.ts";
 import { type RouteBefore, requireUp } from "./shift.ts";
-import type { Pause } from "./step-field.ts";
 import { dismissTesters, openTesters, requireTesters } from "./testers.ts";
 
 /** What a canary works with. */
@@ -148,7 +149,7 @@ export class CanaryRun {
   private async drain(index: number, step: CanaryStep, others: readonly string[]): Promise<void> {
     const { input, report } = this.parts;
     await this.checkpoint("draining", index, step, null);
-    const verdict = await drain(this.watching("draining", index, step), others);
+    const verdict = await drain(this.watching("draining", index, step), others, input.drain);
     if (verdict.verdict !== "drained") throw this.failure(verdict, index);
     this.inFlight = verdict.inFlight;
     const left = formatInFlight(verdict.inFlight);

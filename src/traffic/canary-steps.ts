@@ -1,8 +1,8 @@
 import { OpsError, UsageError } from "../core/errors.ts";
 import { formatPercent, type Percent, percent } from "../core/percent.ts";
-import { sharesOf, weightsForShare } from "./shares.ts";
-import { isPause, type Pause, type StepEntry } from "./step-field.ts";
-import type { WeightScale, Weights } from "./traffic-driver.ts";
+import type { WeightScale, Weights } from "../rollout/shares.ts";
+import { sharesOf, weightsForShare } from "../rollout/shares.ts";
+import { isPause, type Pause, type StepEntry } from "../rollout/step-field.ts";
 
 export interface CanaryStep {
   /** `before`: a pause at what the version has already, where nothing is baked. */

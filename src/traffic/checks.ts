@@ -1,10 +1,10 @@
 import { z } from "zod";
 import { formatPercent } from "../core/percent.ts";
 import { name, percentage } from "../core/schema.ts";
+import { formatShares, sharesOf } from "../rollout/shares.ts";
 import { type Check, defineCheck } from "../run/check.ts";
 import { judgeByLimits } from "../run/limits.ts";
 import { openRoute, requireVersion } from "./route.ts";
-import { formatShares, sharesOf } from "./shares.ts";
 
 /** Rounding of whole weights. */
 const tolerance = 0.01;

@@ -1,10 +1,6 @@
 import { OpsError } from "../core/errors.ts";
-import { formatShares } from "./shares.ts";
-import type { Weights } from "./traffic-driver.ts";
-
-export function sameWeights(a: Weights, b: Weights): boolean {
-  return Object.keys({ ...a, ...b }).every((version) => (a[version] ?? 0) === (b[version] ?? 0));
-}
+import type { Weights } from "../rollout/shares.ts";
+import { formatShares, sameWeights } from "../rollout/shares.ts";
 
 /**
  * Throws where the weights come from somebody else: each weight must be one that this operation saw or sets. A

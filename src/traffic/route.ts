@@ -1,8 +1,10 @@
 import type { Environment, RouteTarget } from "../config/environment.ts";
 import { UsageError } from "../core/errors.ts";
 import { suggestion } from "../core/suggestion.ts";
+import type { RequestSource } from "../request-source/request-source.ts";
+import type { Watched } from "../rollout/watched.ts";
+import { driftError } from "./drift.ts";
 import { openDriver } from "./drivers/open-driver.ts";
-import type { Reading, RequestSource } from "./request-source.ts";
 import { openRequestSource } from "./sources/open-request-source.ts";
 import type { TrafficDriver } from "./traffic-driver.ts";
 
@@ -14,10 +16,8 @@ export interface Route {
 }
 
 /** A route that can be watched. */
-export interface CountedRoute extends Route, AsyncDisposable {
+export interface CountedRoute extends Route, Watched, AsyncDisposable {
   readonly requests: RequestSource;
-  /** One look at weights, health and counters. */
-  read(signal?: AbortSignal): Promise<Reading>;
 }
 
 export function openRoute(environment: Environment, name: string | undefined): Route {
@@ -41,9 +41,13 @@ export function requireCounted(route: Route, what: string): CountedRoute {
 }
 
 export function counted(route: Route & { readonly requests: RequestSource }): CountedRoute {
-  const { driver, requests } = route;
+  const { target, driver, requests } = route;
   return {
     ...route,
+    splits: driver.splits,
+    promote: `ops traffic promote ${target.name}`,
+    drift: (present, intended) => driftError(target.name, present, [intended]),
+    states: (signal) => driver.states(signal),
     async read(signal) {
       const [states, counts] = await Promise.all([driver.states(signal), requests.read(signal)]);
       return states.map((state) => {

@@ -2,16 +2,22 @@ import { z } from "zod";
 import { OpsError } from "../core/errors.ts";
 import { formatPercent } from "../core/percent.ts";
 import { duration, name, percentage } from "../core/schema.ts";
+import { CountingWindow } from "../request-source/counters.ts";
+import { observeShare, type ShareObservation } from "../rollout/confidence.ts";
+import { countedWithin, sight } from "../rollout/look.ts";
+import {
+  formatShares,
+  sameWeights,
+  sharesOf,
+  type WeightScale,
+  type Weights,
+  weightsForShare,
+} from "../rollout/shares.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation } from "../run/operation.ts";
 import { earlierIsOver, forgetEarlier } from "./canary-guard.ts";
-import { countedWithin, sight } from "./canary-look.ts";
-import { observeShare, type ShareObservation } from "./confidence.ts";
-import { CountingWindow } from "./counters.ts";
-import { refuseDrift, sameWeights } from "./drift.ts";
+import { refuseDrift } from "./drift.ts";
 import { counted, isCounted, openRoute, type Route, requireVersion } from "./route.ts";
-import { formatShares, sharesOf, weightsForShare } from "./shares.ts";
-import type { WeightScale, Weights } from "./traffic-driver.ts";
 
 const input = z.strictObject({
   route: name("The route; default: the only one, or the one called web").optional(),

@@ -4,12 +4,12 @@ import { OpsError } from "../core/errors.ts";
 import { formatPercent } from "../core/percent.ts";
 import { name } from "../core/schema.ts";
 import { liveness } from "../process/live-process.ts";
+import { badRequests } from "../request-source/counters.ts";
+import type { VersionCounts } from "../request-source/request-source.ts";
+import { sharesOf } from "../rollout/shares.ts";
 import { defineOperation } from "../run/operation.ts";
 import { CanaryFiles, type CanaryRecord } from "./canary-record.ts";
-import { badRequests } from "./counters.ts";
-import type { VersionCounts } from "./request-source.ts";
 import { openRoute, type Route } from "./route.ts";
-import { sharesOf } from "./shares.ts";
 
 const input = z.strictObject({
   route: name("The route; default: the only one, or the one called web").optional(),

@@ -3,13 +3,13 @@ import { formatDuration } from "../core/duration.ts";
 import { OpsError } from "../core/errors.ts";
 import { percent } from "../core/percent.ts";
 import { duration, name } from "../core/schema.ts";
+import { abortWhen } from "../rollout/limits.ts";
+import { formatShares, sharesOf, weightsForShare } from "../rollout/shares.ts";
+import { stepResult } from "../rollout/step-result.ts";
 import { defineOperation } from "../run/operation.ts";
 import { canary } from "./canary.ts";
-import { stepResult } from "./canary-checkpoint.ts";
 import { earlierIsOver } from "./canary-guard.ts";
-import { abortWhen } from "./canary-input.ts";
 import { openRoute } from "./route.ts";
-import { formatShares, sharesOf, weightsForShare } from "./shares.ts";
 import type { RouteBefore } from "./shift.ts";
 import { gateChecks, gateEvidence, passGate, requireNews } from "./switch-gate.ts";
 

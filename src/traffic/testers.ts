@@ -1,7 +1,7 @@
 import type { HaproxyRouteTarget, RouteTarget } from "../config/environment.ts";
 import { UsageError } from "../core/errors.ts";
 import { RuntimeMap } from "../haproxy/runtime-map.ts";
-import type { RequestSource } from "./request-source.ts";
+import type { RequestSource } from "../request-source/request-source.ts";
 import { haproxySource } from "./sources/haproxy.ts";
 
 /** Users who get a version whatever its share is. */

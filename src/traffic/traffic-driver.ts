@@ -1,29 +1,5 @@
-/** Version → weight, an absolute whole number on the driver's scale. */
-export type Weights = { [version: string]: number };
-
-/** Which weights a balancer takes. */
-export type WeightScale = {
-  /** The largest weight of one version. */
-  maximum: number;
-  /** What the weights add up to, where a balancer wants parts of a fixed whole (100: percent). */
-  total?: number;
-};
-
-/** `up`: healthy; `failing`: some checks failed, still in use; `down`: not in use; `unknown`: the balancer does not tell. */
-export type Health = "up" | "failing" | "down" | "unknown";
-
-/** How the balancer treats one version now. */
-export type VersionState = {
-  version: string;
-  /** As the balancer calls the place that runs it. */
-  server: string;
-  weight: number;
-  health: Health;
-  /** As the balancer calls it: `UP`, `UP 1/2`, `DOWN`, `MAINT`; `-` where it does not tell. */
-  status: string;
-  /** Requests that are at it now, or wait for it; undefined where the balancer does not tell. */
-  inFlight?: number;
-};
+import type { VersionState } from "../rollout/reading.ts";
+import type { WeightScale, Weights } from "../rollout/shares.ts";
 
 /** A version that gets copies of requests; what it answers goes to nobody. */
 export type Mirrored = {

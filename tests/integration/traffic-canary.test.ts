@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Json, OpsError } from "../../src/core/errors.ts";
+import type { StepResult } from "../../src/rollout/step-result.ts";
 import { canary } from "../../src/traffic/canary.ts";
-import type { StepResult } from "../../src/traffic/canary-checkpoint.ts";
 import { perform, RecordingReport, testContext } from "../support/context.ts";
 import { type Balancer, Load, startBalancer } from "../support/haproxy.ts";
 

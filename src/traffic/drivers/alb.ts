@@ -11,8 +11,10 @@ import type { AlbRouteTarget } from "../../config/environment.ts";
 import { systemClock } from "../../core/clock.ts";
 import { OpsError, UsageError } from "../../core/errors.ts";
 import { suggestion } from "../../core/suggestion.ts";
-import { driftError, sameWeights } from "../drift.ts";
-import type { TrafficDriver, VersionState, WeightScale, Weights } from "../traffic-driver.ts";
+import type { VersionState } from "../../rollout/reading.ts";
+import { sameWeights, type WeightScale, type Weights } from "../../rollout/shares.ts";
+import { driftError } from "../drift.ts";
+import type { TrafficDriver } from "../traffic-driver.ts";
 import { Recent } from "./recent.ts";
 
 export const albScale: WeightScale = { maximum: 999 };

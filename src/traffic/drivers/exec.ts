@@ -1,12 +1,14 @@
 import type { ExecRouteTarget } from "../../config/environment.ts";
 import { OpsError } from "../../core/errors.ts";
+import type { VersionState } from "../../rollout/reading.ts";
+import { sameWeights, type Weights } from "../../rollout/shares.ts";
 import {
   setWeights as callSet,
   getWeights,
   type TrafficScript,
 } from "../../traffic-script/traffic-script.ts";
-import { refuseOthers, sameWeights } from "../drift.ts";
-import type { TrafficDriver, VersionState, Weights } from "../traffic-driver.ts";
+import { refuseOthers } from "../drift.ts";
+import type { TrafficDriver } from "../traffic-driver.ts";
 
 /** A script of the team's own. What it was told is read back: its word alone is not taken for it. */
 export function execDriver(route: ExecRouteTarget): TrafficDriver {

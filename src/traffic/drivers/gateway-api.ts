@@ -10,9 +10,10 @@ import {
   readHttpRoute,
 } from "../../gateway-api/http-route.ts";
 import { KubernetesApi } from "../../kubernetes/api-client.ts";
-import { driftError, sameWeights } from "../drift.ts";
-import { formatShares } from "../shares.ts";
-import type { Health, TrafficDriver, VersionState, WeightScale, Weights } from "../traffic-driver.ts";
+import type { Health, VersionState } from "../../rollout/reading.ts";
+import { formatShares, sameWeights, type WeightScale, type Weights } from "../../rollout/shares.ts";
+import { driftError } from "../drift.ts";
+import type { TrafficDriver } from "../traffic-driver.ts";
 import { Recent } from "./recent.ts";
 
 /** The API takes a million; a scale that people read is enough. */

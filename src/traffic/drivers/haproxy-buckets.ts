@@ -1,10 +1,10 @@
 import type { HaproxyRouteTarget } from "../../config/environment.ts";
 import { OpsError, UsageError } from "../../core/errors.ts";
 import { RuntimeMap } from "../../haproxy/runtime-map.ts";
+import { formatShares, sameWeights, type Weights } from "../../rollout/shares.ts";
 import { type Buckets, bucketNames, bucketWeights, dealt } from "../buckets.ts";
-import { refuseOthers, sameWeights } from "../drift.ts";
-import { formatShares } from "../shares.ts";
-import type { TrafficDriver, Weights } from "../traffic-driver.ts";
+import { refuseOthers } from "../drift.ts";
+import type { TrafficDriver } from "../traffic-driver.ts";
 import { haproxyDriver } from "./haproxy.ts";
 
 /**

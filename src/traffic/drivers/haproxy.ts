@@ -2,9 +2,11 @@ import type { HaproxyRouteTarget } from "../../config/environment.ts";
 import { OpsError } from "../../core/errors.ts";
 import { runtimeCommand } from "../../haproxy/runtime-socket.ts";
 import { keepServerState } from "../../haproxy/server-state.ts";
+import type { Health, VersionState } from "../../rollout/reading.ts";
+import type { WeightScale, Weights } from "../../rollout/shares.ts";
 import { refuseOthers } from "../drift.ts";
 import { refuseUnsafeName, routeStatistics } from "../haproxy-statistics.ts";
-import type { Health, TrafficDriver, VersionState, WeightScale, Weights } from "../traffic-driver.ts";
+import type { TrafficDriver } from "../traffic-driver.ts";
 
 export const haproxyScale: WeightScale = { maximum: 256 };
 

@@ -4,8 +4,10 @@ import { readOwnedFile, writeOwnedFile } from "../../nginx/owned-file.ts";
 import { parseRouteFile, type RouteMarker, renderRouteFile, wholeOfClients } from "../../nginx/route-file.ts";
 import { loadedMarker, reload, testConfiguration } from "../../nginx/running-nginx.ts";
 import { withFileLock } from "../../process/file-lock.ts";
+import type { VersionState } from "../../rollout/reading.ts";
+import type { Weights } from "../../rollout/shares.ts";
 import { refuseOthers } from "../drift.ts";
-import type { Mirror, TrafficDriver, VersionState, Weights } from "../traffic-driver.ts";
+import type { Mirror, TrafficDriver } from "../traffic-driver.ts";
 
 /** Milliseconds that another set is waited for. */
 const lockPatience = 20_000;

@@ -1,6 +1,7 @@
 import type { RouteTarget } from "../../config/environment.ts";
 import { UsageError } from "../../core/errors.ts";
-import type { TrafficDriver, Weights } from "../traffic-driver.ts";
+import type { Weights } from "../../rollout/shares.ts";
+import type { TrafficDriver } from "../traffic-driver.ts";
 import { albDriver } from "./alb.ts";
 import { execDriver } from "./exec.ts";
 import { gatewayDriver } from "./gateway-api.ts";

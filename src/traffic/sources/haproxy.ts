@@ -2,8 +2,8 @@ import type { HaproxyRouteTarget } from "../../config/environment.ts";
 import { UsageError } from "../../core/errors.ts";
 import { runtimeCommand, runtimeLines } from "../../haproxy/runtime-socket.ts";
 import { countedOf } from "../../haproxy/statistics.ts";
+import type { AnsweredRequest, RequestSource } from "../../request-source/request-source.ts";
 import { refuseUnsafeName, routeStatistics } from "../haproxy-statistics.ts";
-import type { AnsweredRequest, RequestSource } from "../request-source.ts";
 
 /** HAProxy's own statistics, and a ring of it with one line for each request. */
 export function haproxySource(route: HaproxyRouteTarget): RequestSource {

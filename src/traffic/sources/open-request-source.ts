@@ -1,7 +1,7 @@
 import type { RouteTarget } from "../../config/environment.ts";
-import type { RequestSource } from "../request-source.ts";
+import { openMetricsSource } from "../../request-source/open-metrics-source.ts";
+import type { RequestSource } from "../../request-source/request-source.ts";
 import { haproxySource } from "./haproxy.ts";
-import { openMetricsSource } from "./open-metrics-source.ts";
 import { withBalancer } from "./with-balancer.ts";
 
 /** What counts the requests of a route: what its `metrics:` name, or else its balancer. Undefined where nothing does. */

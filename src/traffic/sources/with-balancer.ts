@@ -1,5 +1,5 @@
 import { OpsError } from "../../core/errors.ts";
-import type { RequestSource, VersionCounts } from "../request-source.ts";
+import type { RequestSource, VersionCounts } from "../../request-source/request-source.ts";
 
 /**
  * The figures of one source, with what only the balancer knows: failed health checks, its mean response time, and request times where

@@ -11,7 +11,7 @@ import { Secret } from "../../../src/config/secret.ts";
 import { errorRecord } from "../../../src/core/errors.ts";
 import { redact } from "../../../src/core/redaction.ts";
 import { type PrometheusServer, queryValue, queryVector } from "../../../src/prometheus/client.ts";
-import { ResponseTimes } from "../../../src/traffic/response-times.ts";
+import { ResponseTimes } from "../../../src/request-source/response-times.ts";
 import { openRoute } from "../../../src/traffic/route.ts";
 import { freePort } from "../../support/haproxy.ts";
 import { startHttpServer, type TestHttpServer } from "../../support/http-server.ts";

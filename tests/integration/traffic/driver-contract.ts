@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { diagnose } from "../../../src/doctor/diagnose.ts";
-import { observeShare } from "../../../src/traffic/confidence.ts";
+import { observeShare } from "../../../src/rollout/confidence.ts";
+import type { Weights } from "../../../src/rollout/shares.ts";
+import { sharesOf } from "../../../src/rollout/shares.ts";
 import { openRoute } from "../../../src/traffic/route.ts";
-import { sharesOf } from "../../../src/traffic/shares.ts";
 import { shift } from "../../../src/traffic/shift.ts";
 import { status } from "../../../src/traffic/status.ts";
-import type { TrafficDriver, Weights } from "../../../src/traffic/traffic-driver.ts";
+import type { TrafficDriver } from "../../../src/traffic/traffic-driver.ts";
 import { perform, RecordingReport, testContext } from "../../support/context.ts";
 
 /** A balancer with a route `web` of the versions `blue` and `green`, as the contract tests need it. */

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseRouteFile, renderRouteFile } from "../../../src/nginx/route-file.ts";
-import { observeShare } from "../../../src/traffic/confidence.ts";
+import { observeShare } from "../../../src/rollout/confidence.ts";
 import { init } from "../../../src/traffic/init.ts";
 import { openRoute } from "../../../src/traffic/route.ts";
 import { shift } from "../../../src/traffic/shift.ts";

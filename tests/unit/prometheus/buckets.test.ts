@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { bucketsOf, lastBound, spreadTimes } from "../../../src/prometheus/buckets.ts";
-import { ResponseTimes } from "../../../src/traffic/response-times.ts";
+import { ResponseTimes } from "../../../src/request-source/response-times.ts";
 
 const cumulative = { "0.1": 50, "0.5": 90, "1": 99, "+Inf": 100 };
 const buckets = bucketsOf(new Map(Object.entries(cumulative)));

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { parsePercent } from "../../../src/core/percent.ts";
-import { placeToResume, type StepResult } from "../../../src/traffic/canary-checkpoint.ts";
+import type { Weights } from "../../../src/rollout/shares.ts";
+import type { StepResult } from "../../../src/rollout/step-result.ts";
+import { placeToResume } from "../../../src/traffic/canary-checkpoint.ts";
 import { canaryInput } from "../../../src/traffic/canary-input.ts";
 import { canarySteps } from "../../../src/traffic/canary-steps.ts";
 import { refuseDrift } from "../../../src/traffic/drift.ts";
-import type { Weights } from "../../../src/traffic/traffic-driver.ts";
 
 const shares = ["10%", "50%", "100%"].map(parsePercent);
 const before = { blue: 100, green: 0 };
