@@ -1,5 +1,6 @@
 import type { Json } from "../core/errors.ts";
 import { ExitCode, OpsError } from "../core/errors.ts";
+import { version } from "../process/version.ts";
 import { shownRestorePoint } from "../run/restore-point.ts";
 import type { RunListener } from "../run/run-listener.ts";
 import type { RunState } from "../run/run-state.ts";
@@ -14,7 +15,6 @@ import { renderOutcome } from "./render/run.ts";
 import { renderValue } from "./render/value.ts";
 import { confirm, looseContext, type Session } from "./session.ts";
 import { warnOfUnfinished } from "./unfinished-warning.ts";
-import { version } from "./version.ts";
 
 export interface RunChoices {
   readonly inputs: Readonly<Record<string, Json>>;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { name, threshold } from "../core/schema.ts";
+import { duration, name, threshold } from "../core/schema.ts";
 import { pitrSchema } from "./pitr-schema.ts";
 import { poolSchema } from "./pool-schema.ts";
 import { routeSchema } from "./route-schema.ts";
@@ -69,7 +69,15 @@ export const checkSchema = z.strictObject({
   with: z.record(z.string(), z.unknown()).default({}).describe("What this kind of check needs"),
   fail: threshold('Limit that fails the check: "> 5%"').optional(),
   warn: threshold("Limit that warns").optional(),
+  required: z
+    .boolean()
+    .default(true)
+    .describe("false: it warns where it would stop, be it failed or unknown"),
   unknown: z.enum(["fail", "warn", "pass"]).optional().describe("What an unmeasurable check counts as"),
+  timeout: duration("How long measuring may take; default: what the kind needs").optional(),
+  "fresh-for": duration(
+    "How long a result that did not fail is used again instead of measuring; default: always measured",
+  ).optional(),
   why: z.string().optional().describe("Why it matters; shown when it does not pass"),
   remedy: z.string().optional().describe("What to do about it; shown when it does not pass"),
 });

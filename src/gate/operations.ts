@@ -11,13 +11,18 @@ const checkOutput = z.object({
   kind: z.string(),
   status: z.enum(["pass", "warn", "fail", "unknown"]),
   counts: z.enum(["pass", "warn", "fail"]).describe("What the check counts as in the verdict"),
+  required: z.boolean().describe("false: it warns where it would stop"),
   value: z.union([z.number(), z.string(), z.boolean(), z.null()]),
   shown: z.string(),
   reason: z.string(),
   why: z.string().optional().describe("Why it matters"),
   remedy: z.string().optional().describe("What to do where it fails"),
+  limits: z.object({ fail: z.string().optional(), warn: z.string().optional() }),
+  startedAt: z.string().describe("When it was measured, UTC"),
+  endedAt: z.string(),
   durationMs: z.number(),
   evidence: (z.unknown() as z.ZodType<Json>).optional(),
+  rawDigest: z.string().optional().describe("SHA-256 of what was read: a body, an output, rows"),
 });
 
 /** Measures when it runs, never when it plans: a gate of a resumed run measures again. */

@@ -12,6 +12,11 @@ export interface Measurement {
   /** The value for a person: `3m 05s`, `HTTP 200`. */
   readonly shown: string;
   readonly evidence?: Json;
+  /**
+   * What was read as it came: a body, a program's output, rows. It is not kept; its digest is, so that a copy that
+   * somebody saved can be held against it.
+   */
+  readonly raw?: string | Uint8Array;
 }
 
 export interface Judgement {

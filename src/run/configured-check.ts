@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { CheckSettings, GateSettings } from "../config/schema.ts";
+import { canonicalJson, digest } from "../core/digest.ts";
 import { type Json, UsageError } from "../core/errors.ts";
 import { suggestion } from "../core/suggestion.ts";
 import type { Threshold } from "../core/threshold.ts";
@@ -15,6 +16,14 @@ export interface ConfiguredCheck {
   readonly limits: CheckLimits;
   /** What it counts as where it cannot be measured. */
   readonly unknown: "fail" | "warn" | "pass";
+  /** False: where it would stop the gate it warns. */
+  readonly required: boolean;
+  /** Milliseconds that measuring may take; undefined: what the kind or the gate says. */
+  readonly timeout: number | undefined;
+  /** Milliseconds that a result is used again for; undefined: measured anew. */
+  readonly freshFor: number | undefined;
+  /** Of what decides over the result: kind, input and limits as they are written. */
+  readonly digest: string;
   readonly why: string | undefined;
   /** What to do where it fails. */
   readonly remedy: string | undefined;
@@ -64,12 +73,22 @@ export function configuredChecks(
       input: input.data,
       limits: { fail: each.fail, warn: each.warn },
       unknown: each.unknown ?? settings.unknown,
+      required: each.required,
+      timeout: each.timeout,
+      freshFor: each["fresh-for"],
+      digest: measuredDigest(each),
       why: each.why ?? check.why,
       remedy: each.remedy ?? check.remedy,
     });
   }
   if (mistakes.length > 0) throw invalid(gate, mistakes);
   return configured;
+}
+
+function measuredDigest({ kind, with: input, fail, warn }: CheckSettings): string {
+  return digest(
+    canonicalJson({ kind, with: input as Json, fail: fail?.text.trim(), warn: warn?.text.trim() }),
+  );
 }
 
 function limitMistakes(settings: CheckSettings, check: Check): Mistake[] {

@@ -23,12 +23,20 @@ export function noGo(result: GateResult): OpsError {
   });
 }
 
+/** Why a check that is amiss does not stop the gate. */
+function countsAs({ status, counts, required }: CheckResult): string {
+  if (counts === "fail" || status === "pass" || status === "warn") return "";
+  const optional = required ? "" : "not required, ";
+  return status === "unknown"
+    ? ` (${optional}unknown, counts as ${counts})`
+    : ` (${optional}counts as ${counts})`;
+}
+
 /** One line for each check, with its numbers, and why it matters where it does not pass. */
 export function renderGate(result: GateResult): string {
   const width = Math.max(...result.checks.map((each) => each.id.length));
   const lines = result.checks.map((each) => {
-    const counted =
-      each.status === "unknown" && each.counts !== "fail" ? ` (unknown, counts as ${each.counts})` : "";
+    const counted = countsAs(each);
     const line = `${symbols[each.status]} ${each.id.padEnd(width)}  ${each.reason}${counted}`;
     if (each.status === "pass") return line;
     const indent = " ".repeat(width + 4);

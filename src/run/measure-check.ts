@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { digest } from "../core/digest.ts";
 import { formatDuration } from "../core/duration.ts";
 import { causeText, type Json, OpsError } from "../core/errors.ts";
 import { redact, redactJson } from "../core/redaction.ts";
@@ -10,16 +11,24 @@ export type CheckResult = {
   id: string;
   kind: string;
   status: CheckStatus;
-  /** What it counts as in the verdict; differs from `status` only where that is `unknown`. */
+  /** What it counts as in the verdict: that of `unknown`, of a check that is not required, and of one overridden. */
   counts: "pass" | "warn" | "fail";
+  required: boolean;
   value: number | string | boolean | null;
   shown: string;
   /** One clause with the numbers. */
   reason: string;
+  /** As they are written. */
+  limits: { fail?: string; warn?: string };
   why?: string;
   remedy?: string;
+  /** UTC, ISO 8601: when it was measured. */
+  startedAt: string;
+  endedAt: string;
   durationMs: number;
   evidence?: Json;
+  /** SHA-256 of what was read, where the kind tells. */
+  rawDigest?: string;
 };
 
 /** How much longer than its own timeout a check may take to say so. */
@@ -37,25 +46,35 @@ export async function measureCheck(
   const { check, input, limits } = configured;
   const place = { gate: configured.gate, check: configured.id };
   const started = context.clock.elapsed();
+  const startedAt = context.clock.now().toISOString();
   const common = () => ({
     id: configured.id,
     kind: check.kind,
+    required: configured.required,
+    limits: {
+      ...(limits.fail === undefined ? {} : { fail: limits.fail.text.trim() }),
+      ...(limits.warn === undefined ? {} : { warn: limits.warn.text.trim() }),
+    },
     ...(configured.why === undefined ? {} : { why: configured.why }),
     ...(configured.remedy === undefined ? {} : { remedy: configured.remedy }),
+    startedAt,
+    endedAt: context.clock.now().toISOString(),
     durationMs: Math.round(context.clock.elapsed() - started),
   });
   try {
-    const own = typeof input.timeout === "number" ? input.timeout + grace : usualTimeout;
+    const kinds = typeof input.timeout === "number" ? input.timeout + grace : usualTimeout;
+    const own = configured.timeout ?? kinds;
     const measurement = await withinTime(context, own, (bounded) => check.measure(bounded, input, place));
     const { status, reason } = check.judge(measurement, input, limits);
     return {
       ...common(),
       status,
-      counts: status === "unknown" ? configured.unknown : status,
+      counts: counted(configured, status),
       value: typeof measurement.value === "string" ? redact(measurement.value) : measurement.value,
       shown: redact(measurement.shown),
       reason: redact(reason),
       ...(measurement.evidence === undefined ? {} : { evidence: redactJson(measurement.evidence) }),
+      ...(measurement.raw === undefined ? {} : { rawDigest: digest(measurement.raw) }),
     };
   } catch (error) {
     if (context.signal.aborted) throw context.signal.reason;
@@ -63,12 +82,21 @@ export async function measureCheck(
     return {
       ...common(),
       status: "unknown",
-      counts: configured.unknown,
+      counts: counted(configured, "unknown"),
       value: null,
       shown: "not measured",
       reason: redact(errorReason(error)),
     };
   }
+}
+
+/** What a status counts as in the verdict of a gate that has the check. */
+export function counted(
+  { unknown, required }: Pick<ConfiguredCheck, "unknown" | "required">,
+  status: CheckStatus,
+): CheckResult["counts"] {
+  const counts = status === "unknown" ? unknown : status;
+  return counts === "fail" && !required ? "warn" : counts;
 }
 
 /** Ends the work through its signal, and stops waiting for work that does not listen. */

@@ -33,7 +33,12 @@ export async function gateChecks(context: OperationContext, input: SwitchGate): 
   const kinds = await context.checks();
   const probes: GateSettings = {
     unknown: "fail",
-    checks: input.probe.map((url, index) => ({ id: `probe-${index + 1}`, kind: "http", with: { url } })),
+    checks: input.probe.map((url, index) => ({
+      id: `probe-${index + 1}`,
+      kind: "http",
+      with: { url },
+      required: true,
+    })),
   };
   const own =
     input.gate === undefined ? [] : configuredChecks(input.gate, context.environment.gate(input.gate), kinds);

@@ -248,7 +248,7 @@ describe("the checks of backups", () => {
     await storeBackup(store("local"), { at: ago(hour), bytes: 400 });
     expect(await judged()).toEqual({
       status: "warn",
-      reason: "newest backup has 40% of 1000 B, usual before, warns at < 50%",
+      reason: "newest backup has 40% of 1000 B, usual before, limit < 50%",
     });
   });
 });

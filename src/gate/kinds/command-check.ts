@@ -8,7 +8,7 @@ import { parseThreshold, type Threshold } from "../../core/threshold.ts";
 import { timeoutSignal } from "../../core/timer.ts";
 import { runProgram } from "../../process/run-program.ts";
 import { type CheckLimits, defineCheck, type Judgement, type Measurement } from "../../run/check.ts";
-import { hasLimits, judgeNumber, needsDuration } from "../limits.ts";
+import { hasLimits, judgeByLimits, needsDuration } from "../../run/limits.ts";
 
 type CommandEvidence = { readonly exitCode: number; readonly lastLine: string; readonly complaint: string };
 
@@ -43,7 +43,7 @@ export const commandCheck = defineCheck({
       lastLine,
       complaint: last(result.stderr),
     };
-    return { value: parseNumber(lastLine)?.value ?? lastLine, shown: lastLine, evidence };
+    return { value: parseNumber(lastLine)?.value ?? lastLine, shown: lastLine, evidence, raw: result.stdout };
   },
   judge: ({ evidence }, input, limits) => judge(evidence as CommandEvidence, input.command[0] ?? "", limits),
 });
@@ -79,7 +79,7 @@ function judge(evidence: CommandEvidence, program: string, limits: CheckLimits):
       reason: `the output ${lastLine} and its limit have different units: ${wish}`,
     };
   }
-  return judgeNumber(number.value, lastLine, limits);
+  return judgeByLimits(number.value, lastLine, limits);
 }
 
 /** `12`, `12%`, `12s`, `3GiB`: what may stand to the right of a limit's sign. */

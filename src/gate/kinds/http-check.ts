@@ -6,7 +6,7 @@ import { parseHttpUrl, sendRequest, showUrl } from "../../http/client.ts";
 import { revealHeaders } from "../../http/headers.ts";
 import { formatExpectedStatus, isExpectedStatus, statusInput } from "../../http/status.ts";
 import { defineCheck, type Measurement } from "../../run/check.ts";
-import { judgeNumber } from "../limits.ts";
+import { judgeByLimits } from "../../run/limits.ts";
 
 const usualStatus = [200, 399] as const;
 /** A health endpoint's answer; what lies beyond is not searched for `body-contains`. */
@@ -70,6 +70,7 @@ export const httpCheck = defineCheck({
         value: response.durationMs,
         shown: `HTTP ${response.status} in ${formatDuration(response.durationMs)}`,
         evidence: evidence(response.status, problem),
+        raw: response.body,
       };
     } catch (error) {
       if (!(error instanceof OpsError) || !measuredFailures.has(error.code)) throw error;
@@ -79,7 +80,7 @@ export const httpCheck = defineCheck({
   judge: ({ value, shown, evidence }, _input, limits) => {
     const { problem } = evidence as HttpEvidence;
     if (problem !== null || typeof value !== "number") return { status: "fail", reason: problem ?? shown };
-    return judgeNumber(value, shown, limits);
+    return judgeByLimits(value, shown, limits);
   },
 });
 

@@ -5,7 +5,7 @@ import { OpsError } from "../../core/errors.ts";
 import { duration, name } from "../../core/schema.ts";
 import { readOnlyRows } from "../../postgres/read-only-query.ts";
 import { type CheckLimits, defineCheck, type Judgement, type Measurement } from "../../run/check.ts";
-import { hasLimits, judgeNumber, needsDuration } from "../limits.ts";
+import { hasLimits, judgeByLimits, needsDuration } from "../../run/limits.ts";
 
 /** Type OIDs that never change (pg_type.dat). */
 const oid = {
@@ -61,6 +61,10 @@ export const sqlCheck = defineCheck({
 });
 
 function measured(result: pg.QueryArrayResult<unknown[]>): Measurement {
+  return { ...firstValue(result), raw: JSON.stringify(result.rows) };
+}
+
+function firstValue(result: pg.QueryArrayResult<unknown[]>): Measurement {
   const [row] = result.rows;
   const type = result.fields?.[0]?.dataTypeID;
   if (type === undefined) throw new OpsError("E_CHECK_VALUE", "The statement returns no columns");
@@ -106,7 +110,7 @@ function judge(measurement: Measurement, limits: CheckLimits): Judgement {
         ? unknown(`the query returned an interval (${shown}), the limit is no duration: write "> 10s"`)
         : unknown(`the limit is a duration and the query returned the number ${shown}: return an interval`);
     }
-    return judgeNumber(value, shown, limits);
+    return judgeByLimits(value, shown, limits);
   }
   if (hasLimits(limits)) return unknown(`a limit needs a number, the query returned ${shown}`);
   if (typeof value !== "boolean") return unknown(`the query returned the text ${shown}: return a boolean`);

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
+import { digest } from "../../../src/core/digest.ts";
 import { InterruptedError, OpsError } from "../../../src/core/errors.ts";
 import { checks } from "../../../src/gate/checks.ts";
 import { operations } from "../../../src/gate/operations.ts";
@@ -299,6 +300,43 @@ describe("the verdict", () => {
       expect(text).toBe(`? blind  the query returned NULL (unknown, counts as ${unknown})\nGate g: go`);
     },
   );
+
+  test("is go where a check that is not required fails or is unknown, and the line says so", async () => {
+    const optional = { required: false };
+    const { results, text } = await gate([
+      { ...blind, ...optional },
+      { ...bad, ...optional, why: undefined, remedy: undefined },
+    ]);
+
+    expect(results.map(({ status, counts }) => ({ status, counts }))).toEqual([
+      { status: "unknown", counts: "warn" },
+      { status: "fail", counts: "warn" },
+    ]);
+    expect(text).toBe(
+      [
+        "? blind  the query returned NULL (not required, unknown, counts as warn)",
+        "✗ bad    9, limit > 5 (not required, counts as warn)",
+        "Gate g: go",
+      ].join("\n"),
+    );
+  });
+
+  test("keeps when it was measured, the limits, and the digest of what was read", async () => {
+    const script = { id: "c", kind: "command", with: { command: ["printf", "checked\n7"] }, fail: "> 9" };
+    const { results } = await gate([script]);
+
+    expect(results[0]).toMatchObject({ limits: { fail: "> 9" }, rawDigest: digest("checked\n7") });
+    const { startedAt = "", endedAt = "" } = results[0] ?? {};
+    expect(Date.parse(endedAt)).toBeGreaterThanOrEqual(Date.parse(startedAt));
+  });
+
+  test("ends a measurement after the check's own timeout", async () => {
+    const { error } = await gate([
+      { id: "s", kind: "command", with: { command: ["sleep", "20"] }, timeout: "150ms" },
+    ]);
+
+    expect(error?.message).toBe("Gate g says no-go: s (unknown: the measurement did not end within 150ms)");
+  });
 
   test("measures in parallel", async () => {
     const slow = (id: string) => ({ id, kind: "command", with: { command: ["sleep", "1"] } });
