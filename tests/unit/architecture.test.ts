@@ -32,6 +32,7 @@ const floors: readonly (readonly string[])[] = [
     "prometheus",
     "json-http",
     "log-tail",
+    "expression",
   ],
   ["run"],
   ["rollout"],
