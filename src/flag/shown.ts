@@ -105,9 +105,8 @@ export function describeLayers(definition: FlagDefinition): string[] {
     ...allow.map(({ audience, variant }) => `always ${variant} for ${describeAudience(audience)}`),
     ...rules.map(([condition, value]) => `${give(value)} if ${canonicalJson(condition)}`),
     ...times.toReversed().map(([from, value]) => `from ${isoSeconds(from)} ${give(value)}`),
-    ...(typeof rest === "object" && rest !== null && rolloutOfRule(definition, rest) === undefined
-      ? [`rest ${canonicalJson(rest)}`]
-      : []),
+    // Where the state says which share has it, there is no more to say.
+    ...(rest === null || rolloutOf(definition) !== undefined ? [] : [`rest ${give(rest)}`]),
   ];
 }
 
