@@ -27,20 +27,15 @@ async function main(argv: readonly string[]): Promise<void> {
 type Reported = { readonly exitCode: ExitCode; readonly code?: string };
 
 function report(error: unknown, argv: readonly string[], terminal: Terminal): Reported {
-  // Commander has written its own message; help and version are no failures.
-  const usage = error instanceof CommanderError;
-  if (usage && error.exitCode === 0) return { exitCode: ExitCode.done };
-  const record = usage
-    ? { code: "E_USAGE", message: plainMessage(error), exitCode: ExitCode.usage }
+  // Help that was asked for is no failure; a command without its word is told what the words are.
+  const help = error instanceof CommanderError;
+  if (help && error.exitCode === 0) return { exitCode: ExitCode.done };
+  const record = help
+    ? { code: "E_USAGE", message: "a command is missing", exitCode: ExitCode.usage }
     : errorRecord(error);
   if (argv.includes("--json")) terminal.out(JSON.stringify({ error: record }, null, 2));
-  if (!usage) terminal.note(renderError(error, terminal.noteColor, argv.includes("--debug")));
+  if (!help) terminal.note(renderError(error, terminal.noteColor, argv.includes("--debug")));
   return { exitCode: record.exitCode, code: record.code };
-}
-
-/** Without commander's own `error: ` and the suggestion on the second line. */
-function plainMessage(error: CommanderError): string {
-  return (error.message.split("\n")[0] ?? error.message).replace(/^error: /, "");
 }
 
 async function flushed(): Promise<void> {

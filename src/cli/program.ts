@@ -1,6 +1,6 @@
-import { Command, Help } from "commander";
+import { Command, type CommanderError, Help } from "commander";
 import { type CapabilityEntry, capabilities } from "../capabilities.ts";
-import type { ExitCode } from "../core/errors.ts";
+import { type ExitCode, UsageError } from "../core/errors.ts";
 import type { Operation } from "../run/operation.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -74,7 +74,14 @@ export async function buildProgram(
     const verb = argv[argv.indexOf(wanted) + 1];
     await addOperations(command, entry, verb, terminal, ended);
   }
-  everywhere(program, (command) => command.exitOverride().showSuggestionAfterError(true));
+  everywhere(program, (command) =>
+    command
+      .showSuggestionAfterError(true)
+      .configureOutput({ outputError: () => {} })
+      .exitOverride((error) => {
+        throw usageError(command, error);
+      }),
+  );
   return program;
 }
 
@@ -112,6 +119,20 @@ async function wantedOperations(
 ): Promise<readonly Operation[]> {
   const alone = verb === undefined ? undefined : await entry.operation?.(verb);
   return alone === undefined ? (await entry.operations()).operations : [alone];
+}
+
+/** What commander found wrong, as every other error is told; help and version, which are none, as they are. */
+function usageError(command: Command, error: CommanderError): Error {
+  if (/^commander\.(help|helpDisplayed|version)$/.test(error.code)) return error;
+  const [message = "", suggestion] = error.message.split("\n");
+  const path = pathOf(command);
+  return new UsageError("E_USAGE", `${path}: ${message.replace(/^error: /, "")}`, {
+    hint: suggestion === undefined ? `see: ${path} --help` : suggestion.replace(/^\(Did (.*)\)$/, "did $1"),
+  });
+}
+
+function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }
 
 function everywhere(command: Command, change: (command: Command) => void): void {

@@ -137,7 +137,7 @@ export function defineFlagChange<S extends z.ZodRawShape>(definition: FlagChange
     render: (output) => {
       const { flag, state, rollout } = output as ShownFlag;
       if (definition.done !== undefined) return `flag ${flag} ${definition.done}`;
-      return `flag ${flag} is ${state}${rollout === null ? " by rules" : `, rollout ${Number(rollout.toFixed(3))}%`}`;
+      return `flag ${flag} is ${state}${rollout === null ? (state === "on" ? " by rules" : "") : `, rollout ${Number(rollout.toFixed(3))}%`}`;
     },
   });
 }

@@ -43,8 +43,8 @@ const plan = (...args: string[]): Promise<OpsResult> => run("plan", "deploy.yaml
 
 describe("a mistake on the command line ends with exit code 2 and the way out", () => {
   const cases: [string, string[], ...RegExp[]][] = [
-    ["an unknown command", ["rnu"], /unknown command 'rnu'/, /Did you mean run\?/],
-    ["an unknown verb", ["backup", "crate"], /unknown command 'crate'/, /Did you mean create\?/],
+    ["an unknown command", ["rnu"], /unknown command 'rnu'/, /→ did you mean run\?/],
+    ["an unknown verb", ["backup", "crate"], /unknown command 'crate'/, /→ did you mean create\?/],
     ["an unknown flag", ["plan", "deploy.yaml", "--inptu", "a=1"], /unknown option '--inptu'/, /--input\?/],
     ["a missing argument", ["plan"], /missing required argument 'file'/],
     ["a missing name", ["flag", "set"], /missing required argument 'flag'/],
