@@ -1,6 +1,7 @@
 import type { Check } from "../run/check.ts";
+import { certificateCheck } from "./kinds/certificate-check.ts";
 import { commandCheck } from "./kinds/command-check.ts";
 import { httpCheck } from "./kinds/http-check.ts";
 import { sqlCheck } from "./kinds/sql-check.ts";
 
-export const checks: readonly Check[] = [sqlCheck, httpCheck, commandCheck];
+export const checks: readonly Check[] = [sqlCheck, httpCheck, commandCheck, certificateCheck];

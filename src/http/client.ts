@@ -20,6 +20,8 @@ export interface HttpResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
+  /** The same as it came, for a digest of it. */
+  readonly bytes: Uint8Array;
   /** True where the body was longer than `bodyLimit`. */
   readonly cut: boolean;
   /** Milliseconds from the first byte sent to the last one read. */
@@ -48,11 +50,12 @@ export async function sendRequest(request: HttpRequest): Promise<HttpResponse> {
   const started = performance.now();
   try {
     const response = await fetch(prepared, { signal });
-    const { text, cut } = await readBody(response, request.bodyLimit ?? 65_536);
+    const { bytes, cut } = await readBody(response, request.bodyLimit ?? 65_536);
     return {
       status: response.status,
       headers: Object.fromEntries(response.headers),
-      body: text,
+      body: new TextDecoder().decode(bytes),
+      bytes,
       cut,
       durationMs: Math.round(performance.now() - started),
     };
@@ -104,7 +107,7 @@ function splitCredentials(url: URL): { url: URL; authorization: Record<string, s
   return { url: plain, authorization: { authorization: `Basic ${Buffer.from(pair).toString("base64")}` } };
 }
 
-async function readBody(response: Response, limit: number): Promise<{ text: string; cut: boolean }> {
+async function readBody(response: Response, limit: number): Promise<{ bytes: Uint8Array; cut: boolean }> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of response.body ?? []) {
@@ -113,8 +116,7 @@ async function readBody(response: Response, limit: number): Promise<{ text: stri
     // Leaving the loop cancels the body.
     if (length > limit) break;
   }
-  const text = new TextDecoder().decode(Buffer.concat(chunks).subarray(0, limit));
-  return { text, cut: length > limit };
+  return { bytes: Buffer.concat(chunks).subarray(0, limit), cut: length > limit };
 }
 
 function failure(request: HttpRequest, error: unknown, timedOut: boolean): OpsError {

@@ -37,6 +37,8 @@ export interface CheckLimits {
   readonly warn?: Threshold | undefined;
 }
 
+export type LimitUnits = readonly Threshold["unit"][];
+
 /** One kind of check, contributed by the capability that knows the answer. */
 export interface CheckDefinition<I extends z.ZodObject> {
   /** `kind:` in a gate: `sql`, `backup-age`. */
@@ -46,8 +48,16 @@ export interface CheckDefinition<I extends z.ZodObject> {
   readonly why?: string;
   readonly remedy?: string;
   readonly input: I;
-  /** The units that a limit for this kind may have; a gate with another one is refused. Default: any. */
-  readonly limitUnits?: readonly Threshold["unit"][];
+  /**
+   * The units that a limit for this kind may have, by its input where that decides; a gate with another one is refused.
+   * Default: any.
+   */
+  readonly limitUnits?: LimitUnits | ((input: z.output<I>) => LimitUnits);
+  /**
+   * Milliseconds that `measure` may take at most where an input `timeout` is not about all of it (that of each of several
+   * requests). Default: the input's `timeout`, or what is usual.
+   */
+  patience?(input: z.output<I>): number;
   /** Throwing means the fact could not be measured: the check is `unknown` with the error as its reason. */
   measure(context: OperationContext, input: z.output<I>, place?: CheckPlace): Promise<Measurement>;
   /** Pure. */

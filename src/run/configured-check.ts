@@ -61,7 +61,7 @@ export function configuredChecks(
       continue;
     }
     const input = check.input.safeParse(each.with, { reportInput: true });
-    mistakes.push(...limitMistakes(each, check));
+    mistakes.push(...limitMistakes(each, check, input.data));
     if (!input.success) {
       mistakes.push(...input.error.issues.flatMap((issue) => inputMistakes(each.id, check, issue)));
       continue;
@@ -91,13 +91,19 @@ function measuredDigest({ kind, with: input, fail, warn }: CheckSettings): strin
   );
 }
 
-function limitMistakes(settings: CheckSettings, check: Check): Mistake[] {
+/** @param input undefined where it has mistakes itself: then nothing is known of units that depend on it */
+function limitMistakes(
+  settings: CheckSettings,
+  check: Check,
+  input: z.output<z.ZodObject> | undefined,
+): Mistake[] {
   const { fail, warn } = settings;
   if (fail !== undefined && warn !== undefined && fail.unit !== warn.unit) {
     const message = `the limits "${fail.text}" and "${warn.text}" have different units`;
     return [{ check: settings.id, key: "warn", message }];
   }
-  const allowed = check.limitUnits;
+  const units = check.limitUnits;
+  const allowed = typeof units !== "function" ? units : input === undefined ? undefined : units(input);
   if (allowed === undefined) return [];
   return (["fail", "warn"] as const).flatMap((key) => {
     const limit = settings[key];

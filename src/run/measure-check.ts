@@ -62,8 +62,8 @@ export async function measureCheck(
     durationMs: Math.round(context.clock.elapsed() - started),
   });
   try {
-    const kinds = typeof input.timeout === "number" ? input.timeout + grace : usualTimeout;
-    const own = configured.timeout ?? kinds;
+    const needed = check.patience?.(input) ?? input.timeout;
+    const own = configured.timeout ?? (typeof needed === "number" ? needed + grace : usualTimeout);
     const measurement = await withinTime(context, own, (bounded) => check.measure(bounded, input, place));
     const { status, reason } = check.judge(measurement, input, limits);
     return {

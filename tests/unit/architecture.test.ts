@@ -31,6 +31,8 @@ const floors: readonly (readonly string[])[] = [
     "metrics",
     "prometheus",
     "json-http",
+    "tls",
+    "dns",
     "log-tail",
     "expression",
   ],
