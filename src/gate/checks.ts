@@ -1,7 +1,14 @@
 import type { Check } from "../run/check.ts";
 import { certificateCheck } from "./kinds/certificate-check.ts";
 import { commandCheck } from "./kinds/command-check.ts";
+import { databaseChecks } from "./kinds/database-checks.ts";
 import { httpCheck } from "./kinds/http-check.ts";
 import { sqlCheck } from "./kinds/sql-check.ts";
 
-export const checks: readonly Check[] = [sqlCheck, httpCheck, commandCheck, certificateCheck];
+export const checks: readonly Check[] = [
+  sqlCheck,
+  httpCheck,
+  commandCheck,
+  certificateCheck,
+  ...databaseChecks,
+];

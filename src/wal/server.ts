@@ -1,7 +1,8 @@
-import { open, statfs } from "node:fs/promises";
+import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { DatabaseTarget } from "../config/environment.ts";
 import { withConnection } from "../postgres/connection.ts";
+import { isDataFolderOf } from "../postgres-health/data-folder.ts";
 
 /** How the server's own side of archiving stands. Sizes in bytes, times by the server's clock. */
 export interface ArchivingServer {
@@ -89,16 +90,9 @@ export function readServer(target: DatabaseTarget, signal: AbortSignal): Promise
   });
 }
 
-/** A folder of that name may be here although the server is elsewhere: its pg_control says whose it is. */
 async function diskOf(dataDirectory: string, systemIdentifier: string): Promise<ArchivingServer["disk"]> {
   try {
-    const file = await open(join(dataDirectory, "global/pg_control"), "r");
-    try {
-      const { buffer } = await file.read(Buffer.alloc(8), 0, 8, 0);
-      if (buffer.readBigUInt64LE(0).toString() !== systemIdentifier) return null;
-    } finally {
-      await file.close();
-    }
+    if (!(await isDataFolderOf(dataDirectory, systemIdentifier))) return null;
     const { bavail, blocks, bsize } = await statfs(join(dataDirectory, "pg_wal"));
     return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
   } catch {

@@ -12,6 +12,7 @@ const floors: readonly (readonly string[])[] = [
     "config",
     "postgres",
     "postgres-schema",
+    "postgres-health",
     "storage",
     "crypto",
     "archive",
