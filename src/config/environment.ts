@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { UsageError } from "../core/errors.ts";
 import { suggestion } from "../core/suggestion.ts";
+import { type NotificationTarget, notificationTarget } from "./notification-target.ts";
 import { type PgBackRestTarget, pgBackRestTarget } from "./pgbackrest-target.ts";
 import { type PoolTarget, poolSettings, poolTarget } from "./pool-target.ts";
 import { placeOfRoute, type RouteTarget, routeTarget } from "./route-target.ts";
@@ -8,13 +9,14 @@ import type {
   DatabaseSettings,
   EnvironmentSettings,
   GateSettings,
-  NotificationSettings,
+  NotifyRule,
   ScheduleSettings,
   TargetKind,
 } from "./schema.ts";
 import { Secret } from "./secret.ts";
 import { placeOfStore, type StoreTarget, storeTarget } from "./store-target.ts";
 
+export type { EmailTarget, NotificationTarget } from "./notification-target.ts";
 export type { PgBackRestTarget } from "./pgbackrest-target.ts";
 export type { PoolConfigurationTarget, PoolTarget, ReloadTarget } from "./pool-target.ts";
 export type {
@@ -89,6 +91,7 @@ const singular: Record<TargetKind, string> = {
   gates: "gate",
   schedules: "schedule",
   notifications: "notification",
+  notify: "rule of notify",
 };
 
 /** One environment of the configuration: its targets, looked up by name. */
@@ -176,8 +179,14 @@ export class Environment {
     return this.find("schedules", name, "default")[1];
   }
 
-  notification(name: string): NotificationSettings {
-    return this.find("notifications", name, "default")[1];
+  notification(name: string): NotificationTarget {
+    const [found, settings] = this.find("notifications", name, "default");
+    return notificationTarget(found, settings, this.directory);
+  }
+
+  /** Who is told of what, in the order in which it is written. */
+  notifyRules(): { readonly name: string; readonly rule: NotifyRule }[] {
+    return Object.entries(this.settings.notify).map(([name, rule]) => ({ name, rule }));
   }
 
   /** Names of the environment variables that secrets of this environment come from. */

@@ -8,6 +8,7 @@ import { type SchemaMistake, schemaMistakes } from "../core/schema-mistake.ts";
 import { suggestion } from "../core/suggestion.ts";
 import { type Path, schemaDiagnostics, YamlSource } from "../core/yaml-source.ts";
 import { Config } from "./config.ts";
+import { notifyMistakes } from "./notify-mistakes.ts";
 import { pitrMistakes } from "./pitr-schema.ts";
 import { scheduleMistakes } from "./schedule-mistakes.ts";
 import {
@@ -65,7 +66,11 @@ export async function loadConfig(options: ConfigOptions): Promise<Config> {
     const result = environmentSchema.safeParse(joined, { reportInput: true });
     if (result.success) settings.set(name, result.data);
     const mistakes = result.success
-      ? [...(await scheduleMistakes(result.data)), ...pitrMistakes(result.data)]
+      ? [
+          ...(await scheduleMistakes(result.data)),
+          ...pitrMistakes(result.data),
+          ...(await notifyMistakes(result.data)),
+        ]
       : schemaMistakes(environmentSchema, result.error);
     problems.push(...mistakes.map((each) => environmentDiagnostic(loaded, name, each)));
   }

@@ -1,17 +1,8 @@
 import { z } from "zod";
 import { duration, name } from "../core/schema.ts";
-import { isReference } from "./secret.ts";
+import { webUrl } from "./notification-schema.ts";
 
 /** What runs by itself, and who is told how it went. */
-
-const pingUrl = (what: string) =>
-  z
-    .string()
-    .refine(
-      (each) => isReference(each) || (/^https?:\/\//.test(each) && URL.canParse(each)),
-      "must be an http: or https: URL, or a reference (env:NAME)",
-    )
-    .describe(`${what} (text, or a reference: env:NAME, file:PATH, cmd:COMMAND)`);
 
 export const scheduleSchema = z
   .strictObject({
@@ -32,11 +23,11 @@ export const scheduleSchema = z
     timeout: duration("Stopped when it takes longer").prefault("24h"),
     ping: z
       .union([
-        pingUrl("A dead man's switch; /start and /fail are added to it"),
+        webUrl("A dead man's switch; /start and /fail are added to it"),
         z.strictObject({
-          start: pingUrl("Asked when a run begins").optional(),
-          success: pingUrl("Asked when it is done").optional(),
-          failure: pingUrl("Asked when it failed").optional(),
+          start: webUrl("Asked when a run begins").optional(),
+          success: webUrl("Asked when it is done").optional(),
+          failure: webUrl("Asked when it failed").optional(),
         }),
       ])
       .optional()
@@ -53,26 +44,4 @@ export const scheduleSchema = z
   })
   .refine((each) => each.inputs === undefined || each.runbook !== undefined, {
     error: '"inputs" belong to "runbook"; an operation takes "with"',
-  });
-
-export const notificationSchema = z
-  .strictObject({
-    command: z
-      .array(z.string())
-      .min(1, "needs a program")
-      .optional()
-      .describe("A program and its arguments; it gets the notice as JSON on its standard input"),
-    variables: z
-      .array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "must be the name of an environment variable"))
-      .default([])
-      .describe("Names of environment variables that the program gets, beside PATH, HOME, LANG and TZ"),
-    url: pingUrl("Where the notice is sent as JSON (POST)").optional(),
-    headers: z
-      .record(z.string(), z.string())
-      .default({})
-      .describe("Headers; a value may be a reference: env:NAME, file:PATH, Bearer env:NAME"),
-  })
-  .refine((each) => (each.command === undefined) !== (each.url === undefined), {
-    error: 'needs either "command" or "url"',
-    params: { hint: "write url: env:SLACK_WEBHOOK, or command: [mail, -s, ops, team@example.com]" },
   });

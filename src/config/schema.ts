@@ -1,9 +1,11 @@
 import { z } from "zod";
 import { duration, name, threshold } from "../core/schema.ts";
+import { notificationSchema } from "./notification-schema.ts";
+import { notifyRuleSchema } from "./notify-schema.ts";
 import { pitrSchema } from "./pitr-schema.ts";
 import { poolSchema } from "./pool-schema.ts";
 import { routeSchema } from "./route-schema.ts";
-import { notificationSchema, scheduleSchema } from "./schedule-schema.ts";
+import { scheduleSchema } from "./schedule-schema.ts";
 import { isReference } from "./secret.ts";
 import { referencedSecret, secret } from "./secret-field.ts";
 import { storeSchema } from "./store-schema.ts";
@@ -96,6 +98,7 @@ const targets = {
   gates: z.record(name("A gate's name"), gateSchema).default({}),
   schedules: z.record(name("A schedule's name"), scheduleSchema).default({}),
   notifications: z.record(name("A notification's name"), notificationSchema).default({}),
+  notify: z.record(name("A rule's name"), notifyRuleSchema).default({}),
 };
 
 /** One environment after the shared targets and its own are joined. */
@@ -111,6 +114,7 @@ export const targetKinds = [
   "gates",
   "schedules",
   "notifications",
+  "notify",
 ] as const;
 export type TargetKind = (typeof targetKinds)[number];
 
@@ -133,5 +137,6 @@ export type EnvironmentSettings = z.output<typeof environmentSchema>;
 export type DatabaseSettings = z.output<typeof databaseSchema>;
 export type GateSettings = z.output<typeof gateSchema>;
 export type ScheduleSettings = z.output<typeof scheduleSchema>;
+export type NotifyRule = z.output<typeof notifyRuleSchema>;
 export type NotificationSettings = z.output<typeof notificationSchema>;
 export type CheckSettings = z.output<typeof checkSchema>;

@@ -39,6 +39,10 @@ export interface Journal {
   release(lease: Lease): Promise<void>;
   /** Entries of one run in order, those after `sequence` only. Empty where there is no such run. */
   entries(run: string, afterSequence?: number): Promise<JournalEntry[]>;
+  /** Which runs have entries after a position of the whole journal, in the order of the first such entry. */
+  runsSince(position: number): Promise<string[]>;
+  /** The position of the newest entry of all; 0 where there is none. */
+  lastPosition(): Promise<number>;
   /** What the newest entry of a run tells; undefined where there is no such run. */
   newest(run: string): Promise<RunEvent["type"] | undefined>;
   /** Ids of all runs, newest first. */

@@ -55,6 +55,8 @@ export interface RunState {
   readonly error?: ErrorRecord;
   /** Why a person is needed. */
   readonly reason?: string;
+  /** What its newest roll-back began for. */
+  readonly rollbackReason?: string;
 }
 
 /** Folds a run's entries. Undefined where there are none. */
@@ -100,6 +102,7 @@ export function advance(state: RunState | undefined, entry: JournalEntry): RunSt
       return {
         ...next,
         status: "rolling-back",
+        rollbackReason: entry.data.reason,
         ...(entry.data.error === undefined ? {} : { error: entry.data.error }),
       };
     case "run.rolled-back":

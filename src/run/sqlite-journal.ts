@@ -148,6 +148,16 @@ export class SqliteJournal implements Journal {
     });
   }
 
+  async runsSince(position: number): Promise<string[]> {
+    const query = "SELECT run FROM event WHERE position > ? GROUP BY run ORDER BY min(position)";
+    return this.guarded(() => this.database.prepare(query).all(position)).map(({ run }) => String(run));
+  }
+
+  async lastPosition(): Promise<number> {
+    const row = this.guarded(() => this.database.prepare("SELECT max(position) AS last FROM event").get());
+    return Number(row?.last ?? 0);
+  }
+
   async newest(run: string): Promise<RunEvent["type"] | undefined> {
     const query = "SELECT type FROM event WHERE run = ? ORDER BY sequence DESC LIMIT 1";
     return this.guarded(() => this.database.prepare(query).get(run)?.type) as RunEvent["type"] | undefined;

@@ -1,17 +1,11 @@
-import type { Json } from "../core/errors.ts";
+import { clockTolerance, type NewNotice } from "../outbox/outbox.ts";
 import type { ProcessIdentity } from "../process/live-process.ts";
-import { clockTolerance, type Ledger, type Start, type StartState } from "./ledger.ts";
+import type { Ledger, Start, StartState } from "./ledger.ts";
 
 /** How long what has ended is kept, in milliseconds. */
 const kept = 90 * 86_400_000;
 /** Before a schedule was first seen, so much of the past counts: the minute whose tick saw it. */
 const firstReach = 60_000;
-
-export interface NewNotice {
-  readonly channel: "ping" | "notification";
-  readonly target: string;
-  readonly body: Json;
-}
 
 export interface Ending {
   readonly state: Exclude<StartState, "running">;
@@ -168,7 +162,7 @@ export function finish(
         "UPDATE schedule SET failing = ?, silent_since = CASE ? WHEN 1 THEN silent_since END WHERE environment = ? AND name = ?",
       )
       .run(ending.state === "done" ? 0 : 1, ending.state === "done" ? 0 : 1, ledger.environment, start.name);
-    addNotices(ledger, start.name, notices(amiss), ending.endedAt);
+    ledger.outbox.insert(notices(amiss), ending.endedAt);
     forgetOld(ledger, start.name, ending.endedAt);
     return true;
   });
@@ -187,47 +181,9 @@ export function recordSilence(
         "UPDATE schedule SET silent_since = ? WHERE environment = ? AND name = ? AND silent_since IS NULL",
       )
       .run(now, ledger.environment, name);
-    if (changes === 1) addNotices(ledger, name, notices, now);
+    if (changes === 1) ledger.outbox.insert(notices, now);
     return changes === 1;
   });
-}
-
-function addNotices(ledger: Ledger, name: string, notices: readonly NewNotice[], now: number): void {
-  for (const { channel, target, body } of notices) {
-    // A dead man's switch wants to know how it is, not how it was.
-    if (channel === "ping") {
-      ledger.database
-        .prepare("DELETE FROM notice WHERE environment = ? AND schedule = ? AND channel = 'ping'")
-        .run(ledger.environment, name);
-    }
-    ledger.database
-      .prepare(
-        "INSERT INTO notice (environment, schedule, channel, target, body, created_at, not_before) VALUES (?, ?, ?, ?, ?, ?, ?)",
-      )
-      .run(ledger.environment, name, channel, target, JSON.stringify(body), now, now);
-  }
-}
-
-/** Makes a notice this process's own until `until`. */
-export function claimNotice(ledger: Ledger, id: number, now: number, until: number): boolean {
-  const { changes } = ledger.transaction(() =>
-    ledger.database
-      .prepare("UPDATE notice SET not_before = ? WHERE id = ? AND (not_before <= ? OR created_at > ?)")
-      .run(until, id, now, now + clockTolerance),
-  );
-  return changes === 1;
-}
-
-export function removeNotice(ledger: Ledger, id: number): void {
-  ledger.transaction(() => ledger.database.prepare("DELETE FROM notice WHERE id = ?").run(id));
-}
-
-export function postponeNotice(ledger: Ledger, id: number, until: number, problem: string): void {
-  ledger.transaction(() =>
-    ledger.database
-      .prepare("UPDATE notice SET attempts = attempts + 1, not_before = ?, problem = ? WHERE id = ?")
-      .run(until, problem, id),
-  );
 }
 
 function forgetOld(ledger: Ledger, name: string, now: number): void {

@@ -1,12 +1,12 @@
-import { existsSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync } from "node:fs";
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
-import type { Json } from "../core/errors.ts";
 import { OpsError, UsageError } from "../core/errors.ts";
+import { clockTolerance, Outbox } from "../outbox/outbox.ts";
+import { prepareOutbox } from "../outbox/tables.ts";
 import type { ProcessIdentity } from "../process/live-process.ts";
 import { inTransaction, openDatabase } from "../run/sqlite-database.ts";
 
-const formatVersion = 1;
+const formatVersion = 2;
 
 const tables = `
 CREATE TABLE IF NOT EXISTS schedule (
@@ -20,11 +20,6 @@ CREATE TABLE IF NOT EXISTS start (
   state TEXT NOT NULL, attempt INTEGER NOT NULL, started_at INTEGER NOT NULL, ended_at INTEGER,
   supervisor TEXT, child TEXT, run TEXT, exit_code INTEGER, message TEXT, hint TEXT,
   UNIQUE (environment, name, due_at)
-) STRICT;
-CREATE TABLE IF NOT EXISTS notice (
-  id INTEGER PRIMARY KEY, environment TEXT NOT NULL, schedule TEXT NOT NULL, channel TEXT NOT NULL, target TEXT NOT NULL,
-  body TEXT NOT NULL, created_at INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, not_before INTEGER NOT NULL,
-  problem TEXT
 ) STRICT;
 CREATE TABLE IF NOT EXISTS tick (environment TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT;
 `;
@@ -51,19 +46,6 @@ export interface Start {
   readonly hint: string | null;
 }
 
-/** What is still to be told to somebody. */
-export interface Notice {
-  readonly id: number;
-  readonly schedule: string;
-  readonly channel: "ping" | "notification";
-  /** `success` or `failure` for a ping, else the notification's name. */
-  readonly target: string;
-  readonly body: Json;
-  readonly createdAt: number;
-  readonly attempts: number;
-  readonly problem: string | null;
-}
-
 export interface Registered {
   readonly registeredAt: number;
   /** Times up to this one are not owed. */
@@ -79,42 +61,63 @@ export interface Registered {
 export class Ledger {
   readonly database: DatabaseSync;
   readonly environment: string;
+  /** Who is still to hear of it; in the same file, and so in the same transactions. */
+  readonly outbox: Outbox;
   private readonly file: string;
 
   private constructor(file: string, environment: string, readOnly: boolean) {
     this.file = file;
     this.environment = environment;
     this.database = openDatabase(file, { readOnly });
+    this.outbox = new Outbox(this.database, file, environment);
   }
 
+  /** Whether schedules ever ran here; the outbox of runs alone is none. */
   static exists(stateDirectory: string): boolean {
-    return existsSync(fileIn(stateDirectory));
+    if (!Outbox.exists(stateDirectory)) return false;
+    const file = Outbox.file(stateDirectory);
+    return guarded(file, () => {
+      const database = openDatabase(file, { readOnly: true });
+      try {
+        return versionOf(database) > 0;
+      } finally {
+        database.close();
+      }
+    });
   }
 
   /** Makes the folder (mode 0700) and the file where they are missing. Throws `E_SCHEDULE_LEDGER`. */
   static open(stateDirectory: string, environment: string): Ledger {
-    const file = fileIn(stateDirectory);
+    const file = Outbox.file(stateDirectory);
     return guarded(file, () => {
       mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
       const ledger = new Ledger(file, environment, false);
       ledger.database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
-      const version = Number(ledger.database.prepare("PRAGMA user_version").get()?.user_version);
+      const version = versionOf(ledger.database);
       if (version > formatVersion) {
         ledger.close();
         throw new UsageError("E_SCHEDULE_LEDGER", `${file} was written by a newer version of ops`, {
           hint: "upgrade ops on this machine",
         });
       }
-      if (version < formatVersion)
-        ledger.database.exec(`BEGIN IMMEDIATE; ${tables} PRAGMA user_version = ${formatVersion}; COMMIT`);
+      inTransaction(ledger.database, () => {
+        prepareOutbox(ledger.database);
+        if (version < formatVersion) ledger.database.exec(`${tables} PRAGMA user_version = ${formatVersion}`);
+      });
       return ledger;
     });
   }
 
   /** For looking only. Throws `E_SCHEDULE_LEDGER`. */
   static openToRead(stateDirectory: string, environment: string): Ledger {
-    const file = fileIn(stateDirectory);
-    return guarded(file, () => new Ledger(file, environment, true));
+    const file = Outbox.file(stateDirectory);
+    return guarded(file, () => {
+      const ledger = new Ledger(file, environment, true);
+      if (versionOf(ledger.database) >= formatVersion) return ledger;
+      ledger.close();
+      Ledger.open(stateDirectory, environment).close();
+      return new Ledger(file, environment, true);
+    });
   }
 
   close(): void {
@@ -160,20 +163,6 @@ export class Ledger {
     return this.start("AND state = 'running' ORDER BY due_at DESC LIMIT 1", name);
   }
 
-  notices(): Notice[] {
-    const query = "SELECT * FROM notice WHERE environment = ? ORDER BY id";
-    return guarded(this.file, () => this.database.prepare(query).all(this.environment)).map((row) => ({
-      id: Number(row.id),
-      schedule: String(row.schedule),
-      channel: String(row.channel) as Notice["channel"],
-      target: String(row.target),
-      body: JSON.parse(String(row.body)) as Json,
-      createdAt: Number(row.created_at),
-      attempts: Number(row.attempts),
-      problem: textOrNull(row.problem),
-    }));
-  }
-
   /** Durable when it returns, all of it or nothing. */
   transaction<T>(work: () => T): T {
     return guarded(this.file, () => inTransaction(this.database, work));
@@ -188,9 +177,6 @@ export class Ledger {
     return guarded(this.file, () => this.database.prepare(query).get(this.environment, ...values));
   }
 }
-
-/** Clocks are set right by seconds; what is further ahead was written while this machine's clock was wrong. */
-export const clockTolerance = 5 * 60_000;
 
 /** Neither due nor ended in the future: such a start would stand for every one until then. */
 function notAhead(now: number): string {
@@ -228,8 +214,8 @@ function textOrNull(value: SQLOutputValue | undefined): string | null {
   return value === null || value === undefined ? null : String(value);
 }
 
-function fileIn(stateDirectory: string): string {
-  return join(stateDirectory, "schedules.db");
+function versionOf(database: DatabaseSync): number {
+  return Number(database.prepare("PRAGMA user_version").get()?.user_version);
 }
 
 function guarded<T>(file: string, work: () => T): T {

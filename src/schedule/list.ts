@@ -42,7 +42,12 @@ const output = z.object({
   ticking: z.boolean().describe("Whether run-due was called in the last five minutes"),
   schedules: z.array(row),
   undelivered: z.array(
-    z.object({ schedule: z.string(), to: z.string(), since: z.string(), problem: z.string().nullable() }),
+    z.object({
+      schedule: z.string().describe("The schedule or the run"),
+      to: z.string(),
+      since: z.string(),
+      problem: z.string().nullable(),
+    }),
   ),
 });
 
@@ -71,12 +76,14 @@ export const list = defineOperation({
         lastTickAt: lastTick === undefined ? null : iso(lastTick),
         ticking: lastTick !== undefined && now.getTime() - lastTick < deadAfter,
         schedules: schedulesOf(environment, [], now).map((each) => rowOf(each, ledger, now)),
-        undelivered: (ledger?.notices() ?? []).map(({ schedule, channel, target, createdAt, problem }) => ({
-          schedule,
-          to: `${channel} ${target}`,
-          since: iso(createdAt),
-          problem,
-        })),
+        undelivered: (ledger?.outbox.notices("waiting") ?? []).map(
+          ({ source, channel, target, createdAt, problem }) => ({
+            schedule: source,
+            to: `${channel} ${target}`,
+            since: iso(createdAt),
+            problem,
+          }),
+        ),
       };
     } finally {
       ledger?.close();

@@ -5,7 +5,6 @@ import { name } from "../core/schema.ts";
 import { thisProcess } from "../process/live-process.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation } from "../run/operation.ts";
-import { deliver } from "./delivery.ts";
 import { type Decision, decide } from "./due.ts";
 import { Ledger, type Start } from "./ledger.ts";
 import { claim, type Ending, finish, recordMissed, recordTick, register } from "./ledger-writes.ts";
@@ -14,6 +13,7 @@ import { type Schedule, schedulesOf } from "./schedule.ts";
 import { runScheduled } from "./scheduled-run.ts";
 import { settle } from "./settle.ts";
 import { noticeSilence } from "./silence.ts";
+import { tellAll } from "./telling.ts";
 import { timingOf } from "./timing.ts";
 
 const ended = z.object({
@@ -78,8 +78,8 @@ export const runDue = defineOperation({
       });
       const attended = await Promise.all(wanted.map((each) => attend(context, ledger, each)));
       // Before the runs, which may take hours.
-      const silent = noticeSilence(ledger, all, now.getTime());
-      const waiting = await deliver(context, ledger, all);
+      const silent = noticeSilence(context.environment, ledger, all, now.getTime());
+      const waiting = await tellAll(context, ledger, all);
       const results = await Promise.all(
         attended.map(async ({ schedule, begin, booked }) => {
           if (begin === undefined) return { booked, problems: [] };
@@ -91,7 +91,7 @@ export const runDue = defineOperation({
             begin.start,
             begin.resume,
           );
-          const told = await deliver(context, ledger, all);
+          const told = await tellAll(context, ledger, all);
           return { booked: [...booked, shown(begin.start, ending)], problems: [...problems, ...told] };
         }),
       );
@@ -127,7 +127,7 @@ async function attend(context: OperationContext, ledger: Ledger, schedule: Sched
     if (settled?.kind === "ended") {
       const { ending } = settled;
       const mine = finish(ledger, running, ending, (wasAmiss) =>
-        endingNotices(schedule, running, ending, wasAmiss),
+        endingNotices(context.environment, schedule, running, ending, wasAmiss),
       );
       if (mine) booked.push(shown(running, ending));
     }

@@ -29,9 +29,11 @@ export async function runScheduled(
     const endedAt = context.clock.now().getTime();
     return { state: "failed", endedAt, run: null, exitCode: null, message: redact(message), hint };
   });
-  const problem = await startPing;
-  finish(ledger, start, ending, (wasAmiss) => endingNotices(schedule, start, ending, wasAmiss));
-  return { ending, problems: problem === undefined ? [] : [problem] };
+  const asked = await startPing;
+  finish(ledger, start, ending, (wasAmiss) =>
+    endingNotices(context.environment, schedule, start, ending, wasAmiss),
+  );
+  return { ending, problems: asked.sent ? [] : [asked.problem] };
 }
 
 async function outcome(

@@ -1,3 +1,4 @@
+import type { Environment } from "../config/environment.ts";
 import type { Ledger } from "./ledger.ts";
 import { recordSilence } from "./ledger-writes.ts";
 import { silenceNotices } from "./notice.ts";
@@ -21,7 +22,12 @@ export function ageOf(ledger: Ledger, schedule: Schedule, now: number): Age | un
 }
 
 /** Tells of every schedule that has fallen silent, once for each silence. Returns their names. */
-export function noticeSilence(ledger: Ledger, schedules: readonly Schedule[], now: number): string[] {
+export function noticeSilence(
+  environment: Environment,
+  ledger: Ledger,
+  schedules: readonly Schedule[],
+  now: number,
+): string[] {
   return schedules
     .filter((schedule) => {
       const age = ageOf(ledger, schedule, now);
@@ -30,7 +36,7 @@ export function noticeSilence(ledger: Ledger, schedules: readonly Schedule[], no
         ledger,
         schedule.name,
         now,
-        silenceNotices(schedule, now - age.ms, age.lastSuccess, now),
+        silenceNotices(environment, schedule, now - age.ms, age.lastSuccess, now),
       );
     })
     .map(({ name }) => name);

@@ -3,7 +3,9 @@ import type { z } from "zod";
 import { allChecks } from "../../src/cli/session.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { metricsSchema } from "../../src/config/metrics-schema.ts";
-import { notificationSchema, scheduleSchema } from "../../src/config/schedule-schema.ts";
+import { notificationSchema } from "../../src/config/notification-schema.ts";
+import { notifyRuleSchema } from "../../src/config/notify-schema.ts";
+import { scheduleSchema } from "../../src/config/schedule-schema.ts";
 import {
   checkSchema,
   configSchema,
@@ -78,6 +80,7 @@ describe(".opsrc.example", () => {
     expect([...used(...Object.values(whole.notifications))]).toEqual(
       expect.arrayContaining(keys(notificationSchema)),
     );
+    expect([...used(...Object.values(whole.notify))]).toEqual(expect.arrayContaining(keys(notifyRuleSchema)));
     expect([...used(...gates)]).toEqual(expect.arrayContaining(keys(gateSchema)));
     expect([...used(...gates.flatMap((each) => each.checks))]).toEqual(
       expect.arrayContaining(keys(checkSchema)),
@@ -100,5 +103,6 @@ type Example = {
   "flag-sources": Record<string, object>;
   schedules: Record<string, object>;
   notifications: Record<string, object>;
+  notify: Record<string, object>;
   gates: Record<string, { checks: { kind: string }[] }>;
 };

@@ -36,8 +36,10 @@ const floors: readonly (readonly string[])[] = [
     "dns",
     "log-tail",
     "expression",
+    "notifier",
   ],
   ["run"],
+  ["outbox"],
   ["rollout"],
   [
     "migrate",

@@ -1,0 +1,85 @@
+import type { NotificationTarget } from "../config/notification-target.ts";
+import { OpsError } from "../core/errors.ts";
+import { redactJson } from "../core/redaction.ts";
+import { revealHeaders } from "../http/headers.ts";
+import { appendLine } from "./file.ts";
+import { exchange } from "./http-post.ts";
+import { type Message, messageData } from "./message.ts";
+import { pagerDutyBody } from "./pagerduty.ts";
+import { tellProgram } from "./program.ts";
+import type { Sent } from "./sent.ts";
+import { slackBody } from "./slack.ts";
+import { signedHeaders, webhookBody } from "./webhook.ts";
+
+const json = { "content-type": "application/json" };
+
+/**
+ * Tells one receiver, once. Whatever goes wrong is in what comes back; nothing is thrown for it.
+ * @param id the same at every attempt to tell this receiver of this notice
+ * @param now milliseconds since 1970
+ */
+export async function sendMessage(
+  target: NotificationTarget,
+  unsafe: Message,
+  id: string,
+  now: number,
+  signal?: AbortSignal,
+): Promise<Sent> {
+  const message = redactJson(unsafe);
+  const what = `notification ${target.name}`;
+  try {
+    switch (target.kind) {
+      case "slack":
+        return await exchange(
+          what,
+          async () => ({ url: target.url, headers: json, body: JSON.stringify(slackBody(message)) }),
+          signal,
+        );
+      case "webhook":
+        return await exchange(
+          what,
+          async () => {
+            const body = webhookBody(message, id);
+            const signed = signedHeaders(await target.secret.reveal(), id, now, body);
+            const headers = {
+              ...json,
+              ...(await revealHeaders(target.headers, target.directory)),
+              ...signed,
+            };
+            return { url: target.url, headers, body };
+          },
+          signal,
+        );
+      case "url":
+        return await exchange(
+          what,
+          async () => ({
+            url: target.url,
+            headers: { ...json, ...(await revealHeaders(target.headers, target.directory)) },
+            body: JSON.stringify(messageData(message, id)),
+          }),
+          signal,
+        );
+      case "pagerduty": {
+        const body = pagerDutyBody(message, await target.routingKey.reveal());
+        if (body === undefined) return { sent: true, answer: "nothing to page anybody for" };
+        return await exchange(
+          what,
+          async () => ({ url: target.url, headers: json, body: JSON.stringify(body) }),
+          signal,
+        );
+      }
+      case "email": {
+        const { sendEmail } = await import("./email.ts");
+        return await sendEmail(what, target, message, id, signal);
+      }
+      case "file":
+        return await appendLine(what, target.file, JSON.stringify(messageData(message, id)));
+      case "command":
+        return await tellProgram(what, target, JSON.stringify(messageData(message, id)), signal);
+    }
+  } catch (error) {
+    if (!(error instanceof OpsError)) throw error;
+    return { sent: false, problem: `${what}: ${error.message}` };
+  }
+}

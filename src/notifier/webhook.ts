@@ -1,0 +1,33 @@
+import { createHmac } from "node:crypto";
+import { type Message, messageData } from "./message.ts";
+
+const prefix = "whsec_";
+
+/** The body of a generic webhook, in the form that Standard Webhooks recommends. */
+export function webhookBody(message: Message, id: string): string {
+  return JSON.stringify({ type: message.event, timestamp: message.at, data: messageData(message, id) });
+}
+
+/**
+ * The headers that prove who sent a body, and that it is a repeat of one where its id was seen before.
+ * Source: Standard Webhooks 1.0.0 (standardwebhooks.com): HMAC-SHA256 over `id.timestamp.body`.
+ * @param secret `whsec_` and base64, or any text, whose bytes are the key then
+ * @param timestamp of this attempt, in milliseconds since 1970
+ */
+export function signedHeaders(
+  secret: string,
+  id: string,
+  timestamp: number,
+  body: string,
+): Record<string, string> {
+  const key = secret.startsWith(prefix)
+    ? Buffer.from(secret.slice(prefix.length), "base64")
+    : Buffer.from(secret);
+  const seconds = Math.floor(timestamp / 1000);
+  const signature = createHmac("sha256", key).update(`${id}.${seconds}.${body}`).digest("base64");
+  return {
+    "webhook-id": id,
+    "webhook-timestamp": String(seconds),
+    "webhook-signature": `v1,${signature}`,
+  };
+}
