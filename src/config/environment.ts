@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { UsageError } from "../core/errors.ts";
 import { suggestion } from "../core/suggestion.ts";
+import { type GateSettings, gateSettings } from "./gate-file.ts";
 import { type NotificationTarget, notificationTarget } from "./notification-target.ts";
 import { type PgBackRestTarget, pgBackRestTarget } from "./pgbackrest-target.ts";
 import { type PoolTarget, poolSettings, poolTarget } from "./pool-target.ts";
@@ -8,7 +9,6 @@ import { placeOfRoute, type RouteTarget, routeTarget } from "./route-target.ts";
 import type {
   DatabaseSettings,
   EnvironmentSettings,
-  GateSettings,
   NotifyRule,
   ScheduleSettings,
   TargetKind,
@@ -171,8 +171,10 @@ export class Environment {
     return { name: found, driver: "file", file, history: resolve(this.directory, history), token };
   }
 
+  /** Throws `E_GATE_FILE` where the file that the gate names cannot be used. */
   gate(name: string): GateSettings {
-    return this.find("gates", name, "default")[1];
+    const [found, entry] = this.find("gates", name, "default");
+    return gateSettings(found, entry, this.directory);
   }
 
   schedule(name: string): ScheduleSettings {

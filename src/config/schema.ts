@@ -84,10 +84,47 @@ export const checkSchema = z.strictObject({
   remedy: z.string().optional().describe("What to do about it; shown when it does not pass"),
 });
 
-export const gateSchema = z.strictObject({
-  unknown: z.enum(["fail", "warn", "pass"]).default("fail").describe("What an unmeasurable check counts as"),
+export const gateSectionSchema = z.strictObject({
+  title: z.string().trim().min(1, "must not be empty").describe("Heading of the section in the checklist"),
+  text: z.string().optional().describe("What a person should know; Markdown"),
   checks: z.array(checkSchema).min(1, "needs at least one check"),
 });
+
+const gateContent = {
+  title: z.string().trim().min(1, "must not be empty").optional().describe("Heading of the checklist"),
+  text: z.string().optional().describe("What a person should know before; Markdown"),
+  unknown: z
+    .enum(["fail", "warn", "pass"])
+    .optional()
+    .describe("What an unmeasurable check counts as. Default: fail"),
+  checks: z.array(checkSchema).min(1, "needs at least one check").optional(),
+  sections: z.array(gateSectionSchema).min(1, "needs at least one section").optional(),
+};
+
+/** What a file that a gate names may hold. */
+export const gateFileSchema = z.strictObject(gateContent).superRefine(needsChecks);
+
+export const gateSchema = z
+  .strictObject({
+    ...gateContent,
+    file: z.string().min(1, "must not be empty").optional().describe("A file with the rest of the gate"),
+  })
+  .superRefine((gate, context) => {
+    if (gate.file === undefined) return needsChecks(gate, context);
+    for (const key of ["title", "text", "checks", "sections"] as const) {
+      if (gate[key] === undefined) continue;
+      context.addIssue({ code: "custom", path: [key], message: `stands in the file ${gate.file}, not here` });
+    }
+  });
+
+function needsChecks(gate: { checks?: unknown; sections?: unknown }, context: z.RefinementCtx): void {
+  if (gate.checks !== undefined || gate.sections !== undefined) return;
+  context.addIssue({
+    code: "custom",
+    message: "needs checks",
+    params: { hint: 'add "checks:", "sections:" with checks, or "file:"' },
+  });
+}
 
 const targets = {
   databases: z.record(name("A database's name"), databaseSchema).default({}),
@@ -135,7 +172,9 @@ export const configSchema = z.strictObject({
 
 export type EnvironmentSettings = z.output<typeof environmentSchema>;
 export type DatabaseSettings = z.output<typeof databaseSchema>;
-export type GateSettings = z.output<typeof gateSchema>;
+export type GateContent = z.output<typeof gateFileSchema>;
+/** As it stands in `.opsrc`; `Environment.gate` reads the file that it may name. */
+export type GateEntry = z.output<typeof gateSchema>;
 export type ScheduleSettings = z.output<typeof scheduleSchema>;
 export type NotifyRule = z.output<typeof notifyRuleSchema>;
 export type NotificationSettings = z.output<typeof notificationSchema>;

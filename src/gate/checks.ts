@@ -3,6 +3,7 @@ import { certificateCheck } from "./kinds/certificate-check.ts";
 import { commandCheck } from "./kinds/command-check.ts";
 import { databaseChecks } from "./kinds/database-checks.ts";
 import { httpCheck } from "./kinds/http-check.ts";
+import { releaseChecks } from "./kinds/release-checks.ts";
 import { sqlCheck } from "./kinds/sql-check.ts";
 
 export const checks: readonly Check[] = [
@@ -11,4 +12,5 @@ export const checks: readonly Check[] = [
   commandCheck,
   certificateCheck,
   ...databaseChecks,
+  ...releaseChecks,
 ];

@@ -5,6 +5,7 @@ import { configuredChecks } from "../run/configured-check.ts";
 import { noGo, renderGate } from "../run/gate-verdict.ts";
 import { measureGate } from "../run/measure-gate.ts";
 import { defineOperation, type Operation } from "../run/operation.ts";
+import { answer, answers } from "./answer.ts";
 
 const checkOutput = z.object({
   id: z.string(),
@@ -54,4 +55,4 @@ const check = defineOperation({
   render: renderGate,
 });
 
-export const operations: readonly Operation[] = [check];
+export const operations: readonly Operation[] = [check, answer, answers];

@@ -1,5 +1,6 @@
 import type { z } from "zod";
-import type { CheckSettings, GateSettings } from "../config/schema.ts";
+import type { GateSettings } from "../config/gate-file.ts";
+import type { CheckSettings } from "../config/schema.ts";
 import { canonicalJson, digest } from "../core/digest.ts";
 import { type Json, UsageError } from "../core/errors.ts";
 import { suggestion } from "../core/suggestion.ts";

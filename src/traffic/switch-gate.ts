@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { GateSettings } from "../config/schema.ts";
+import type { GateSettings } from "../config/gate-file.ts";
 import { formatDuration } from "../core/duration.ts";
 import { ExitCode, OpsError, UsageError } from "../core/errors.ts";
 import { type ConfiguredCheck, configuredChecks } from "../run/configured-check.ts";

@@ -12,6 +12,7 @@ import {
   databaseSchema,
   flagSourceSchema,
   gateSchema,
+  gateSectionSchema,
   poolConfigurationSchema,
   poolSchema,
   routeSchema,
@@ -30,8 +31,9 @@ describe(".opsrc.example", () => {
 
     expect(config.environmentNames).toEqual(["dev", "staging", "production"]);
     for (const name of config.environmentNames) {
-      for (const [gate, settings] of Object.entries(config.settingsOf(name).gates)) {
-        expect(() => configuredChecks(gate, settings, kinds)).not.toThrow();
+      const environment = config.environment(name);
+      for (const gate of environment.names("gates")) {
+        expect(() => configuredChecks(gate, environment.gate(gate), kinds)).not.toThrow();
       }
     }
   });
@@ -82,14 +84,14 @@ describe(".opsrc.example", () => {
     );
     expect([...used(...Object.values(whole.notify))]).toEqual(expect.arrayContaining(keys(notifyRuleSchema)));
     expect([...used(...gates)]).toEqual(expect.arrayContaining(keys(gateSchema)));
-    expect([...used(...gates.flatMap((each) => each.checks))]).toEqual(
-      expect.arrayContaining(keys(checkSchema)),
-    );
+    expect([...used(...checksOf(whole))]).toEqual(expect.arrayContaining(keys(checkSchema)));
+    const sections = gates.flatMap((each) => each.sections ?? []);
+    expect([...used(...sections)]).toEqual(expect.arrayContaining(keys(gateSectionSchema)));
   });
 
   it("has a check of every kind", async () => {
     const whole = (await load()).source?.value as Example;
-    const kinds = Object.values(whole.gates).flatMap((each) => each.checks.map((check) => check.kind));
+    const kinds = checksOf(whole).map((check) => check.kind);
 
     expect(kinds).toEqual(expect.arrayContaining([...(await allChecks()).keys()]));
   });
@@ -104,5 +106,11 @@ type Example = {
   schedules: Record<string, object>;
   notifications: Record<string, object>;
   notify: Record<string, object>;
-  gates: Record<string, { checks: { kind: string }[] }>;
+  gates: Record<string, { checks?: { kind: string }[]; sections?: { checks: { kind: string }[] }[] }>;
 };
+
+const checksOf = ({ gates }: Example) =>
+  Object.values(gates).flatMap(({ checks = [], sections = [] }) => [
+    ...checks,
+    ...sections.flatMap((each) => each.checks),
+  ]);

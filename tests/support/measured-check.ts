@@ -1,3 +1,4 @@
+import { gateSettings } from "../../src/config/gate-file.ts";
 import { gateSchema } from "../../src/config/schema.ts";
 import type { Check } from "../../src/run/check.ts";
 import { configuredChecks } from "../../src/run/configured-check.ts";
@@ -10,7 +11,7 @@ export async function measuredCheck(
   checks: readonly Check[],
   settings: object,
 ): Promise<CheckResult> {
-  const gate = gateSchema.parse({ checks: [{ id: "c", ...settings }] });
+  const gate = gateSettings("g", gateSchema.parse({ checks: [{ id: "c", ...settings }] }), ".");
   const [configured] = configuredChecks("g", gate, new Map(checks.map((each) => [each.kind, each])));
   if (configured === undefined) throw new Error("the gate has no check");
   return measureCheck(context, configured, 30_000);

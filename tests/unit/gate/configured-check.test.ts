@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { gateSettings } from "../../../src/config/gate-file.ts";
 import { gateSchema } from "../../../src/config/schema.ts";
 import { OpsError } from "../../../src/core/errors.ts";
 import { checks } from "../../../src/gate/checks.ts";
@@ -6,9 +7,11 @@ import { configuredChecks } from "../../../src/run/configured-check.ts";
 
 const kinds = new Map(checks.map((each) => [each.kind, each]));
 
+const settingsOf = (gate: object) => gateSettings("pre-deploy", gateSchema.parse(gate), ".");
+
 function mistakesOf(...configured: object[]): OpsError {
   try {
-    configuredChecks("pre-deploy", gateSchema.parse({ checks: configured }), kinds);
+    configuredChecks("pre-deploy", settingsOf({ checks: configured }), kinds);
   } catch (error) {
     if (error instanceof OpsError) return error;
     throw error;
@@ -101,7 +104,7 @@ describe("a gate that is written wrongly", () => {
 });
 
 test("a check takes the gate's way with the unknown unless it has its own", () => {
-  const gate = gateSchema.parse({ unknown: "warn", checks: [sql({}), sql({ id: "b", unknown: "pass" })] });
+  const gate = settingsOf({ unknown: "warn", checks: [sql({}), sql({ id: "b", unknown: "pass" })] });
 
   expect(configuredChecks("g", gate, kinds).map((each) => each.unknown)).toEqual(["warn", "pass"]);
 });

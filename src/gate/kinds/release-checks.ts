@@ -1,0 +1,6 @@
+import type { Check } from "../../run/check.ts";
+import { freezeCheck } from "./freeze-check.ts";
+import { manualCheck } from "./manual-check.ts";
+
+/** What a release plan asks beside what is measured in production: people, the calendar, the build. */
+export const releaseChecks: readonly Check[] = [manualCheck, freezeCheck];
