@@ -52,6 +52,8 @@ const testPackages = [
   { package: "openssl", programs: ["openssl"], brew: "openssl" },
   // Counts requests for canaries; promtool checks metrics.
   { package: "prometheus", programs: ["promtool"], brew: "prometheus" },
+  // A DNS server for tests, without the service that the package dnsmasq begins.
+  { package: "dnsmasq-base", programs: ["dnsmasq"], brew: "dnsmasq" },
   // For the test of schedules; macOS has one.
   { package: "cron", programs: ["cron"], brew: "" },
   // For PostgreSQL 17 beside the system's own (postgres17.mjs); Homebrew has it as postgresql@17.

@@ -47,6 +47,8 @@ export const errorCodes: readonly string[] = [
   "E_DECRYPT",
   "E_DISK_SPACE",
   "E_DISK_UNSEEN",
+  "E_DNS_SERVER",
+  "E_DNS_TIMEOUT",
   "E_DRAIN_TIMEOUT",
   "E_DRIFT",
   "E_DRILL_FAILED",

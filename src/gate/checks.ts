@@ -1,8 +1,8 @@
 import type { Check } from "../run/check.ts";
-import { certificateCheck } from "./kinds/certificate-check.ts";
 import { commandCheck } from "./kinds/command-check.ts";
 import { databaseChecks } from "./kinds/database-checks.ts";
 import { httpCheck } from "./kinds/http-check.ts";
+import { networkChecks } from "./kinds/network-checks.ts";
 import { releaseChecks } from "./kinds/release-checks.ts";
 import { sqlCheck } from "./kinds/sql-check.ts";
 
@@ -10,7 +10,7 @@ export const checks: readonly Check[] = [
   sqlCheck,
   httpCheck,
   commandCheck,
-  certificateCheck,
+  ...networkChecks,
   ...databaseChecks,
   ...releaseChecks,
 ];
