@@ -76,6 +76,11 @@ export const capabilities: readonly CapabilityEntry[] = [
     groups: { segment: "Shared rules that flags use by name" },
   },
   {
+    name: "notify",
+    summary: "Who is told of runs and schedules: list, test, what waits",
+    operations: () => import("./notify/operations.ts"),
+  },
+  {
     name: "shell",
     summary: "Run a program of your own",
     operations: () => import("./shell/operations.ts"),

@@ -1,5 +1,6 @@
 import type { Json } from "../core/errors.ts";
 import { ExitCode, OpsError } from "../core/errors.ts";
+import { openRunNotices } from "../outbox/run-notices.ts";
 import { version } from "../process/version.ts";
 import { shownRestorePoint } from "../run/restore-point.ts";
 import type { RunListener } from "../run/run-listener.ts";
@@ -96,6 +97,7 @@ export async function watched(
 ): Promise<ExitCode> {
   const { terminal, options } = session;
   const listener = await listenerFor(session, runbook, state);
+  const notices = await openRunNotices(session.context, journal);
   session.interruption.announce = (text) => listener.note(text);
   terminal.holdsRun = true;
   let outcome: RunOutcome;
@@ -104,13 +106,15 @@ export async function watched(
       journal,
       environment: session.environment,
       context: session.context,
-      listener,
+      listener: notices.listening(listener),
+      begin: notices.begin.bind(notices),
       stop: session.interruption.stop,
       abort: session.interruption.abort,
     });
   } finally {
     await listener.close?.();
     session.interruption.announce = undefined;
+    for (const problem of await notices.end()) terminal.note(`! ${problem}`);
   }
   if (options.json === true) terminal.out(JSON.stringify(outcomeJson(outcome), null, 2));
   else if (options.events !== true) showOutcome(session, runbook, outcome);

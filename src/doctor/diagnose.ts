@@ -7,6 +7,7 @@ import { databaseFindings } from "./database.ts";
 import { freeSpace, writableDirectory } from "./directory.ts";
 import { type Finding, missing, missingBecause, ok } from "./finding.ts";
 import { metricsFindings } from "./metrics.ts";
+import { notificationFindings, outboxFindings } from "./notification.ts";
 import { poolFinding } from "./pool.ts";
 import { nodeVersion, postgresPrograms } from "./programs.ts";
 import { routeFinding } from "./route.ts";
@@ -58,6 +59,7 @@ export async function diagnose(options: DiagnoseOptions = {}): Promise<Finding[]
           probe(options, "state folder", async () => [
             await writableDirectory("state folder", stateDirectory),
             await freeSpace("disk of state", stateDirectory),
+            ...(environment === undefined ? [] : outboxFindings(environment, stateDirectory, new Date())),
           ]),
         ];
   const all = await Promise.all([
@@ -88,6 +90,11 @@ function targetProbes(options: DiagnoseOptions, environment: Environment): Promi
       .names("pools")
       .map((name) =>
         probe(options, `pool ${name}`, async (signal) => [await poolFinding(environment, name, signal)]),
+      ),
+    ...environment
+      .names("notifications")
+      .map((name) =>
+        probe(options, `notification ${name}`, (signal) => notificationFindings(environment, name, signal)),
       ),
     ...environment
       .names("gates")

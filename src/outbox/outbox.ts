@@ -4,7 +4,7 @@ import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 import { type Json, OpsError } from "../core/errors.ts";
 import { liveness, type ProcessIdentity, thisProcess } from "../process/live-process.ts";
 import { inTransaction, openDatabase } from "../run/sqlite-database.ts";
-import { prepareOutbox } from "./tables.ts";
+import { isPrepared, prepareOutbox } from "./tables.ts";
 
 /** Clocks are set right by seconds; what is further ahead was written while this machine's clock was wrong. */
 export const clockTolerance = 5 * 60_000;
@@ -75,8 +75,20 @@ export class Outbox {
       mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
       const database = openDatabase(file);
       database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
-      inTransaction(database, () => prepareOutbox(database));
+      if (!isPrepared(database)) inTransaction(database, () => prepareOutbox(database));
       return new Outbox(database, file, environment);
+    });
+  }
+
+  /** For looking only; undefined where nothing was ever owed here. */
+  static openToRead(stateDirectory: string, environment: string): Outbox | undefined {
+    if (!Outbox.exists(stateDirectory)) return undefined;
+    const file = Outbox.file(stateDirectory);
+    return guarded(file, () => {
+      const database = openDatabase(file, { readOnly: true });
+      if (isPrepared(database)) return new Outbox(database, file, environment);
+      database.close();
+      return Outbox.open(stateDirectory, environment);
     });
   }
 
@@ -174,6 +186,18 @@ export class Outbox {
           "UPDATE notice SET attempts = attempts + 1, not_before = ?, claimed_by = NULL, problem = ? WHERE id = ?",
         )
         .run(until, problem, id),
+    );
+  }
+
+  /** What was given up is owed again, as if it had happened now. */
+  tryAgain(id: number, now: number): void {
+    this.transaction(() =>
+      this.database
+        .prepare(
+          `UPDATE notice SET state = 'waiting', created_at = ?1, not_before = ?1, ended_at = NULL
+           WHERE id = ?2 AND state = 'given-up'`,
+        )
+        .run(now, id),
     );
   }
 

@@ -32,6 +32,13 @@ FROM notice_before;
 DROP TABLE notice_before;
 `;
 
+/** Whether all tables have today's form. */
+export function isPrepared(database: DatabaseSync): boolean {
+  const query = "SELECT count(*) AS found FROM pragma_table_info('notice') WHERE name = 'key'";
+  const cursor = "SELECT count(*) AS found FROM sqlite_schema WHERE name = 'journal_cursor'";
+  return [query, cursor].every((each) => Number(database.prepare(each).get()?.found) === 1);
+}
+
 /** Makes the tables where they are missing; inside a transaction. */
 export function prepareOutbox(database: DatabaseSync): void {
   const columns = database.prepare("PRAGMA table_info(notice)").all();

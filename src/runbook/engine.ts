@@ -1,5 +1,12 @@
 import type { Environment } from "../config/environment.ts";
-import { ExitCode, errorRecord, InterruptedError, OpsError, UsageError } from "../core/errors.ts";
+import {
+  type ErrorRecord,
+  ExitCode,
+  errorRecord,
+  InterruptedError,
+  OpsError,
+  UsageError,
+} from "../core/errors.ts";
 import { thisProcess } from "../process/live-process.ts";
 import type { RunRequest } from "../run/events.ts";
 import type { Journal } from "../run/journal.ts";
@@ -140,6 +147,11 @@ async function hold(
 }
 
 async function runStages(execution: Execution, runbook: Runbook): Promise<ExitCode> {
+  const refusal = execution.state.steps.size === 0 ? await refusalToBegin(execution) : undefined;
+  if (refusal !== undefined) {
+    await execution.append({ type: "run.failed", data: { error: refusal } });
+    return refusal.exitCode;
+  }
   for (const [index, stage] of runbook.stages.entries()) {
     // A stage that the run is past is over, also where a step of it failed and the runbook says to go on.
     if (
@@ -161,6 +173,17 @@ async function runStages(execution: Execution, runbook: Runbook): Promise<ExitCo
   }
   await execution.append({ type: "run.done" });
   return ExitCode.done;
+}
+
+/** Why nothing may begin; undefined where it may. */
+async function refusalToBegin(execution: Execution): Promise<ErrorRecord | undefined> {
+  try {
+    await execution.surroundings.begin?.(execution.state.id);
+    return undefined;
+  } catch (error) {
+    if (error instanceof InterruptedError || isLost(error)) throw error;
+    return errorRecord(error);
+  }
 }
 
 interface StageFailure {

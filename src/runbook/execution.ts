@@ -23,6 +23,8 @@ export interface ExecutionEnvironment {
   /** Without `signal`, `stop`, `safePoint` and `runId`, which belong to a run. */
   readonly context: Omit<OperationContext, "signal" | "stop" | "safePoint" | "runId">;
   readonly listener: RunListener;
+  /** Called before the first step of a run; what it throws ends the run before anything was done. */
+  readonly begin?: (run: string) => Promise<void>;
   /** The first Ctrl-C: end at the next safe point. */
   readonly stop: AbortSignal;
   /** The second Ctrl-C: end now. */

@@ -53,6 +53,7 @@ const floors: readonly (readonly string[])[] = [
     "gate",
     "shell",
     "http-request",
+    "notify",
     "sandbox",
     "doctor",
   ],
