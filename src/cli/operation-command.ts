@@ -51,6 +51,10 @@ async function perform(
   if (operation.effect !== "read" && operation.journaled !== false) {
     return performJournaled(session, operation, input);
   }
+  if (operation.effect === "read" && operation.journaled === true) {
+    const { performJournaledRead } = await import("./journaled-read.ts");
+    return performJournaledRead(session, operation, input);
+  }
   const context: OperationContext = {
     ...looseContext(session),
     ...(operation.runsUntilStopped === true && { signal: session.interruption.abort }),
@@ -75,7 +79,7 @@ async function perform(
   const text =
     options.json === true
       ? JSON.stringify(output, null, 2)
-      : (operation.render?.(output, terminal.screen) ?? renderValue(output));
+      : (operation.render?.(output, terminal.screen, parsed) ?? renderValue(output));
   // Nothing to say is not an empty line: cron sends a mail for one.
   if (text !== "") terminal.out(text);
   const failure = operation.failure?.(output);

@@ -1,5 +1,7 @@
 import { resolve } from "node:path";
-import { UsageError } from "../core/errors.ts";
+import { canonicalJson, digest } from "../core/digest.ts";
+import { type Json, UsageError } from "../core/errors.ts";
+import { redactUrlPasswords } from "../core/redaction.ts";
 import { suggestion } from "../core/suggestion.ts";
 import { type GateSettings, gateSettings } from "./gate-file.ts";
 import { type NotificationTarget, notificationTarget } from "./notification-target.ts";
@@ -189,6 +191,18 @@ export class Environment {
   /** Who is told of what, in the order in which it is written. */
   notifyRules(): { readonly name: string; readonly rule: NotifyRule }[] {
     return Object.entries(this.settings.notify).map(([name, rule]) => ({ name, rule }));
+  }
+
+  /** SHA-256 of everything that can be measured: all settings but those of gates, schedules and notices. */
+  digest(): string {
+    const {
+      gates: _gates,
+      schedules: _schedules,
+      notifications: _notifications,
+      notify: _notify,
+      ...places
+    } = this.settings;
+    return digest(redactUrlPasswords(canonicalJson(places as Json)));
   }
 
   /** Names of the environment variables that secrets of this environment come from. */

@@ -17,13 +17,15 @@ export interface GateSettings {
   readonly title?: string | undefined;
   readonly text?: string | undefined;
   readonly unknown: "fail" | "warn" | "pass";
+  /** Milliseconds that an override may last; undefined: what is usual. */
+  readonly "longest-override"?: number | undefined;
   /** Those of all sections too, in their order. */
   readonly checks: readonly CheckSettings[];
   readonly sections?: readonly GateSection[];
 }
 
 /**
- * The gate with the content of the file that it names. What `.opsrc` says of `unknown` goes before the file, so that
+ * The gate with the content of the file that it names. What `.opsrc` says of `unknown` and `longest-override` goes before the file, so that
  * environments may differ. The file is read now and not with `.opsrc`: work that asks no gate does not depend on it.
  * Throws `E_GATE_FILE` (usage) with every mistake at its place.
  *
@@ -36,6 +38,7 @@ export function gateSettings(gate: string, entry: GateEntry, directory: string):
     title: content.title,
     text: content.text,
     unknown: entry.unknown ?? content.unknown ?? "fail",
+    "longest-override": entry["longest-override"] ?? content["longest-override"],
     checks: [...(content.checks ?? []), ...sections.flatMap((each) => each.checks)],
     sections,
   };

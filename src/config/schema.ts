@@ -97,6 +97,9 @@ const gateContent = {
     .enum(["fail", "warn", "pass"])
     .optional()
     .describe("What an unmeasurable check counts as. Default: fail"),
+  "longest-override": duration(
+    "How long a person may override a check of it; 0s: not at all. Default: 30d",
+  ).optional(),
   checks: z.array(checkSchema).min(1, "needs at least one check").optional(),
   sections: z.array(gateSectionSchema).min(1, "needs at least one section").optional(),
 };

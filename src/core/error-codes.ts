@@ -73,6 +73,8 @@ export const errorCodes: readonly string[] = [
   "E_GATE_ANSWERS",
   "E_GATE_FILE",
   "E_GATE_INVALID",
+  "E_GATE_OVERRIDE",
+  "E_GATE_RECORD",
   "E_HAPROXY_BACKEND",
   "E_HAPROXY_COMMAND",
   "E_HAPROXY_CONFIGURATION",

@@ -86,6 +86,11 @@ export function configuredChecks(
   return configured;
 }
 
+/** SHA-256 of a gate as it is configured. */
+export function gateDigest(settings: GateSettings): string {
+  return digest(canonicalJson(JSON.parse(JSON.stringify(settings)) as Json));
+}
+
 function measuredDigest({ kind, with: input, fail, warn }: CheckSettings): string {
   return digest(
     canonicalJson({ kind, with: input as Json, fail: fail?.text.trim(), warn: warn?.text.trim() }),

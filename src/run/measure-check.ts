@@ -6,6 +6,7 @@ import { redact, redactJson } from "../core/redaction.ts";
 import type { CheckStatus } from "./check.ts";
 import type { ConfiguredCheck } from "./configured-check.ts";
 import type { OperationContext } from "./context.ts";
+import type { Override } from "./gate-override.ts";
 
 export type CheckResult = {
   id: string;
@@ -29,6 +30,10 @@ export type CheckResult = {
   evidence?: Json;
   /** SHA-256 of what was read, where the kind tells. */
   rawDigest?: string;
+  /** Present where it was not measured now: how old it is, and the run that measured it. */
+  kept?: { ageMs: number; run?: string };
+  /** Present while a person has overridden the check; whatever its status. */
+  override?: Pick<Override, "id" | "by" | "actor" | "host" | "reason" | "at" | "until">;
 };
 
 /** How much longer than its own timeout a check may take to say so. */

@@ -65,8 +65,11 @@ export interface OperationDefinition<I extends z.ZodObject, B extends Json, O ex
   /** Shown under --help: a whole command line, without the leading `ops`. */
   readonly example: string;
   readonly effect: Effect;
-  /** False for what touches nothing but a folder of its own (the sandbox): it runs without locks and journal. */
-  readonly journaled?: false;
+  /**
+   * False for what touches nothing but a folder of its own (the sandbox): it runs without locks and journal. True for a
+   * read whose answer is evidence: as a command it is a run too, and prints its answer as any read does.
+   */
+  readonly journaled?: boolean;
   /** It runs until it is told to stop: the first Ctrl-C or SIGTERM is its regular end, and `stop` alone aborts. */
   readonly runsUntilStopped?: true;
   /** Keys in kebab-case: they are the flags of the command and the keys of `with:`. Each field has a `describe`. */
@@ -109,8 +112,11 @@ export interface OperationDefinition<I extends z.ZodObject, B extends Json, O ex
    * command or fails the step. Undefined where all is well.
    */
   failure?(output: z.output<O>): OpsError | undefined;
-  /** The result for a person, on a terminal or in a pipe; without it the output is printed as `key: value` lines. */
-  render?(output: z.output<O>, screen?: Screen): string;
+  /**
+   * The result for a person, on a terminal or in a pipe; without it the output is printed as `key: value` lines. The
+   * input is there where it was typed just now.
+   */
+  render?(output: z.output<O>, screen?: Screen, input?: z.output<I>): string;
 }
 
 /** An operation as the engine sees it: data in, data out. */

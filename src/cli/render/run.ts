@@ -1,5 +1,6 @@
 import type { ChalkInstance } from "chalk";
 import { formatDuration } from "../../core/duration.ts";
+import { gateResultIn, renderEvidence, renderGate } from "../../run/gate-verdict.ts";
 import { shownRestorePoint } from "../../run/restore-point.ts";
 import type { RunState, RunStatus, StepState } from "../../run/run-state.ts";
 import { renderErrorRecord } from "./error.ts";
@@ -18,6 +19,8 @@ export function renderOutcome(state: RunState, color: ChalkInstance): string {
   }
   if (state.error !== undefined && state.request.kind === "runbook")
     lines.push(indent(renderErrorRecord(state.error, color)));
+  const gate = gateResultIn(state.error?.details);
+  if (gate !== undefined && state.request.kind === "runbook") lines.push(indent(renderGate(gate, color)));
   if (state.reason !== undefined) lines.push(`  ${color.red("needs a person:")} ${state.reason}`);
   for (const each of [...state.steps.values()].flatMap((step) => step.restorePoints ?? [])) {
     lines.push(`  ${shownRestorePoint(each)}`);
@@ -90,6 +93,8 @@ function renderStep(step: StepState, color: ChalkInstance): string[] {
   ];
   for (const each of step.restorePoints ?? []) lines.push(`      ${shownRestorePoint(each)}`);
   if (step.error !== undefined) lines.push(indent(renderErrorRecord(step.error, color), "      "));
+  const gate = gateResultIn(step.error?.details ?? step.output);
+  if (gate !== undefined) lines.push(indent(renderEvidence(gate, color), "      "));
   if (step.undo?.status === "ended") {
     const what = { true: "taken back", kept: "kept", false: color.red("no way back") }[
       String(step.undo.undone)

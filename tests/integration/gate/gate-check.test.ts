@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
@@ -15,8 +18,10 @@ import { startTestCluster } from "../../support/postgres.ts";
 
 let cluster: Cluster;
 let server: TestHttpServer;
+let directory: string;
 
 beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "ops-gate-"));
   [cluster, server] = await Promise.all([
     startTestCluster(),
     startHttpServer((request, response) => {
@@ -30,6 +35,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await Promise.all([cluster?.stop(), server?.stop()]);
+  await rm(directory, { recursive: true, force: true });
 });
 
 const [gateCheck] = operations;
@@ -50,12 +56,14 @@ async function gate(
       databases: { main: { url: cluster.url() } },
       gates: { g: { checks: configured, ...(options.unknown ? { unknown: options.unknown } : {}) } },
     },
-    { checks: options.kinds ?? checks },
+    { checks: options.kinds ?? checks, directory },
   );
   if (gateCheck === undefined) throw new Error("there is no gate.check");
   const input = { gate: "g", ...(options.timeout ? { timeout: options.timeout } : {}) };
   try {
     const { output } = await perform(gateCheck, context, input);
+    const failure = gateCheck.failure?.(output);
+    if (failure !== undefined) throw failure;
     const result = output as Parameters<typeof renderGate>[0];
     return { results: result.checks, error: undefined, text: renderGate(result) };
   } catch (error) {
@@ -364,7 +372,7 @@ describe("the verdict", () => {
   test("is not reached where the run is stopped: it ends interrupted, not no-go", async () => {
     const context = testContext(
       { gates: { g: { checks: [{ id: "s", kind: "command", with: { command: ["sleep", "20"] } }] } } },
-      { checks },
+      { checks, directory },
     );
     if (gateCheck === undefined) throw new Error("there is no gate.check");
     const running = perform(gateCheck, context, { gate: "g" });
