@@ -24,6 +24,8 @@ const clockTolerance = 5 * 60_000;
 const backupAge = defineCheck({
   kind: "backup-age",
   summary: "Age of the newest backup that is whole, counted from the moment its data is from",
+  why: "What was written since the newest backup is lost where the server and its log are.",
+  remedy: "Run ops backup create, and see with ops backup status and ops schedule list why none was made.",
   input: z.strictObject({
     store: name("The store it is in").optional(),
     database: name("The database it is of").optional(),
@@ -82,6 +84,9 @@ const backupSize = defineCheck({
     database: name("The database it is of").optional(),
   }),
   limitUnits: ["percent"],
+  why: "A backup that is much smaller than the ones before lacks data, or somebody has deleted a lot.",
+  remedy:
+    "Look into it with ops backup show and try it with ops backup verify --level drill, before the older ones expire.",
 
   async measure(context, input) {
     const target = context.environment.store(input.store);
@@ -99,7 +104,13 @@ const backupSize = defineCheck({
     return {
       value: percent,
       shown: `${percent}% of ${formatBytes(share.median)}`,
-      evidence: { backup: standing.newest?.id ?? null, medianBytes: share.median },
+      evidence: {
+        store: target.name,
+        database,
+        backup: standing.newest?.id ?? null,
+        bytes: standing.newest?.bytes ?? null,
+        medianBytes: share.median,
+      },
     };
   },
 
@@ -113,6 +124,9 @@ const backupSize = defineCheck({
 const drillAge = defineCheck({
   kind: "drill-age",
   summary: "Age of the newest restore drill that passed (backup verify --level drill)",
+  why: "A backup that nobody has restored is a hope.",
+  remedy:
+    "Run ops backup verify --level drill; where it fails, make a new backup first and mend the cause after.",
   input: z.strictObject({
     store: name("The store whose backups were drilled").optional(),
     database: name("The database they are of").optional(),

@@ -13,6 +13,9 @@ import { openWindow, windowsOf } from "./window.ts";
 const pitrWindow = defineCheck({
   kind: "pitr-window",
   summary: "How far back a cluster can be restored to any moment, without a gap up to the end of its archive",
+  why: "A mistake is often found days later, and only a moment within the window can be gone back to.",
+  remedy:
+    "Run ops pitr base create, which begins a new window, and see with ops wal status what is missing from the archive.",
   input: z.strictObject({
     database: name("A database of the cluster").optional(),
     store: name("The store; default: the first one of its pitr settings").optional(),
@@ -45,6 +48,8 @@ const pitrWindow = defineCheck({
 const pitrDrillAge = defineCheck({
   kind: "pitr-drill-age",
   summary: "Age of the newest drill of point-in-time recovery that passed (pitr drill)",
+  why: "Only a recovery that was held shows that base backup, log and keys fit together, and how long it takes.",
+  remedy: "Run ops pitr drill; where it fails, run ops pitr base create first and mend the cause after.",
   input: z.strictObject({
     database: name("A database of the cluster").optional(),
     store: name("The store; default: the first one of its pitr settings").optional(),

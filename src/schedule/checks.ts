@@ -11,6 +11,8 @@ import { ageOf } from "./silence.ts";
 const scheduleOverdue = defineCheck({
   kind: "schedule-overdue",
   summary: "Time since the last success of a schedule, or of the one of all that is furthest behind",
+  why: "What runs by itself also stops by itself, and nobody notices until it is needed.",
+  remedy: "See ops schedule list for its last failure, and run it by hand once to see why.",
   input: z.strictObject({
     schedule: name("A schedule's name; without it every one is looked at").optional(),
   }),

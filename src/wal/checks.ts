@@ -15,25 +15,37 @@ const evidenceSchema = z.object({ waitingMs: z.number(), lagBytes: z.number() })
 const walLag = defineCheck({
   kind: "wal-lag",
   summary: "How long the oldest finished segment waits to be archived, or how many bytes a store is behind",
+  why: "What is not archived is lost with the server, and pg_wal grows until its disk is full.",
+  remedy:
+    "See ops wal status: the store it names cannot be written to, or archive_command fails as the server's log says.",
   input: z.strictObject({ database: name("The database whose cluster is archived").optional() }),
   limitUnits: ["duration", "bytes"],
 
   async measure(context, input) {
-    const { archives, receiver, waitingMs: filesMs, stores } = await readStatus(context, input.database);
-    const broken = stores.find((each) => each.error !== null);
-    if (!archives && receiver?.active !== true)
-      return { value: null, shown: `${notArchiving} and nothing receives` };
-    const waitingMs = Math.max(filesMs, receiver?.lagMs ?? 0);
-    if (broken !== undefined) return { value: null, shown: `store ${broken.store}: ${broken.error}` };
-    const empty = stores.find((each) => each.lagBytes === null);
-    if (empty !== undefined)
-      return { value: null, shown: `store ${empty.store} has nothing of this timeline` };
-    const lagBytes = Math.max(...stores.map((each) => each.lagBytes ?? 0));
-    return {
-      value: waitingMs,
-      shown: `${formatDuration(waitingMs)} and ${formatBytes(lagBytes)}`,
-      evidence: { waitingMs, lagBytes },
+    const status = await readStatus(context, input.database);
+    const { archives, receiver, stores } = status;
+    const waitingMs = Math.max(status.waitingMs, receiver?.lagMs ?? 0);
+    const lagBytes = Math.max(0, ...stores.map((each) => each.lagBytes ?? 0));
+    const { database, timeline, position, waiting, failing, walBytes } = status;
+    const standings = stores.map(({ store, lagBytes, error }) => ({ store, lagBytes, error }));
+    const where = { database, timeline, position };
+    const evidence = {
+      ...where,
+      waitingMs,
+      lagBytes,
+      waiting,
+      failing,
+      walBytes,
+      receiver,
+      stores: standings,
     };
+    const none = (shown: string) => ({ value: null, shown, evidence });
+    if (!archives && receiver?.active !== true) return none(`${notArchiving} and nothing receives`);
+    const broken = stores.find((each) => each.error !== null);
+    if (broken !== undefined) return none(`store ${broken.store}: ${broken.error}`);
+    const empty = stores.find((each) => each.lagBytes === null);
+    if (empty !== undefined) return none(`store ${empty.store} has nothing of this timeline`);
+    return { value: waitingMs, shown: `${formatDuration(waitingMs)} and ${formatBytes(lagBytes)}`, evidence };
   },
 
   judge({ value, shown, evidence }, _input, limits) {
