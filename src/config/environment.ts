@@ -4,6 +4,7 @@ import { type Json, UsageError } from "../core/errors.ts";
 import { redactUrlPasswords } from "../core/redaction.ts";
 import { suggestion } from "../core/suggestion.ts";
 import { type GateSettings, gateSettings } from "./gate-file.ts";
+import { type MetricsTarget, metricsTarget } from "./metrics-target.ts";
 import { type NotificationTarget, notificationTarget } from "./notification-target.ts";
 import { type PgBackRestTarget, pgBackRestTarget } from "./pgbackrest-target.ts";
 import { type PoolTarget, poolSettings, poolTarget } from "./pool-target.ts";
@@ -156,6 +157,26 @@ export class Environment {
 
   poolNames(): string[] {
     return Object.keys(poolSettings(this.settings.pools, this.settings.routes));
+  }
+
+  /** What counts a flag's requests by variant; undefined where its source names nothing that does. */
+  flagMetrics(
+    source: string | undefined,
+    flag: string,
+    variants: readonly string[],
+  ): MetricsTarget | undefined {
+    if (source === undefined && this.names("flag-sources").length === 0) return undefined;
+    const [found, { metrics }] = this.find("flag-sources", source, "default");
+    if (metrics === undefined) return undefined;
+    return metricsTarget(metrics, {
+      kind: "flag",
+      name: flag,
+      setting: `flag-sources: ${found}:`,
+      versions: Object.fromEntries(variants.map((each) => [each, each])),
+      backend: undefined,
+      directory: this.directory,
+      database: (name) => this.database(name),
+    });
   }
 
   /** Without any flag source configured: the default database holds the flags. */

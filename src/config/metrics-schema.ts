@@ -10,7 +10,7 @@ import { secret } from "./secret-field.ts";
 const text = (what: string) => z.string().trim().min(1, "must not be empty").describe(what);
 
 /** What a placeholder may be; everything else in double braces is a mistake. */
-const placeholders = ["version", "name"];
+const placeholders = ["version", "name", "flag"];
 const perVersion = (what: string) =>
   text(`${what}; {{version}} and {{name}} stand for the version and its name in this source`).superRefine(
     (value, context) => {
@@ -133,7 +133,7 @@ export const logMetricsSchema = z
     },
   });
 
-export const metricsSchema = z
+const anyMetricsSchema = z
   .discriminatedUnion("source", [
     prometheusMetricsSchema,
     jsonMetricsSchema,
@@ -142,4 +142,24 @@ export const metricsSchema = z
   ])
   .describe("What counts the route's requests instead of its balancer (docs/metrics.md)");
 
-export type MetricsSettings = z.output<typeof metricsSchema>;
+export type MetricsSettings = z.output<typeof anyMetricsSchema>;
+
+export const metricsSchema = anyMetricsSchema.superRefine((settings, context) => {
+  const [, whole] = /(\{\{\s*flag\s*\}\})/.exec(JSON.stringify(settings)) ?? [];
+  if (whole === undefined) return;
+  context.addIssue({
+    code: "custom",
+    message: `${whole} stands for nothing`,
+    params: { hint: "write {{version}} or {{name}}" },
+  });
+});
+
+/** Requests of a flag, told apart by the variant that answered them. */
+export const flagMetricsSchema = anyMetricsSchema
+  .refine((settings) => settings.source !== "log" || settings.format === "json", {
+    error: "a log tells variants only where each line is a JSON object",
+    params: { hint: 'write "format: json" and "fields: { version: …, status: … }"' },
+  })
+  .describe(
+    "What counts the requests of a flag by variant: {{flag}}, and {{version}} for the variant (docs/flags.md)",
+  );

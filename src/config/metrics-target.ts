@@ -9,11 +9,16 @@ import { Secret } from "./secret.ts";
 export interface NamedVersion {
   readonly version: string;
   readonly name: string;
+  /** Of a variant: its flag. */
+  readonly flag?: string;
 }
 
 interface AnyMetricsTarget {
-  readonly route: string;
-  /** Every version of the route. */
+  /** What is counted: `route web`. */
+  readonly counted: string;
+  /** Where it stands in the configuration: `routes: web:`. */
+  readonly setting: string;
+  /** Every version of the route, or variant of the flag. */
   readonly versions: readonly NamedVersion[];
   /** Milliseconds after which figures are missing. */
   readonly maxAge: Duration;
@@ -31,7 +36,7 @@ interface Endpoint {
   readonly directory: string;
 }
 
-/** Texts may hold `{{version}}` and `{{name}}`. */
+/** Texts may hold `{{version}}` and `{{name}}`; of a flag also `{{flag}}`. */
 export interface PrometheusMetrics extends AnyMetricsTarget {
   readonly source: "prometheus";
   readonly server: Endpoint;
@@ -75,13 +80,17 @@ export interface LogMetrics extends AnyMetricsTarget {
       };
 }
 
-/** What counts the requests of a route instead of its balancer. */
+/** What counts the requests of a route instead of its balancer, or those of a flag by variant. */
 export type MetricsTarget = PrometheusMetrics | JsonMetrics | SqlMetrics | LogMetrics;
 
-/** What the route that is counted is, as far as its figures are concerned. */
+/** What is counted, as far as its figures are concerned. */
 export interface CountedPlace {
-  readonly route: string;
-  /** Version → what the balancer calls it. */
+  /** A route, or a flag of a source. */
+  readonly kind: "route" | "flag";
+  readonly name: string;
+  /** Where it stands in the configuration: `routes: web:`. */
+  readonly setting: string;
+  /** Version → what the balancer calls it; of a flag, its variants. */
   readonly versions: Readonly<Record<string, string>>;
   /** HAProxy's backend; undefined for other balancers. */
   readonly backend: string | undefined;
@@ -92,9 +101,10 @@ export interface CountedPlace {
 
 /** Throws `E_VERSION` where `names` has a version that the route does not. */
 export function metricsTarget(settings: MetricsSettings, place: CountedPlace): MetricsTarget {
-  const { route, directory } = place;
+  const { kind, name: route, directory } = place;
   const stranger = Object.keys(settings.names).find((each) => !Object.hasOwn(place.versions, each));
-  if (stranger !== undefined) {
+  // A source has many flags, each with variants of its own.
+  if (stranger !== undefined && kind === "route") {
     throw new UsageError(
       "E_VERSION",
       `"metrics: names:" of route ${route} has a version "${stranger}" that the route has not`,
@@ -104,10 +114,12 @@ export function metricsTarget(settings: MetricsSettings, place: CountedPlace): M
     );
   }
   const common = {
-    route,
+    counted: `${kind} ${place.name}`,
+    setting: place.setting,
     versions: Object.entries(place.versions).map(([version, known]) => ({
       version,
       name: settings.names[version] ?? known,
+      ...(kind === "flag" && { flag: place.name }),
     })),
     maxAge: parseDuration(settings["max-age"]),
   };
@@ -136,7 +148,7 @@ export function metricsTarget(settings: MetricsSettings, place: CountedPlace): M
         ...common,
         source: "sql",
         database: place.database(settings.database),
-        query: settings.query,
+        query: kind === "flag" ? forFlag(settings.query, place.name) : settings.query,
         timeout: parseDuration(settings.timeout),
         every: parseDuration(settings.every),
       };
@@ -171,6 +183,12 @@ function logFormat(
 ): LogMetrics["format"] {
   if (format === "haproxy") return { kind: "haproxy", backend: backend ?? place.backend };
   if (fields === undefined) return { kind: "combined", unit };
-  const { version, status, time, "upstream-status": upstreamStatus } = fields;
+  const { status, time, "upstream-status": upstreamStatus } = fields;
+  const version = place.kind === "flag" ? forFlag(fields.version, place.name) : fields.version;
   return { kind: "json", unit, version, status, time, upstreamStatus };
+}
+
+/** A flag's name has letters, digits and dashes: it can stand in any text. */
+function forFlag(text: string, flag: string): string {
+  return text.replaceAll(/\{\{\s*flag\s*\}\}/g, flag);
 }

@@ -109,7 +109,8 @@ export function routeTarget(
   if (settings.metrics === undefined) return { ...bare, metrics: undefined };
   const backend = settings.driver === "haproxy" ? settings.backend : undefined;
   const { versions } = settings;
-  const place = { route: name, versions, backend, directory, database };
+  const setting = `routes: ${name}:`;
+  const place = { kind: "route" as const, name, setting, versions, backend, directory, database };
   return { ...bare, metrics: metricsTarget(settings.metrics, place) };
 }
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { duration, name, threshold } from "../core/schema.ts";
+import { duration, name, name, threshold, threshold } from "../core/schema.ts";
+import { flagMetricsSchema } from "./metrics-schema.ts";
 import { notificationSchema } from "./notification-schema.ts";
 import { notifyRuleSchema } from "./notify-schema.ts";
 import { pitrSchema } from "./pitr-schema.ts";
@@ -53,6 +54,7 @@ export const flagSourceSchema = z
       .optional()
       .describe("Who changed what in the file; default: FILE.history.jsonl beside it"),
     token: referencedSecret("What clients of ops flag serve must send").optional(),
+    metrics: flagMetricsSchema.optional(),
   })
   .superRefine(({ driver, database, file, history }, context) => {
     const mistake = (path: string, message: string) =>

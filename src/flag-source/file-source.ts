@@ -52,7 +52,7 @@ export class FileFlagSource implements FlagSource {
     return withFileLock(await this.lock(), { patience, signal }, async () => {
       const before = await this.readFile();
       const present = await this.withTimes(before.set);
-      const { next, changes } = prepared(present, edit);
+      const { next, changes } = prepared(present, edit, note);
       if (changes.length === 0) return present;
       const text = editedText(this.place, this.form, before.text, before.set, next);
       await mkdir(dirname(file), { recursive: true });

@@ -29,7 +29,8 @@ export interface FlagSource {
   /**
    * Gives `edit` what is there now and stores what it returns, with an entry of the history for each difference: all of
    * it or, whatever happens, nothing. No other change of `ops` comes between the reading and the writing; one by hand
-   * is refused with `E_FLAG_CHANGED`. Nothing is stored that lint calls an error (`E_FLAG_INVALID`).
+   * is refused with `E_FLAG_CHANGED`. Nothing is stored that lint calls an error (`E_FLAG_INVALID`), and no protected flag changes
+   * without a reason (`E_FLAG_PROTECTED`).
    */
   update(note: ChangeNote, edit: (now: FlagSet) => FlagSet): Promise<FlagSet>;
   /** The history, newest first; of one flag, or of everything. */

@@ -36,12 +36,12 @@ export class PostgresFlagSource implements FlagSource {
   update(note: ChangeNote, edit: (now: FlagSet) => FlagSet): Promise<FlagSet> {
     return this.work(async (client) => {
       // Nothing is made for an edit that is refused.
-      if ((await tableForm(client)) !== "current") prepared(await readSet(client), edit);
+      if ((await tableForm(client)) !== "current") prepared(await readSet(client), edit, note);
       await ensureFlagTables(client);
       return inTransaction(client, "BEGIN", async () => {
         await lockFlags(client);
         const now = await readSet(client);
-        const { next, changes } = prepared(now, edit);
+        const { next, changes } = prepared(now, edit, note);
         for (const change of changes) await this.write(client, note, change, next);
         return changes.length === 0 ? now : readSet(client);
       });

@@ -5,16 +5,42 @@ import { type Finding, findings } from "./lint.ts";
 import { withPrerequisites } from "./prerequisites.ts";
 import { referencesIn } from "./references.ts";
 
-/** What an edit comes to: the set to store and what is different. Throws `E_FLAG_INVALID`. */
+/**
+ * What an edit comes to: the set to store and what is different. Throws `E_FLAG_INVALID`, and `E_FLAG_PROTECTED` where a protected
+ * flag would change without a reason.
+ *
+ * @param reason undefined: there is none
+ */
 export function prepared(
   now: FlagSet,
   edit: (now: FlagSet) => FlagSet,
+  { reason }: { readonly reason?: string | undefined },
 ): { readonly next: FlagSet; readonly changes: readonly Difference[] } {
   const next = withPrerequisites(edit(now));
   const changes = differences(now, next);
   if (changes.length === 0) return { next: now, changes };
+  if (reason === undefined) refuseProtected(now, changes);
   refuseErrors(now, next, changes);
   return { next, changes };
+}
+
+/** Whatever the way to the source: a command, a step of a runbook, an import. */
+function refuseProtected(now: FlagSet, changes: readonly Difference[]): void {
+  const guarded = changes
+    .filter(
+      ({ subject, name }) =>
+        subject === "flag" && now.flags.get(name)?.definition.metadata?.protected === true,
+    )
+    .map(({ name }) => name);
+  const [first] = guarded;
+  if (first === undefined) return;
+  throw new UsageError(
+    "E_FLAG_PROTECTED",
+    guarded.length === 1
+      ? `Flag ${first} is protected: a change needs a reason`
+      : `Flags ${guarded.join(", ")} are protected: a change needs a reason`,
+    { hint: 'add --reason "why" (in a runbook: reason: …)' },
+  );
 }
 
 /**

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { OpsError, UsageError } from "../core/errors.ts";
+import { OpsError } from "../core/errors.ts";
 import { type FlagDefinition, sameJson } from "../flag-source/definition.ts";
 import { type FlagSet, withFlag } from "../flag-source/flag-set.ts";
 import { isKilled, killOf } from "../flag-source/off.ts";
@@ -33,6 +33,11 @@ interface FlagChangeDefinition<S extends z.ZodRawShape> {
   readonly makes?: true;
   /** Default: a flag that was killed is left alone. */
   readonly throughKill?: true;
+  /**
+   * Set for a change that nobody may hold up: it takes no lock, and is made to whatever the flag is by then. Of what it
+   * has written: what the flag was before; undefined where it has not written that.
+   */
+  readonly beforeIt?: (written: FlagDefinition) => FlagDefinition | undefined;
   /** What is said of the flag when it is done. Default: its state and rollout. */
   readonly done?: string;
   /** Pure: what the flag should be. Throws where that cannot be. Null takes it away. */
@@ -51,6 +56,11 @@ export function defineFlagChange<S extends z.ZodRawShape>(definition: FlagChange
   type Input = z.output<z.ZodObject<S>> & Common;
   const wanted = (before: FlagBefore, input: Input): FlagDefinition | null =>
     definition.edit(before.definition, input, { now: new Date(before.at), actor: before.actor });
+  /** Of a change that goes over everything: what it makes of what is there. */
+  const over = (present: FlagDefinition | null, before: FlagBefore, input: Input): FlagDefinition | null =>
+    definition.beforeIt === undefined || present === null
+      ? wanted(before, input)
+      : wanted({ ...before, definition: present }, input);
   const shape = { flag: common.flag, ...definition.input, source: common.source, reason: common.reason };
   const input = z.strictObject(shape) as unknown as z.ZodObject;
   return defineOperation({
@@ -61,19 +71,19 @@ export function defineFlagChange<S extends z.ZodRawShape>(definition: FlagChange
     input,
     positional: ["flag", ...(definition.positional ?? [])],
     output: z.object(flagOutput),
-    targets: (given) => [`flag:${(given as Input).flag}`],
+    targets: (given) => (definition.beforeIt === undefined ? [`flag:${(given as Input).flag}`] : []),
     observe: async (context, given): Promise<FlagBefore> => {
       const typed = given as Input;
       const set = await withFlagSource(context, typed.source, (opened) => opened.read());
       const found = definition.makes ? definitionIn(set, typed.flag) : requireFlag(set, typed.flag);
-      if (found !== null) refuse(typed, found, definition.throughKill === true);
+      if (found !== null && !definition.throughKill) refuseKilled(typed.flag, found);
       const before = {
         definition: found,
         at: context.clock.now().toISOString(),
         actor: context.actor,
       };
       // Whatever is wrong with it is said before anything is done.
-      prepared(set, (now) => withFlag(now, typed.flag, wanted(before, typed)));
+      prepared(set, (now) => withFlag(now, typed.flag, wanted(before, typed)), { reason: typed.reason });
       return before;
     },
     plan: (before, given) => {
@@ -99,12 +109,14 @@ export function defineFlagChange<S extends z.ZodRawShape>(definition: FlagChange
     },
     apply: async (context, given, before): Promise<ShownFlag> => {
       const typed = given as Input;
-      const after = wanted(before, typed);
+      let after = wanted(before, typed);
       await withFlagSource(context, typed.source, (opened) =>
         opened.update(changeNote(context, definition.name, typed.reason), (now) => {
           const present = definitionIn(now, typed.flag);
+          after = over(present, before, typed);
           if (sameJson(present, after)) return now;
-          if (!sameJson(present, before.definition)) throw changedSince(now, typed.flag, before);
+          const goesOver = definition.beforeIt !== undefined && present !== null;
+          if (!goesOver && !sameJson(present, before.definition)) throw changedSince(now, typed.flag, before);
           return withFlag(now, typed.flag, after);
         }),
       );
@@ -119,11 +131,16 @@ export function defineFlagChange<S extends z.ZodRawShape>(definition: FlagChange
         const present = definitionIn(await opened.read(), typed.flag);
         // Where apply never ran there may be no table and no file: nothing is made for an undo of nothing.
         if (sameJson(present, before.definition)) return;
-        await opened.update(changeNote(context, `${definition.name} undone`, typed.reason), (now) => {
+        const why = typed.reason ?? "the change is taken back";
+        await opened.update(changeNote(context, `${definition.name} undone`, why), (now) => {
           found = undefined;
           const current = definitionIn(now, typed.flag);
           if (sameJson(current, before.definition)) return now;
           if (sameJson(current, after)) return withFlag(now, typed.flag, before.definition);
+          const was = current === null ? undefined : definition.beforeIt?.(current);
+          if (was !== undefined && sameJson(over(was, before, typed), current)) {
+            return withFlag(now, typed.flag, was);
+          }
           found = current === null ? "deleted" : `changed, to ${describeState(current)},`;
           return now;
         });
@@ -142,19 +159,15 @@ export function defineFlagChange<S extends z.ZodRawShape>(definition: FlagChange
   });
 }
 
-function refuse({ flag, reason }: Common, found: FlagDefinition, throughKill: boolean): void {
-  if (isKilled(found) && !throughKill) {
+/** Throws `E_FLAG_KILLED` where nothing but a restore may change it. */
+export function refuseKilled(flag: string, found: FlagDefinition): void {
+  if (isKilled(found)) {
     const { at, by, reason: why } = killOf(found);
     throw new OpsError(
       "E_FLAG_KILLED",
       `Flag ${flag} was killed${by === undefined ? "" : ` by ${by}`}${at === undefined ? "" : ` at ${at}`}${why === undefined ? "" : ` (${why})`}: nothing else changes it`,
       { hint: `when it may come back: ops flag restore ${flag}`, retryable: false },
     );
-  }
-  if (found.metadata?.protected === true && reason === undefined) {
-    throw new UsageError("E_FLAG_PROTECTED", `Flag ${flag} is protected: a change needs a reason`, {
-      hint: 'add --reason "why" (in a runbook: reason: …)',
-    });
   }
 }
 

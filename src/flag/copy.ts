@@ -1,4 +1,4 @@
-import { OpsError, UsageError } from "../core/errors.ts";
+import { OpsError } from "../core/errors.ts";
 import { type FlagDefinition, type Rule, type Scalar, sameJson } from "../flag-source/definition.ts";
 import { differences } from "../flag-source/differences.ts";
 import { type Difference, type FlagSet, withEvaluator, withFlag } from "../flag-source/flag-set.ts";
@@ -22,7 +22,7 @@ export interface CopyOptions {
 /** What is different in the target. Throws where a flag there was killed, or is protected and there is no reason. */
 export function differencesFrom(from: FlagSet, to: FlagSet, options: CopyOptions): CopyBefore {
   const wanted: FlagSet = options.prune ? from : joined(to, from);
-  const { next } = prepared(to, () => wanted);
+  const { next } = prepared(to, () => wanted, options);
   // Rules of prerequisites follow from the flags.
   const found = differences(to, next).filter((each) => !isPrerequisiteName(each.name));
   const flags = found.filter((each) => each.subject === "flag" && each.before !== null);
@@ -33,12 +33,6 @@ export function differencesFrom(from: FlagSet, to: FlagSet, options: CopyOptions
     throw new OpsError("E_FLAG_KILLED", `Killed flags are not overwritten: ${dead.join(", ")}`, {
       hint: "kill them in what is copied as well, or restore them first: ops flag restore NAME",
       retryable: false,
-    });
-  }
-  const guarded = named((definition) => definition.metadata?.protected === true);
-  if (guarded.length > 0 && options.reason === undefined) {
-    throw new UsageError("E_FLAG_PROTECTED", `Protected flags would change: ${guarded.join(", ")}`, {
-      hint: 'add --reason "why"',
     });
   }
   return { differences: found };
@@ -113,7 +107,7 @@ export async function undoCopy(
     const seen = await opened.read();
     if (found.every((each) => sameJson(presentIn(seen, each), each.before))) return { undone: true };
     let others: string[] = [];
-    await opened.update(changeNote(context, `${operation} undone`, undefined), (now) => {
+    await opened.update(changeNote(context, `${operation} undone`, "the copy is taken back"), (now) => {
       others = found
         .filter((each) => ![each.before, each.after].some((known) => sameJson(presentIn(now, each), known)))
         .map((each) => each.name);

@@ -10,6 +10,7 @@ export const kill = defineFlagChange({
   example: 'flag kill new-checkout --reason "payments fail"',
   verb: "kill flag",
   throughKill: true,
+  beforeIt: beforeKill,
   input: {
     variant: z
       .string()

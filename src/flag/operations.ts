@@ -7,6 +7,8 @@ import { lint } from "./lint.ts";
 import { list } from "./list.ts";
 import { allow, deny } from "./lists.ts";
 import { create } from "./new.ts";
+import { ramp } from "./ramp.ts";
+import { abort, promote } from "./ramp-others.ts";
 import { remove } from "./remove.ts";
 import { require } from "./require.ts";
 import { rollout } from "./rollout-command.ts";
@@ -26,6 +28,9 @@ export const operations: readonly Operation[] = [
   enable,
   disable,
   rollout,
+  ramp,
+  promote,
+  abort,
   allow,
   deny,
   require,

@@ -114,7 +114,7 @@ function segmentChange(definition: {
           hint: suggestion(typed.segment, set.evaluators.keys()),
         });
       }
-      prepared(set, (now) => withEvaluator(now, typed.segment, wanted));
+      prepared(set, (now) => withEvaluator(now, typed.segment, wanted), typed);
       return { rule };
     },
     plan: ({ rule }, given) => {

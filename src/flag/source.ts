@@ -18,17 +18,22 @@ export const reason = z
   .describe("Why; kept in the history, and needed for a protected flag")
   .optional();
 
+/** Opens nothing yet; the caller closes it. */
+export function openSource(context: OperationContext, name: string | undefined): FlagSource {
+  return openFlagSource(context.environment.flagSource(name), {
+    stateDirectory: context.stateDirectory,
+    now: () => context.clock.now(),
+    signal: context.signal,
+  });
+}
+
 /** Opens the source, works, closes it whatever happens. */
 export async function withFlagSource<T>(
   context: OperationContext,
   name: string | undefined,
   work: (source: FlagSource) => Promise<T>,
 ): Promise<T> {
-  const opened = openFlagSource(context.environment.flagSource(name), {
-    stateDirectory: context.stateDirectory,
-    now: () => context.clock.now(),
-    signal: context.signal,
-  });
+  const opened = openSource(context, name);
   try {
     return await work(opened);
   } finally {

@@ -38,7 +38,7 @@ export function jsonSource(metrics: JsonMetrics): RequestSource {
       );
     },
     async requireTimes() {
-      throw onlyCounts(metrics.route);
+      throw onlyCounts(metrics.counted);
     },
     times: undefined,
   };
@@ -48,7 +48,7 @@ export function jsonSource(metrics: JsonMetrics): RequestSource {
 const quotedName = (text: string) => text.replace(/[\\'"]/g, "\\$&");
 
 async function ageOf(
-  { route, maxAge }: JsonMetrics,
+  { counted, maxAge }: JsonMetrics,
   version: NamedVersion,
   path: string,
   document: unknown,
@@ -58,9 +58,9 @@ async function ageOf(
   const time =
     typeof value === "number" ? value * 1000 : typeof value === "string" ? Date.parse(value) : Number.NaN;
   if (!Number.isFinite(time)) {
-    throw missing("E_METRICS_STALE", route, `${path} finds no time`, {
+    throw missing("E_METRICS_STALE", counted, `${path} finds no time`, {
       hint: 'let "at:" find seconds since 1970, or a date and time such as 2026-01-31T12:00:00Z',
     });
   }
-  return freshAge(route, maxAge, version.version, systemClock.now().getTime() - time);
+  return freshAge(counted, maxAge, version.version, systemClock.now().getTime() - time);
 }

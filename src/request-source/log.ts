@@ -99,7 +99,7 @@ export function logSource(metrics: LogMetrics): RequestSource {
       if (seen.of === 0 && seen.unknown >= wrongForm) {
         throw missing(
           "E_METRICS_FORMAT",
-          metrics.route,
+          metrics.counted,
           `none of ${seen.unknown} lines of ${metrics.file} has the form "${form.kind}"`,
           {
             cause: redact(seen.example.slice(0, 200)),
@@ -117,7 +117,7 @@ export function logSource(metrics: LogMetrics): RequestSource {
       if (hasTimes) return;
       throw new UsageError(
         "E_REQUEST_TIMES",
-        `The log of route ${metrics.route} tells no times to take a p95 from`,
+        `The log of ${metrics.counted} tells no times to take a p95 from`,
         {
           hint: "name the key of the time: fields: { …, time: request_time }, or set no p95 limit",
         },
@@ -139,13 +139,13 @@ function lineFormat(format: LogMetrics["format"]): LineFormat {
   }
 }
 
-function refuseAbsent({ route, file }: LogMetrics, tail: LogTail): void {
+function refuseAbsent({ counted, file }: LogMetrics, tail: LogTail): void {
   if (tail.state === "reading") return;
   const [what, hint] =
     tail.state === "waiting"
       ? [`the log ${file} is not there`, 'correct "file:", or start what writes it']
       : [`the log ${file} is gone`, "see what moved it away, and that its writer has opened a new one"];
-  throw missing("E_METRICS_LOG", route, what, { hint });
+  throw missing("E_METRICS_LOG", counted, what, { hint });
 }
 
 /** A request that the client gave up counts as sent, and as neither good nor bad. */

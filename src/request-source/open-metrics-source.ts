@@ -6,9 +6,9 @@ import { prometheusSource } from "./prometheus.ts";
 import type { RequestSource } from "./request-source.ts";
 import { sqlSource } from "./sql.ts";
 
-/** What counts a route's requests beside its balancer. */
+/** What counts the requests of a route beside its balancer, or those of a flag. */
 export function openMetricsSource(metrics: MetricsTarget): RequestSource {
-  return named(sourceOf(metrics), metrics.route);
+  return named(sourceOf(metrics), metrics);
 }
 
 function sourceOf(metrics: MetricsTarget): RequestSource {

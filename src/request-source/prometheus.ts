@@ -28,9 +28,14 @@ export function prometheusSource(metrics: PrometheusMetrics): RequestSource {
     const samples = await ask(["requests", "bad", "age"], signal);
     const look = metrics.versions.map(({ version }) => versionSeries(metrics, version, samples));
     if (look.every(({ requests }) => requests.size === 0)) {
-      throw missing("E_METRICS_EMPTY", metrics.route, `Prometheus has no series for "${metrics.requests}"`, {
-        hint: "try the expression on Prometheus's own page; see that the targets are up",
-      });
+      throw missing(
+        "E_METRICS_EMPTY",
+        metrics.counted,
+        `Prometheus has no series for "${metrics.requests}"`,
+        {
+          hint: "try the expression on Prometheus's own page; see that the targets are up",
+        },
+      );
     }
     return counts.add(look);
   }
@@ -71,7 +76,7 @@ export function prometheusSource(metrics: PrometheusMetrics): RequestSource {
       if (metrics.buckets === undefined) {
         throw new UsageError(
           "E_REQUEST_TIMES",
-          `The metrics of route ${metrics.route} name no histogram to take a p95 from`,
+          `The metrics of ${metrics.counted} name no histogram to take a p95 from`,
           {
             hint: 'add "buckets: http_request_duration_seconds_bucket{…}" to them (docs/metrics.md), or set no p95 limit',
           },
@@ -123,7 +128,7 @@ async function answer(
     throw outcome.error;
   }
   if (outcome.warnings.length > 0) {
-    throw missing("E_METRICS_PARTIAL", metrics.route, `Prometheus warns: ${outcome.warnings.join("; ")}`, {
+    throw missing("E_METRICS_PARTIAL", metrics.counted, `Prometheus warns: ${outcome.warnings.join("; ")}`, {
       hint: "figures of which a part may be missing are not judged",
     });
   }
@@ -156,7 +161,7 @@ function versionSeries(
   const unreal = own.find(({ value }) => !Number.isFinite(value));
   if (unreal !== undefined) {
     const what = `${formatLabels(shown(unreal.labels))} of ${version} is ${notFinite(unreal.value)}`;
-    throw missing("E_METRICS_NAN", metrics.route, what, { hint: "name counters, not quotients of them" });
+    throw missing("E_METRICS_NAN", metrics.counted, what, { hint: "name counters, not quotients of them" });
   }
   const requests = of("requests");
   const explicit = of("bad");
@@ -167,7 +172,7 @@ function versionSeries(
       const text = metrics.bad[empty];
       throw missing(
         "E_METRICS_EMPTY",
-        metrics.route,
+        metrics.counted,
         `Prometheus has no series of ${version} for "${text}"`,
         {
           hint: `no series is not zero: write "status-label:" instead, or ${text} or 0 * (${metrics.requests})`,
@@ -186,13 +191,13 @@ function versionSeries(
 const seriesOf = (samples: readonly Sample[]) =>
   new Map(samples.map(({ labels, value }) => [formatLabels(labels), value]));
 
-function isBad({ route, statusLabel, requests }: PrometheusMetrics, { labels }: Sample): boolean {
+function isBad({ counted, statusLabel, requests }: PrometheusMetrics, { labels }: Sample): boolean {
   if (statusLabel === undefined) return false;
   const status = labels[statusLabel];
   if (status !== undefined) return status.startsWith("5");
   throw new UsageError(
     "E_METRICS_LABEL",
-    `The series ${formatLabels(shown(labels))} of route ${route} has no label "${statusLabel}"`,
+    `The series ${formatLabels(shown(labels))} of ${counted} has no label "${statusLabel}"`,
     {
       hint: `name the label with the status under "status-label:", and do not sum it away in "${requests}"`,
     },
@@ -208,7 +213,7 @@ function agesOf(metrics: PrometheusMetrics, version: string, samples: readonly S
 }
 
 /** Of series that are scraped, the oldest: one that is not any more has no say. Milliseconds. */
-function ageOf({ route, maxAge }: PrometheusMetrics, version: string, samples: readonly Sample[]): number {
+function ageOf({ counted, maxAge }: PrometheusMetrics, version: string, samples: readonly Sample[]): number {
   const ages = samples.map(({ value }) => Math.max(0, value * 1000));
   if (ages.length === 0) return 0;
   const fresh = ages.filter((age) => age <= maxAge);
@@ -216,7 +221,7 @@ function ageOf({ route, maxAge }: PrometheusMetrics, version: string, samples: r
   const newest = formatDuration(Math.min(...ages));
   throw missing(
     "E_METRICS_STALE",
-    route,
+    counted,
     `the newest figures of ${version} are ${newest} old (limit ${formatDuration(maxAge)})`,
     {
       hint: 'see that Prometheus still scrapes its targets, or set "max-age:"',
@@ -246,14 +251,10 @@ function byBound(all: readonly BucketSeries[], version: string): Map<string, num
   return bounds;
 }
 
-function noBuckets({ route, buckets }: PrometheusMetrics, why: string): UsageError {
-  return new UsageError(
-    "E_REQUEST_TIMES",
-    `The histogram "${buckets}" of route ${route} tells no p95: ${why}`,
-    {
-      hint: "name the _bucket counters of a classic histogram in seconds, with bounds on both sides of the limit",
-    },
-  );
+function noBuckets({ counted, buckets }: PrometheusMetrics, why: string): UsageError {
+  return new UsageError("E_REQUEST_TIMES", `The histogram "${buckets}" of ${counted} tells no p95: ${why}`, {
+    hint: "name the _bucket counters of a classic histogram in seconds, with bounds on both sides of the limit",
+  });
 }
 
 function shown(labels: Sample["labels"]): Sample["labels"] {

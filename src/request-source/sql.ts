@@ -38,7 +38,7 @@ export function sqlSource(metrics: SqlMetrics): RequestSource {
       return last.counts;
     },
     async requireTimes() {
-      throw onlyCounts(metrics.route);
+      throw onlyCounts(metrics.counted);
     },
     times: undefined,
   };
@@ -51,14 +51,14 @@ function look(metrics: SqlMetrics, columns: readonly string[], rows: readonly Ro
   if (absent.length > 0) {
     throw new UsageError(
       "E_METRICS_COLUMNS",
-      `The query for route ${metrics.route} has no column ${absent.join(", ")}`,
+      `The query for ${metrics.counted} has no column ${absent.join(", ")}`,
       {
         hint: `it has ${columns.join(", ")}; name them in the query: count(*) AS requests`,
       },
     );
   }
   if (rows.length === 0) {
-    throw missing("E_METRICS_EMPTY", metrics.route, "the query returned no rows", {
+    throw missing("E_METRICS_EMPTY", metrics.counted, "the query returned no rows", {
       hint: "see that it counts since a fixed time, and not over a window that can be empty",
     });
   }
@@ -67,7 +67,7 @@ function look(metrics: SqlMetrics, columns: readonly string[], rows: readonly Ro
     if (own.length > 1) {
       throw new OpsError(
         "E_METRICS_COLUMNS",
-        `The query for route ${metrics.route} has ${own.length} rows for ${version}`,
+        `The query for ${metrics.counted} has ${own.length} rows for ${version}`,
         {
           hint: "group by the version",
           retryable: false,
@@ -87,14 +87,14 @@ function look(metrics: SqlMetrics, columns: readonly string[], rows: readonly Ro
 }
 
 /** bigint and numeric arrive as text. */
-function numberOf({ route }: SqlMetrics, row: Row, column: "requests" | "bad"): number {
+function numberOf({ counted }: SqlMetrics, row: Row, column: "requests" | "bad"): number {
   const value = row[column];
   const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
   if (typeof number === "number" && Number.isFinite(number)) return number;
   const shown = value === null ? "NULL" : String(value).slice(0, 60);
   throw missing(
     "E_METRICS_NAN",
-    route,
+    counted,
     `"${column}" of ${String(row.version)} is ${shown}, which is no number`,
     {
       hint: "write coalesce where a sum over no rows is meant to be 0",
@@ -102,17 +102,17 @@ function numberOf({ route }: SqlMetrics, row: Row, column: "requests" | "bad"): 
   );
 }
 
-function ageOf({ route, maxAge }: SqlMetrics, version: string, at: unknown): number {
+function ageOf({ counted, maxAge }: SqlMetrics, version: string, at: unknown): number {
   if (at === undefined || at === null) return 0;
   if (!(at instanceof Date)) {
     throw missing(
       "E_METRICS_STALE",
-      route,
+      counted,
       `"at" of ${version} is ${String(at).slice(0, 60)}, which is no time`,
       {
         hint: "let it be a timestamptz: max(created_at) AS at",
       },
     );
   }
-  return freshAge(route, maxAge, version, systemClock.now().getTime() - at.getTime());
+  return freshAge(counted, maxAge, version, systemClock.now().getTime() - at.getTime());
 }

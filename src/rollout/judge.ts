@@ -44,10 +44,9 @@ export function reasonsToAbort(look: Look, limits: CanaryLimits, minRequests: nu
   const reasons: string[] = [];
   if (look.health === "down") reasons.push(`${version} is ${look.status} ${at}`);
   const failures = look.sinceStart.counts.failedChecks;
-  if (look.health !== "down" && exceeds(failures, limits["health-failures"])) {
-    reasons.push(
-      `${version} failed ${failures} health checks (limit ${limits["health-failures"].text}) ${at}`,
-    );
+  const failing = limits["health-failures"];
+  if (look.health !== "down" && failing !== undefined && exceeds(failures, failing)) {
+    reasons.push(`${version} failed ${failures} health checks (limit ${failing.text}) ${at}`);
   }
   const errors = errorReason(look.sinceStart, limits, minRequests) ?? recentErrorReason(look.recent, limits);
   if (errors !== undefined) reasons.push(`${version} ${errors} ${at}`);
@@ -97,8 +96,14 @@ function slowReason(look: Look, limits: CanaryLimits, minRequests: number): stri
   return `took longer than the p95 limit (${limit.text}) for ${slow} of the last ${recent.total} requests`;
 }
 
-export function observedShare(look: Look, splits?: "requests" | "users"): ShareObservation {
+/** @param splits what the weights decide; `some-users`: the version is only waited for */
+export function observedShare(look: Look, splits?: "requests" | "users" | "some-users"): ShareObservation {
   const { sinceStart, routeRequests, share, unequal } = look;
+  if (splits === "some-users") {
+    const { requests } = sinceStart.counts;
+    if (requests === 0) return { verdict: "unknown", requests: routeRequests };
+    return { verdict: "agrees", requests: routeRequests, share: requests / routeRequests };
+  }
   return observeShare(sinceStart.counts.requests, routeRequests, share / 100, unequal, splits);
 }
 

@@ -15,7 +15,7 @@ import type { Watched } from "./watched.ts";
 const [stretches, longestStretch] = [12, 10_000];
 
 /**
- * Watches a route before its canary: how much its bad and its slow requests vary from stretch to stretch by
+ * Watches a route before its canary, a flag before its ramp: how much its bad and its slow requests vary from stretch to stretch by
  * themselves, and what its p95 is. Of all versions together; what has no traffic adds nothing.
  */
 export async function learn(
@@ -53,7 +53,7 @@ export async function learn(
     for (const each of times?.take().values() ?? []) all.addAll(each);
     served.push(all);
     report.progress({
-      message: `learning how the route behaves: ${now.requests} requests, ${now.bad} bad, ${formatDuration(clock.elapsed() - start)} of ${formatDuration(duration)}`,
+      message: `learning how the ${route.kind} behaves: ${now.requests} requests, ${now.bad} bad, ${formatDuration(clock.elapsed() - start)} of ${formatDuration(duration)}`,
       done: clock.elapsed() - start,
       total: duration,
       unit: "ms",
@@ -62,14 +62,15 @@ export async function learn(
   return { dispersion: dispersionOf(errors), slow: slowOf(served) };
 }
 
-export function learnedLine(route: string, { dispersion, slow }: Learned): string {
+/** @param what is learned of: `route web` */
+export function learnedLine(what: string, { dispersion, slow }: Learned): string {
   const parts = [
     dispersion === 1
       ? "errors come one by one"
       : `errors come in bursts (dispersion ${dispersion.toFixed(1)})`,
     ...(slow === null ? [] : [`p95 ${formatDuration(slow.limit)}`]),
   ];
-  return `route ${route} as it is: ${parts.join(", ")}`;
+  return `${what} as it is: ${parts.join(", ")}`;
 }
 
 /** Milliseconds between two looks at whether it must end. */

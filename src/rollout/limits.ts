@@ -42,4 +42,6 @@ export const compareWith = z.strictObject({
     .describe("How many times as often as the other versions the new one may fail"),
 });
 
-export type CanaryLimits = z.output<typeof abortWhen>;
+/** What is not limited is not judged. */
+export type CanaryLimits = Pick<z.output<typeof abortWhen>, "error-rate"> &
+  Partial<Omit<z.output<typeof abortWhen>, "error-rate">>;

@@ -68,7 +68,8 @@ export function hasNewCounts({ reading, missing }: Sight, before: Reading): bool
   });
 }
 
-async function patiently<T>(context: OperationContext, work: () => Promise<T>): Promise<T> {
+/** Waits out what may pass: a reload of the balancer, a lost connection. */
+export async function patiently<T>(context: OperationContext, work: () => Promise<T>): Promise<T> {
   const { clock } = context;
   const end = clock.elapsed() + blindLimit;
   for (;;) {

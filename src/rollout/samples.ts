@@ -9,6 +9,7 @@ import { sharesOf } from "./shares.ts";
 /** What every version of a route did and what the comparison says of it, stretch by stretch: for the eye only. */
 export class CanarySamples {
   private readonly every: number;
+  private readonly shared: "traffic" | "users";
   private readonly counting: CountingWindow;
   private start: number;
   private counts = new Map<string, Counters>();
@@ -17,9 +18,11 @@ export class CanarySamples {
   /**
    * @param every milliseconds that a sample is long, at least
    * @param at monotonic milliseconds of the first reading
+   * @param shared what the weights give out
    */
-  constructor(every: number, at: number, reading: Reading) {
+  constructor(every: number, at: number, reading: Reading, shared: "traffic" | "users") {
     this.every = every;
+    this.shared = shared;
     this.counting = new CountingWindow(reading);
     this.start = at;
     for (const { version } of reading) this.counts.set(version, this.counting.counts(version));
@@ -56,7 +59,7 @@ export class CanarySamples {
     const sample: Sample = {
       at: now.toISOString(),
       measures: [
-        { name: "% of traffic", lines: measured((version) => shares[version] ?? 0) },
+        { name: `% of ${this.shared}`, lines: measured((version) => shares[version] ?? 0) },
         { name: "requests/s", lines: measured((_, { requests }) => requests / seconds) },
         {
           name: "% bad",

@@ -173,9 +173,10 @@ export class StepWatch {
 
   private samplesFrom(reading: Reading): [live: CanarySamples, kept: CanarySamples] {
     const at = this.setup.context.clock.elapsed();
+    const shared = this.setup.route.kind === "route" ? "traffic" : "users";
     return [
-      new CanarySamples(liveEvery, at, reading),
-      new CanarySamples(this.setup.sampleEvery, at, reading),
+      new CanarySamples(liveEvery, at, reading, shared),
+      new CanarySamples(this.setup.sampleEvery, at, reading, shared),
     ];
   }
 

@@ -3,13 +3,13 @@ import { launcher } from "../process/launcher.ts";
 import { type ProcessIdentity, processIdentity } from "../process/live-process.ts";
 import { childEnvironment } from "../process/run-program.ts";
 
-/** Milliseconds without a sign of life after which a canary counts as hung; it gives one three times as often. */
+/** Milliseconds without a sign of life after which it counts as hung; it gives one three times as often. */
 const patience = 30_000;
 
 /**
  * Waits for a line, again and again: `alive` goes on, `done` ends it. None within the time, or the end of the input,
- * which is when its owner is gone however that died: then it runs the command that gives the traffic back. The balancer
- * may be away at that very moment: for a quarter of an hour it is tried again, as long as the canary's record is there.
+ * which is when its owner is gone however that died: then it runs the command that gives it back. What is asked
+ * may be away at that very moment: for a quarter of an hour it is tried again, as long as the record is there.
  */
 const script = `
 patience=$1 record=$2
@@ -26,15 +26,15 @@ until "$@"; do
 done
 `;
 
-/** Gives a canary's traffic back when this process dies or hangs. */
-export class CanaryWatchdog {
+/** Takes back what a canary or a ramp has given when this process dies or hangs. */
+export class Watchdog {
   readonly process: ProcessIdentity | null;
   private readonly child: ChildProcess;
   private readonly timer: NodeJS.Timeout;
 
   /**
-   * @param words of the command line that aborts the canary, behind `ops`
-   * @param record path of the canary's record, without which there is nothing to abort
+   * @param words of the command line that aborts it, behind `ops`
+   * @param record path of its record, without which there is nothing to abort
    */
   constructor(words: readonly string[], directory: string, record: string) {
     const name = "ops-canary-watchdog";
@@ -54,7 +54,7 @@ export class CanaryWatchdog {
     this.timer.unref();
   }
 
-  /** The traffic is where it should be, or stays on purpose. */
+  /** All is where it should be, or stays on purpose. */
   release(): void {
     clearInterval(this.timer);
     this.child.stdin?.end("done\n");

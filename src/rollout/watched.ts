@@ -6,11 +6,16 @@ import type { CanaryLimits } from "./limits.ts";
 import type { Reading, VersionState } from "./reading.ts";
 import type { Weights } from "./shares.ts";
 
-/** What is given out step by step while its requests are watched: the versions of a route. */
+/** What is given out step by step while its requests are watched: the versions of a route, the variants of a flag. */
 export interface Watched {
+  /** Of a route, shares of the traffic are given out; of a flag, shares of the users. */
+  readonly kind: "route" | "flag";
   readonly requests: RequestSource;
-  /** `users`: each stays with its version, so that the share of the requests only comes near that of the users. Default: requests. */
-  readonly splits?: "requests" | "users" | undefined;
+  /**
+   * `users`: each stays with its version, so that the share of the requests only comes near that of the users. `some-users`:
+   * lists and rules decide too, so that it may be any. Default: requests.
+   */
+  readonly splits?: "requests" | "users" | "some-users" | undefined;
   /** Of every version. */
   states(signal?: AbortSignal): Promise<readonly VersionState[]>;
   /** One look at weights, health and counters. */

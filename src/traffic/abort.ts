@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { UsageError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
-import { liveness } from "../process/live-process.ts";
+import { abortRecorded } from "../rollout/asked.ts";
 import { formatShares, sharesOf } from "../rollout/shares.ts";
 import { defineOperation } from "../run/operation.ts";
 import { formatInFlight, stillAt } from "./canary-drain.ts";
@@ -23,9 +23,6 @@ const output = z.object({
     .describe("Requests still at the version; null where the balancer does not tell"),
   acknowledged: z.boolean().describe("Whether the canary has ended, or had ended before"),
 });
-
-/** Milliseconds between two looks at whether the canary has heard of it, and how long it is waited for. */
-const [lookEvery, patience] = [50, 3000];
 
 export const abort = defineOperation({
   name: "traffic.abort",
@@ -84,27 +81,14 @@ export const abort = defineOperation({
         acknowledged: true,
       };
     }
-    const { token, version, run } = record;
-    const { clock } = context;
-    // First the word, then the weights: a canary that is just about to set its own looks for the word afterwards.
-    await files.askToAbort({
-      token,
-      by: context.actor,
-      reason: reason ?? null,
-      at: clock.now().toISOString(),
-    });
-    const end = clock.elapsed() + patience;
-    let acknowledged = false;
-    for (;;) {
+    const { version, run } = record;
+    const giveBack = async () => {
       await driver.setWeights(record.before, context.signal);
       await dismissTesters(target, version, context.signal);
-      const isGone = liveness(record.process) === "gone";
-      if (isGone) await files.end(token);
-      acknowledged = isGone || (await files.read())?.token !== token;
-      if (acknowledged || clock.elapsed() >= end) break;
-      report.progress({ message: `the traffic is back; waiting for the canary to end` });
-      await clock.sleep(lookEvery, context.signal);
-    }
+    };
+    const acknowledged = await abortRecorded(context, files, record, reason, giveBack, () =>
+      report.progress({ message: "the traffic is back; waiting for the canary to end" }),
+    );
     const weights = await driver.weights(context.signal);
     const inFlight = (await stillAt(driver, version))?.[version] ?? null;
     return { route, version, run, weights, inFlight, acknowledged };

@@ -1,24 +1,21 @@
 import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
 import { formatPercent } from "../core/percent.ts";
-import { RequestTimesFollower } from "../request-source/request-times.ts";
-import { Comparison, type ComparisonState } from "../rollout/comparison.ts";
-import { learn, learnedLine } from "../rollout/learn.ts";
+import { beginComparison, followTimes } from "../rollout/begin-comparison.ts";
+import { requireFigures } from "../rollout/figures.ts";
 import { promotion } from "../rollout/promotion.ts";
 import { formatShares, sharesOf } from "../rollout/shares.ts";
 import { stepResult } from "../rollout/step-result.ts";
-import type { OperationContext } from "../run/context.ts";
-import { defineOperation, type Report } from "../run/operation.ts";
+import { defineOperation } from "../run/operation.ts";
 import { placeToResume } from "./canary-checkpoint.ts";
 import { formatInFlight } from "./canary-drain.ts";
-import { requireFigures } from "./canary-figures.ts";
-import { CanaryGuard, earlierIsOver, forgetEarlier } from "./canary-guard.ts";
-import { type CanaryInput, canaryInput } from "./canary-input.ts";
+import { earlierIsOver, forgetEarlier, guardCanary } from "./canary-guard.ts";
+import { canaryInput } from "./canary-input.ts";
 import { CanaryFiles } from "./canary-record.ts";
 import { CanaryRun, isShared, passedLine, promotedLine } from "./canary-run.ts";
 import { type CanaryStep, canarySteps, lastStep } from "./canary-steps.ts";
 import { refuseDrift } from "./drift.ts";
-import { type CountedRoute, openRoute, requireCounted } from "./route.ts";
+import { openRoute, requireCounted } from "./route.ts";
 import { observeRoute, type RouteBefore, requireUp, restoreWeights } from "./shift.ts";
 import { dismissTesters, requireTesters } from "./testers.ts";
 
@@ -50,7 +47,12 @@ export const canary = defineOperation({
     const route = openRoute(context.environment, input.route);
     if (input["skip-bake"] === undefined) {
       await using counted = requireCounted(route, "a canary");
-      await requireFigures(counted, input["abort-when"], context.signal);
+      await requireFigures(
+        `route ${counted.target.name}`,
+        counted.requests,
+        input["abort-when"],
+        context.signal,
+      );
     }
     if (input.testers.length > 0) await requireTesters(route.target).requireSettable(context.signal);
     return observeRoute(route, input.to, context.signal);
@@ -118,18 +120,20 @@ export const canary = defineOperation({
     await using route = requireCounted(opened, "a canary");
     const place = placeToResume(report.last, before.weights, steps, present);
     await using times = followTimes(context, route, input);
-    const guard = await CanaryGuard.begin(context, before, input.to, input["on-crash"]);
-    const comparison = await compare(
-      context,
-      route,
-      input,
-      before,
-      report,
-      times,
-      steps,
-      place.comparison,
-      guard,
-    );
+    const guard = await guardCanary(context, before, input.to, input["on-crash"]);
+    const comparison = steps.some((step) => isShared(step, input.to))
+      ? await beginComparison(context, {
+          watched: route,
+          what: `route ${before.route}`,
+          input,
+          report,
+          times,
+          state: place.comparison,
+          onLook: () => guard.refuseAborted(),
+          // Nothing was changed yet.
+          onFailure: () => guard.over(),
+        })
+      : undefined;
 
     const parts = { context, input, before, route, report, times, comparison, guard, steps };
     const run = new CanaryRun(parts, place);
@@ -172,45 +176,4 @@ function pauseClause(route: string, { pause }: CanaryStep): string[] {
   if (pause === undefined) return [];
   const limit = pause.pause === null ? "" : ` (at most ${formatDuration(pause.pause)})`;
   return [`wait for ops traffic promote ${route}${limit}`];
-}
-
-/** Undefined where nothing tells request times; a p95 limit was refused then. */
-function followTimes(
-  { clock }: OperationContext,
-  { requests: { times } }: CountedRoute,
-  input: CanaryInput,
-): RequestTimesFollower | undefined {
-  const wanted = input["abort-when"].p95 !== undefined || input.compare.alpha > 0;
-  return wanted && times !== undefined ? new RequestTimesFollower(times, clock) : undefined;
-}
-
-/** Milliseconds that a route is watched before its canary, at most, where the input does not say. */
-const longestLearning = 120_000;
-
-async function compare(
-  context: OperationContext,
-  route: CountedRoute,
-  input: CanaryInput,
-  before: RouteBefore,
-  report: Report,
-  times: RequestTimesFollower | undefined,
-  steps: readonly CanaryStep[],
-  state: ComparisonState | undefined,
-  guard: CanaryGuard,
-): Promise<Comparison | undefined> {
-  const { alpha, tolerate, learn: given } = input.compare;
-  const others = steps.some((step) => isShared(step, input.to));
-  if (alpha === 0 || !others) return undefined;
-  const settings = { alpha: alpha / 100, tolerate };
-  if (state !== undefined) return new Comparison(input.to, settings, state.learned, state);
-  const duration = given ?? Math.min(input.bake, longestLearning);
-  const learned = await learn(context, route, times, duration, report, () => guard.refuseAborted()).catch(
-    async (error: unknown) => {
-      // Nothing was changed yet.
-      await guard.over();
-      throw error;
-    },
-  );
-  report.log(learnedLine(before.route, learned));
-  return new Comparison(input.to, settings, learned);
 }

@@ -3,8 +3,10 @@ import { UsageError } from "../core/errors.ts";
 import { formatPercent } from "../core/percent.ts";
 import { name } from "../core/schema.ts";
 import { liveness } from "../process/live-process.ts";
+import { promoteRecorded } from "../rollout/asked.ts";
+import type { Paused } from "../rollout/record.ts";
 import { defineOperation } from "../run/operation.ts";
-import { CanaryFiles, type CanaryRecord, type Paused } from "./canary-record.ts";
+import { CanaryFiles, type CanaryRecord } from "./canary-record.ts";
 
 const output = z.object({
   route: z.string(),
@@ -13,9 +15,6 @@ const output = z.object({
   share: z.number().describe("Percent of the traffic that the canary had in the pause"),
   acknowledged: z.boolean().describe("Whether the canary has heard of it, and goes on"),
 });
-
-/** Milliseconds between two looks at whether the canary has heard of it, and how long it is waited for. */
-const [lookEvery, patience] = [50, 5000];
 
 export const promote = defineOperation({
   name: "traffic.promote",
@@ -68,21 +67,16 @@ export const promote = defineOperation({
     },
   ],
   async apply(context, { reason }, { route, record, paused }, report) {
-    const { clock } = context;
-    const files = new CanaryFiles(context, route);
-    const { token, version, run } = record;
-    const { step, share } = paused;
-    const at = clock.now().toISOString();
-    await files.askToPromote({ token, step, by: context.actor, reason: reason ?? null, at, heard: false });
-    const end = clock.elapsed() + patience;
-    for (;;) {
-      const acknowledged = (await files.readPromotion(token, step))?.heard === true;
-      const isOver = (await files.read())?.token !== token;
-      if (acknowledged || isOver || clock.elapsed() >= end)
-        return { route, version, run, share, acknowledged };
-      report.progress({ message: "waiting for the canary to hear of it" });
-      await clock.sleep(lookEvery, context.signal);
-    }
+    const { version, run } = record;
+    const acknowledged = await promoteRecorded(
+      context,
+      new CanaryFiles(context, route),
+      record,
+      paused,
+      reason,
+      () => report.progress({ message: "waiting for the canary to hear of it" }),
+    );
+    return { route, version, run, share: paused.share, acknowledged };
   },
   render({ route, version, share, acknowledged }) {
     return acknowledged

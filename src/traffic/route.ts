@@ -44,6 +44,7 @@ export function counted(route: Route & { readonly requests: RequestSource }): Co
   const { target, driver, requests } = route;
   return {
     ...route,
+    kind: "route",
     splits: driver.splits,
     promote: `ops traffic promote ${target.name}`,
     drift: (present, intended) => driftError(target.name, present, [intended]),

@@ -1,18 +1,21 @@
 import { OpsError, UsageError } from "../core/errors.ts";
-import type { CanaryLimits } from "../rollout/limits.ts";
-import type { CountedRoute } from "./route.ts";
+import type { RequestSource } from "../request-source/request-source.ts";
+import type { CanaryLimits } from "./limits.ts";
 
 /**
- * Whether what counts a route can tell what a canary's limits are about, before anything is changed. Throws what is wrong with its
+ * Whether what counts requests can tell what the limits are about, before anything is changed. Throws what is wrong with its
  * configuration; figures that are only missing now may come later.
+ *
+ * @param what is counted: `route web`
  */
 export async function requireFigures(
-  { target, requests }: CountedRoute,
+  what: string,
+  requests: RequestSource,
   { p95, "mean-response": mean }: CanaryLimits,
   signal: AbortSignal,
 ): Promise<void> {
   if (mean !== undefined && requests.mean === undefined) {
-    throw new UsageError("E_REQUEST_TIMES", `Nothing tells the mean response time of route ${target.name}`, {
+    throw new UsageError("E_REQUEST_TIMES", `Nothing tells the mean response time of ${what}`, {
       hint: "limit p95 instead of mean-response, with a source that knows request times (docs/metrics.md)",
     });
   }
