@@ -3,8 +3,9 @@ import { canonicalJson, digest } from "../core/digest.ts";
 import { type Json, UsageError } from "../core/errors.ts";
 import { redactUrlPasswords } from "../core/redaction.ts";
 import { suggestion } from "../core/suggestion.ts";
+import { type FlagSourceTarget, flagMetricsTarget, flagSourceTarget } from "./flag-source-target.ts";
 import { type GateSettings, gateSettings } from "./gate-file.ts";
-import { type MetricsTarget, metricsTarget } from "./metrics-target.ts";
+import type { MetricsTarget } from "./metrics-target.ts";
 import { type NotificationTarget, notificationTarget } from "./notification-target.ts";
 import { type PgBackRestTarget, pgBackRestTarget } from "./pgbackrest-target.ts";
 import { type PoolTarget, poolSettings, poolTarget } from "./pool-target.ts";
@@ -19,6 +20,7 @@ import type {
 import { Secret } from "./secret.ts";
 import { placeOfStore, type StoreTarget, storeTarget } from "./store-target.ts";
 
+export type { FlagSourceTarget } from "./flag-source-target.ts";
 export type { EmailTarget, NotificationTarget } from "./notification-target.ts";
 export type { PgBackRestTarget } from "./pgbackrest-target.ts";
 export type { PoolConfigurationTarget, PoolTarget, ReloadTarget } from "./pool-target.ts";
@@ -65,25 +67,6 @@ export interface OpsPitrTarget {
   /** The physical replication slot that `ops wal receive` reads from. */
   readonly slot: string;
 }
-
-/** Where flags live. */
-export type FlagSourceTarget =
-  | {
-      readonly name: string;
-      readonly driver: "postgres";
-      readonly database: DatabaseTarget;
-      /** What clients of `ops flag serve` must send. */
-      readonly token?: Secret | undefined;
-    }
-  | {
-      readonly name: string;
-      readonly driver: "file";
-      readonly token?: Secret | undefined;
-      /** Absolute path. */
-      readonly file: string;
-      /** Absolute path of the file with the history. */
-      readonly history: string;
-    };
 
 const singular: Record<TargetKind, string> = {
   databases: "database",
@@ -159,39 +142,26 @@ export class Environment {
     return Object.keys(poolSettings(this.settings.pools, this.settings.routes));
   }
 
-  /** What counts a flag's requests by variant; undefined where its source names nothing that does. */
-  flagMetrics(
-    source: string | undefined,
-    flag: string,
-    variants: readonly string[],
-  ): MetricsTarget | undefined {
-    if (source === undefined && this.names("flag-sources").length === 0) return undefined;
-    const [found, { metrics }] = this.find("flag-sources", source, "default");
-    if (metrics === undefined) return undefined;
-    return metricsTarget(metrics, {
-      kind: "flag",
-      name: flag,
-      setting: `flag-sources: ${found}:`,
-      versions: Object.fromEntries(variants.map((each) => [each, each])),
-      backend: undefined,
-      directory: this.directory,
-      database: (name) => this.database(name),
-    });
-  }
-
   /** Without any flag source configured: the default database holds the flags. */
   flagSource(name?: string): FlagSourceTarget {
     if (name === undefined && this.names("flag-sources").length === 0) {
       return { name: "default", driver: "postgres", database: this.database(), token: undefined };
     }
     const [found, settings] = this.find("flag-sources", name, "default");
-    const token = settings.token === undefined ? undefined : new Secret(settings.token, this.directory);
-    if (settings.file === undefined) {
-      return { name: found, driver: "postgres", database: this.database(settings.database), token };
-    }
-    const file = resolve(this.directory, settings.file);
-    const history = settings.history ?? `${settings.file}.history.jsonl`;
-    return { name: found, driver: "file", file, history: resolve(this.directory, history), token };
+    return flagSourceTarget(found, settings, this.directory, (database) => this.database(database));
+  }
+
+  /** What counts a flag's requests by variant; undefined where its source names nothing that does. */
+  flagMetrics(
+    name: string | undefined,
+    flag: string,
+    variants: readonly string[],
+  ): MetricsTarget | undefined {
+    if (name === undefined && this.names("flag-sources").length === 0) return undefined;
+    const [found, { metrics }] = this.find("flag-sources", name, "default");
+    if (metrics === undefined) return undefined;
+    const place = { source: found, flag, variants, directory: this.directory };
+    return flagMetricsTarget(metrics, place, (database) => this.database(database));
   }
 
   /** Throws `E_GATE_FILE` where the file that the gate names cannot be used. */

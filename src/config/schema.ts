@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { duration, name, name, threshold, threshold } from "../core/schema.ts";
+import { duration, name, threshold } from "../core/schema.ts";
 import { flagMetricsSchema } from "./metrics-schema.ts";
 import { notificationSchema } from "./notification-schema.ts";
 import { notifyRuleSchema } from "./notify-schema.ts";
