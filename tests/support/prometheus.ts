@@ -12,6 +12,8 @@ export interface PrometheusOptions {
   readonly targets: readonly string[];
   /** The file of --web.config.file: TLS and basic authentication. */
   readonly web?: string;
+  /** Alerting rules, as in a rule file; evaluated every 200 ms. */
+  readonly rules?: readonly object[];
   /** Of a server that is not asked without credentials. Default: http. */
   readonly ready?: (url: string) => Promise<boolean>;
 }
@@ -26,13 +28,15 @@ export class TestPrometheus implements AsyncDisposable {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  async start({ targets, web, ready = answers }: PrometheusOptions): Promise<void> {
+  async start({ targets, web, rules = [], ready = answers }: PrometheusOptions): Promise<void> {
     this.directory = await mkdtemp(join(tmpdir(), "ops-prom-"));
     this.port = await freePort();
     const file = join(this.directory, "prometheus.yml");
     const scrapes = [{ job_name: "web", static_configs: [{ targets }] }];
     const global = { scrape_interval: "200ms", scrape_timeout: "200ms", evaluation_interval: "1m" };
-    await writeFile(file, JSON.stringify({ global, scrape_configs: scrapes }));
+    const groups = [{ name: "test", interval: "200ms", rules }];
+    await writeFile(join(this.directory, "rules.json"), JSON.stringify({ groups }));
+    await writeFile(file, JSON.stringify({ global, rule_files: ["rules.json"], scrape_configs: scrapes }));
     const webFile = join(this.directory, "web.yml");
     if (web !== undefined) await writeFile(webFile, web);
     const child = spawn(
