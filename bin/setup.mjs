@@ -56,6 +56,8 @@ const testPackages = [
   { package: "dnsmasq-base", programs: ["dnsmasq"], brew: "dnsmasq" },
   // For the test of schedules; macOS has one.
   { package: "cron", programs: ["cron"], brew: "" },
+  // For checks of kind git.
+  { package: "git", programs: ["git"], brew: "git" },
   // For PostgreSQL 17 beside the system's own (postgres17.mjs); Homebrew has it as postgresql@17.
   { package: "patchelf", programs: ["patchelf"], brew: "" },
 ];

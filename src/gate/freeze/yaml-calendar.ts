@@ -1,20 +1,19 @@
 import { z } from "zod";
 import { DiagnosticsError } from "../../core/diagnostic.ts";
-import { OpsError } from "../../core/errors.ts";
 import { isTimeZone } from "../../core/time-zone.ts";
 import { schemaDiagnostics, YamlSource } from "../../core/yaml-source.ts";
 import { momentOf, wallTime } from "../../core/zoned-time.ts";
 import type { FreezeCalendar, FreezeWindow } from "./calendar.ts";
+import { checkedText, momentField } from "./moment-field.ts";
 import { parseMoment, parseWeekly, type WeeklyWindow } from "./wall-text.ts";
 
 const reason = z.string().trim().min(1, "must not be empty");
-const moment = (edge: "begin" | "end") => text((written) => parseMoment(written, "UTC", edge));
 
 const freezeSchema = z
   .strictObject({
-    from: moment("begin").optional(),
-    to: moment("end").optional(),
-    weekly: text(parseWeekly).optional(),
+    from: momentField("begin").optional(),
+    to: momentField("end").optional(),
+    weekly: checkedText(parseWeekly).optional(),
     reason,
   })
   .superRefine(({ from, to, weekly }, context) => {
@@ -36,7 +35,7 @@ export const exceptionSchema = z.strictObject({
     .describe("Title of the freeze; default: any"),
   reason: reason.describe("Why"),
   by: reason.describe("Who allowed it"),
-  until: moment("end").describe("When it ends: 2026-12-20 18:00"),
+  until: momentField("end").describe("When it ends: 2026-12-20 18:00"),
 });
 
 const calendarSchema = z.strictObject({
@@ -121,16 +120,4 @@ function weeks({ from, to }: WeeklyWindow, timeZone: string, since: number, unti
     found.push({ from: begin, to: end });
   }
   return found;
-}
-
-/** A text that stays as it is written, where `parse` has nothing against it: its time zone is known only later. */
-function text(parse: (written: string) => unknown) {
-  return z.string().superRefine((written, context) => {
-    try {
-      parse(written);
-    } catch (error) {
-      if (!(error instanceof OpsError)) throw error;
-      context.addIssue({ code: "custom", message: error.message, params: { hint: error.hint } });
-    }
-  });
 }
