@@ -1,4 +1,5 @@
 import { ExitCode, type Json } from "../core/errors.ts";
+import { openRunNotices } from "../outbox/run-notices.ts";
 import { version } from "../process/version.ts";
 import type { Operation } from "../run/operation.ts";
 import type { RunListener } from "../run/run-listener.ts";
@@ -36,23 +37,24 @@ export async function performJournaledRead(
   const plan = await planRunbook({ runbook, environment, inputs: {}, variables, unselected, context: loose });
   const lines = new LiveLines(terminal);
   const journal = SqliteJournal.open(session.config.stateDirectory, context.clock);
-  const surroundings = {
-    journal,
-    environment,
-    context,
-    listener: liveListener(lines),
-    stop: interruption.stop,
-    abort: interruption.abort,
-  };
-  interruption.announce = (text) => lines.note(text);
-  terminal.holdsRun = true;
   try {
-    const { state, exitCode } = await startRun(surroundings, runbook, plan, {
-      variables,
-      unselected,
-      version,
+    const notices = await openRunNotices(context, journal);
+    const surroundings = {
+      journal,
+      environment,
+      context,
+      listener: notices.listening(liveListener(lines)),
+      begin: notices.begin.bind(notices),
+      stop: interruption.stop,
+      abort: interruption.abort,
+    };
+    interruption.announce = (text) => lines.note(text);
+    terminal.holdsRun = true;
+    const outcome = startRun(surroundings, runbook, plan, { variables, unselected, version });
+    const { state, exitCode } = await outcome.finally(async () => {
+      lines.clear();
+      for (const problem of await notices.end()) terminal.note(`! ${problem}`);
     });
-    lines.clear();
     // The journal's own form of it: what a later reader finds is what was printed.
     const output = answer === undefined ? undefined : operation.output.parse(answer.output);
     if (output !== undefined) {
@@ -67,7 +69,6 @@ export async function performJournaledRead(
     return exitCode;
   } finally {
     interruption.announce = undefined;
-    lines.clear();
     await journal.close();
   }
 }

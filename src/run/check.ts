@@ -48,6 +48,8 @@ export interface CheckDefinition<I extends z.ZodObject> {
   readonly why?: string;
   readonly remedy?: string;
   readonly input: I;
+  /** True where what counts may change at any moment (a person's answer): a gate may not keep it with `fresh-for`. */
+  readonly neverKept?: true;
   /**
    * The units that a limit for this kind may have, by its input where that decides; a gate with another one is refused.
    * Default: any.

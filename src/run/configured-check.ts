@@ -63,6 +63,10 @@ export function configuredChecks(
     }
     const input = check.input.safeParse(each.with, { reportInput: true });
     mistakes.push(...limitMistakes(each, check, input.data));
+    if (each["fresh-for"] !== undefined && check.neverKept === true) {
+      const message = `a check of kind ${check.kind} is always measured`;
+      mistakes.push({ check: each.id, key: "fresh-for", message });
+    }
     if (!input.success) {
       mistakes.push(...input.error.issues.flatMap((issue) => inputMistakes(each.id, check, issue)));
       continue;

@@ -29,6 +29,7 @@ export const manualCheck = defineCheck({
   why: "Some facts only a person knows; here stands who said so, and for how long it counts.",
   remedy: "Ask whoever has the role, and write the answer down with ops gate answer.",
   limitUnits: [],
+  neverKept: true,
   input: questionInput,
   measure: async (context, input, place): Promise<Measurement> => {
     if (place === undefined) throw new OpsError("E_CHECK_VALUE", "Only a gate can ask a person");

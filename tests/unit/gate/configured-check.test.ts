@@ -54,6 +54,17 @@ describe("a gate that is written wrongly", () => {
       'write "> 500ms"',
     ],
     [
+      "an answer that is to be kept",
+      {
+        id: "asked",
+        kind: "manual",
+        with: { question: "Is it announced?", role: "lead" },
+        "fresh-for": "1h",
+      },
+      "Gate pre-deploy, check asked, fresh-for: a check of kind manual is always measured",
+      undefined,
+    ],
+    [
       "limits of two units",
       sql({ fail: "> 5%", warn: "> 1s" }),
       'Gate pre-deploy, check lag, warn: the limits "> 5%" and "> 1s" have different units',
