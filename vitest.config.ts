@@ -24,11 +24,17 @@ class ShortOnesLast extends BaseSequencer {
   }
 }
 
+/** What compares times, or waits for a traffic of so many requests a second: a busy machine is no judge of it. */
+const timed = [
+  "tests/integration/{traffic,metrics,pool}/**/*.test.ts",
+  "tests/integration/traffic-*.test.ts",
+  "tests/e2e/{deploy,demo}.test.ts",
+];
+
 export default defineConfig({
   test: {
     sequence: { sequencer: ShortOnesLast },
     ...compileCache,
-    include: ["tests/{unit,integration,e2e}/**/*.test.ts"],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     globalSetup: [
@@ -36,7 +42,23 @@ export default defineConfig({
       "tests/support/migration-folders-setup.ts",
       "tests/support/ceph/global-setup.ts",
     ],
-    maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        test: { name: "timed", include: timed, maxWorkers: 2, sequence: { groupOrder: 1 } },
+      },
+      {
+        extends: true,
+        // Most of their time they wait for servers that start and stop: as many again as there are cores.
+        test: {
+          name: "tests",
+          include: ["tests/{unit,integration,e2e}/**/*.test.ts"],
+          exclude: timed,
+          maxWorkers: 4,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
     ...reporters("test"),
   },
 });
