@@ -128,6 +128,13 @@ function failure(request: HttpRequest, error: unknown, timedOut: boolean): OpsEr
     );
   }
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  // The Fetch standard keeps clients from ports of other protocols; nothing was sent.
+  if (cause instanceof Error && cause.message === "bad port") {
+    const { port } = parseHttpUrl(request.url);
+    return new UsageError("E_HTTP_URL", `${where}: port ${port} belongs to another protocol`, {
+      hint: "HTTP clients refuse to ask it (fetch.spec.whatwg.org/#port-blocking): serve it on another port",
+    });
+  }
   const code = errorCode(cause);
   const options = { cause: redact(causeText(cause) ?? "") };
   if (code === "ENOTFOUND" || code === "EAI_AGAIN") {
