@@ -35,6 +35,12 @@ export interface Catalog {
   ask<T extends pg.QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Answer<T>>;
 }
 
+/** The other checks of a gate are no part of what is measured. */
+export const ownApplication = "ops gate";
+
+/** A measurement stands in nobody's queue for longer, in milliseconds. */
+const lockTimeout = 1000;
+
 const asked = `
 SELECT quote_ident(current_user) AS role, pg_has_role('pg_read_all_stats', 'USAGE') AS "seesSessions",
        pg_is_in_recovery() AS "isStandby", pg_backend_pid() AS pid, current_database()::text AS database`;
@@ -45,7 +51,7 @@ export function withCatalog<T>(
   { timeout, signal }: CatalogOptions,
   work: (catalog: Catalog) => Promise<T>,
 ): Promise<T> {
-  return withConnection(target, { signal, applicationName: "ops gate" }, (client) =>
+  return withConnection(target, { signal, applicationName: ownApplication }, (client) =>
     work({ ask: (text, values = []) => ask(client, timeout, text, values) }),
   );
 }
@@ -59,7 +65,7 @@ async function ask<T extends pg.QueryResultRow>(
   const limit = Math.max(1, Math.round(timeout));
   const opened: unknown = await client.query(
     `BEGIN READ ONLY; SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = ${limit};
-     SET LOCAL lock_timeout = ${limit};${asked}`,
+     SET LOCAL lock_timeout = ${Math.min(limit, lockTimeout)};${asked}`,
   );
   try {
     // Several statements have several results, which the driver's types do not say.

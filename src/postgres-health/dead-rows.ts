@@ -43,9 +43,18 @@ export type DeadRows = {
 };
 
 // After a failover, a crash or pg_stat_reset the counters begin at nothing, while pg_class still knows how many rows there were.
+// pg_table_size waits where somebody has, or waits for, the table for itself: of such a one the size at its last vacuum does.
 const statement = `
-WITH sized AS (
-  SELECT stat.relid::regclass::text AS name, pg_table_size(stat.relid)::float8 AS bytes,
+WITH taken AS (
+  SELECT DISTINCT relation FROM pg_locks
+   WHERE mode = 'AccessExclusiveLock' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+), weighed AS MATERIALIZED (
+  SELECT pg_class.oid, relkind, relpersistence, reloptions, reltuples,
+         (CASE WHEN oid IN (SELECT relation FROM taken) THEN relpages::int8 * current_setting('block_size')::int
+               ELSE pg_table_size(oid) END)::float8 AS bytes
+    FROM pg_class WHERE relkind IN ('r', 'm') AND relpersistence <> 't'
+), sized AS (
+  SELECT stat.relid::regclass::text AS name, bytes,
          n_live_tup::float8 AS live, n_dead_tup::float8 AS dead,
          round(100.0 * n_dead_tup / greatest(1, n_live_tup + n_dead_tup), 1)::float8 AS "deadPercent",
          to_char(last_vacuum AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS "lastVacuum",
@@ -53,8 +62,8 @@ WITH sized AS (
          coalesce('autovacuum_enabled=false' = ANY (reloptions) OR 'autovacuum_enabled=off' = ANY (reloptions), false) AS unattended,
          coalesce(last_vacuum, last_autovacuum, last_analyze, last_autoanalyze) IS NULL
            AND n_live_tup + n_dead_tup < greatest(1, reltuples) / 2 AS uncounted
-    FROM pg_stat_user_tables AS stat JOIN pg_class ON pg_class.oid = stat.relid
-   WHERE relkind IN ('r', 'm') AND relpersistence <> 't' AND pg_table_size(stat.relid) >= $1
+    FROM pg_stat_user_tables AS stat JOIN weighed ON weighed.oid = stat.relid
+   WHERE bytes >= $1
      AND (cardinality($2::text[]) = 0 OR stat.relid::regclass::text = ANY ($2::text[]))
 ), oldest AS (
   SELECT datname, age(datfrozenxid) AS xid, mxid_age(datminmxid) AS multixact

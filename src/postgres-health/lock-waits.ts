@@ -1,4 +1,4 @@
-import type { Answer, Catalog } from "./catalog.ts";
+import { type Answer, type Catalog, ownApplication } from "./catalog.ts";
 
 /** A session that waits for a lock. Times in milliseconds. */
 export type Waiting = {
@@ -48,7 +48,7 @@ WITH ungranted AS (
               THEN lock.relation::regclass::text ELSE lock.locktype END AS on,
          CASE WHEN $2 THEN query END AS query
     FROM pg_locks AS lock JOIN pg_stat_activity AS activity USING (pid)
-   WHERE NOT lock.granted AND datname = current_database() AND activity.pid <> pg_backend_pid()
+   WHERE NOT lock.granted AND datname = current_database() AND application_name <> '${ownApplication}'
      AND NOT coalesce(application_name LIKE ANY ($1::text[]), false)
    ORDER BY activity.pid, 4 DESC
 ), waiting AS MATERIALIZED (

@@ -1,6 +1,6 @@
-import type { Answer, Catalog } from "./catalog.ts";
+import { type Answer, type Catalog, ownApplication } from "./catalog.ts";
 
-/** How many connections there are, and how many there may be. The one that asks is not counted. */
+/** How many connections there are, and how many there may be. Those of the gate that asks are not counted. */
 export type Connections = {
   readonly used: number;
   /** What is left of max_connections without those that are reserved for superusers and pg_use_reserved_connections. */
@@ -33,7 +33,7 @@ const statement = `
 WITH client AS (
   SELECT datid, datname, usesysid, usename, application_name, state, state_change
     FROM pg_stat_activity
-   WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+   WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND application_name <> '${ownApplication}'
 )
 SELECT count(*)::int AS used,
        current_setting('max_connections')::int AS "maxConnections",

@@ -1,4 +1,4 @@
-import type { Answer, Catalog } from "./catalog.ts";
+import { type Answer, type Catalog, ownApplication } from "./catalog.ts";
 
 /** A transaction that has begun and not ended. */
 export type OpenTransaction = {
@@ -51,6 +51,7 @@ WITH open AS (
          CASE WHEN $4 THEN query END AS query
     FROM pg_stat_activity
    WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND leader_pid IS NULL
+     AND application_name <> '${ownApplication}'
      AND (datname = current_database() OR $1)
      AND (backend_type <> 'autovacuum worker' OR $2) AND backend_type <> 'walsender'
      AND NOT coalesce(application_name LIKE ANY ($3::text[]), false)

@@ -135,7 +135,7 @@ function judge(
   }
   const warned = [
     ...(worst !== undefined && warn !== undefined && exceeds(worst.percent, warn)
-      ? [`${worst.text}, warns at ${warn.text}`]
+      ? [`${worst.text}, limit ${warn.text}`]
       : []),
     ...(seen.autovacuum ? [] : ["autovacuum is off"]),
     ...seen.tables.filter((each) => each.unattended).map((each) => `autovacuum is off for ${each.name}`),

@@ -127,7 +127,7 @@ function judge(
   if (warned.length > 0) {
     return {
       status: "warn",
-      reason: warned.map((each) => `${free(each)}, warns at ${warn?.text}`).join("; "),
+      reason: warned.map((each) => `${free(each)}, limit ${warn?.text}`).join("; "),
     };
   }
   const [least] = [...rooms].sort((a, b) => a.freePercent - b.freePercent);

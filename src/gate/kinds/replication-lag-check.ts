@@ -112,7 +112,7 @@ function judge(
   const warned = [
     ...standbys
       .filter((each) => warn !== undefined && against(each, warn) !== "within")
-      .map((each) => `${shown(each)}, warns at ${warn?.text}`),
+      .map((each) => `${shown(each)}, limit ${warn?.text}`),
     ...slots
       .filter((each) => each.walStatus === "unreserved")
       .map((each) => `slot ${each.name} is about to be lost`),

@@ -311,6 +311,7 @@ describe("locks", () => {
     );
     const byTime = await measured("locks", { fail: "> 1ms" });
     const byNumber = await measured("locks", { fail: "> 5" });
+    const bloat = await measured("bloat", { with: { "min-size": "8KiB" }, fail: "> 100%" });
     await holder.query("ROLLBACK");
     await Promise.all(waiting);
 
@@ -324,6 +325,8 @@ describe("locks", () => {
       deadlocks: 0,
     });
     expect(byNumber.status).toBe("pass");
+    // A measurement does not wait in that queue.
+    expect(bloat.status).toBe("warn");
   });
 });
 
