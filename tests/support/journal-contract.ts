@@ -60,6 +60,9 @@ export function journalContract(
     expect(await reader.entries("r1", 1)).toEqual([entry]);
     expect(await reader.newest("r1")).toBe("step.applying");
     expect(await reader.newest("r2")).toBeUndefined();
+    expect(await reader.lastPosition()).toBe(entry.position);
+    expect(await reader.runsSince(entry.position - 1)).toEqual(["r1"]);
+    expect(await reader.runsSince(entry.position)).toEqual([]);
   });
 
   it("what a run needs to go on comes back as it went in, also where a password is an ordinary word", async () => {

@@ -1,0 +1,257 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { Environment } from "../../../src/config/environment.ts";
+import { environmentSchema } from "../../../src/config/schema.ts";
+import type { Sent } from "../../../src/notifier/sent.ts";
+import { collect } from "../../../src/outbox/collect.ts";
+import { deliver } from "../../../src/outbox/delivery.ts";
+import { type NewNotice, Outbox } from "../../../src/outbox/outbox.ts";
+import type { RunEvent } from "../../../src/run/events.ts";
+import { SqliteJournal } from "../../../src/run/sqlite-journal.ts";
+import { HeldClock, runRequest } from "../../support/journal-contract.ts";
+
+const minute = 60_000;
+const hour = 60 * minute;
+
+let folder: string;
+let clock: HeldClock;
+let outbox: Outbox;
+let answers: Sent[];
+let sent: string[];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "ops-outbox-"));
+  clock = new HeldClock();
+  outbox = Outbox.open(folder, "test");
+  [answers, sent] = [[], []];
+});
+afterEach(() => {
+  outbox.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const now = () => clock.now().getTime();
+const notice = (key: string, more: Partial<NewNotice> = {}): NewNotice => ({
+  channel: "notification",
+  target: "team",
+  source: "r1",
+  subject: null,
+  body: { title: key },
+  key,
+  ...more,
+});
+const failed = (more: object = {}): Sent => ({ sent: false, problem: "it is down", ...more });
+const flush = () =>
+  deliver(outbox, {
+    clock,
+    channels: ["notification"],
+    send: async ({ key }) => {
+      sent.push(key);
+      return answers.shift() ?? { sent: true, answer: "200" };
+    },
+  });
+
+describe("the outbox", () => {
+  it("takes the same notice once, also after it was delivered", async () => {
+    expect(outbox.add([notice("a"), notice("b")], now())).toBe(2);
+    await flush();
+    expect(outbox.add([notice("a"), notice("c")], now())).toBe(1);
+    await flush();
+
+    expect(sent).toEqual(["a", "b", "c"]);
+  });
+
+  it("tries again after a pause that doubles up to half an hour, and gives up after a day, with a record", async () => {
+    outbox.add([notice("a")], now());
+    const pauses: number[] = [];
+    const end = now() + 26 * hour;
+    for (let last = now(); outbox.notices("waiting").length > 0 && now() < end; clock.move(minute / 4)) {
+      answers = [failed()];
+      if ((await flush()).length > 0) {
+        pauses.push(now() - last);
+        last = now();
+      }
+    }
+
+    expect(pauses[1]).toBeLessThanOrEqual(minute);
+    expect(pauses[3]).toBeGreaterThan(2.5 * minute);
+    expect(Math.max(...pauses)).toBeLessThanOrEqual(30 * minute);
+    expect(outbox.notices()).toMatchObject([
+      { state: "given-up", problem: "it is down", attempts: pauses.length },
+    ]);
+    expect(pauses.length).toBeLessThan(90);
+  });
+
+  it("comes again when the receiver said so, and never with what the receiver calls wrong", async () => {
+    outbox.add([notice("later"), notice("never")], now());
+    answers = [failed({ retryAfter: 10 * minute }), failed({ final: true })];
+    await flush();
+    clock.move(9 * minute);
+    await flush();
+    expect(sent).toEqual(["later", "never"]);
+    clock.move(minute);
+    await flush();
+
+    expect(sent).toEqual(["later", "never", "later"]);
+    expect(outbox.notices("given-up")).toMatchObject([{ key: "never" }]);
+  });
+
+  it("keeps the order of a subject, and of nothing else", async () => {
+    const pager = (key: string, subject: string) => notice(key, { target: "pager", subject });
+    outbox.add(
+      [pager("deploy failed", "deploy"), pager("deploy done", "deploy"), pager("other", "x")],
+      now(),
+    );
+    answers = [failed()];
+    await flush();
+    expect(sent.sort()).toEqual(["deploy failed", "other"]);
+    clock.move(2 * minute);
+    await flush();
+
+    expect(sent.slice(2)).toEqual(["deploy failed", "deploy done"]);
+  });
+
+  it("has what an earlier version had not sent yet", () => {
+    outbox.close();
+    rmSync(Outbox.file(folder));
+    const before = new DatabaseSync(Outbox.file(folder));
+    before.exec(`CREATE TABLE notice (
+      id INTEGER PRIMARY KEY, environment TEXT NOT NULL, schedule TEXT NOT NULL, channel TEXT NOT NULL, target TEXT NOT NULL,
+      body TEXT NOT NULL, created_at INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, not_before INTEGER NOT NULL,
+      problem TEXT) STRICT;
+      INSERT INTO notice VALUES (7, 'test', 'nightly', 'notification', 'team',
+        '{"text":"schedule nightly failed","event":"failed","host":"db1","at":"2026-01-01T00:00:00.000Z"}', 5, 2, 6, 'down');
+      PRAGMA user_version = 1;`);
+    before.close();
+
+    outbox = Outbox.open(folder, "test");
+
+    expect(outbox.notices()).toMatchObject([
+      {
+        source: "nightly",
+        attempts: 2,
+        createdAt: 5,
+        state: "waiting",
+        body: {
+          event: "schedule.failed",
+          title: "schedule nightly failed",
+          data: { event: "failed" },
+          facts: [],
+        },
+      },
+    ]);
+  });
+});
+
+describe("what is taken out of the journal", () => {
+  let journal: SqliteJournal;
+  beforeEach(() => {
+    journal = SqliteJournal.open(folder, clock);
+  });
+  afterEach(() => journal.close());
+
+  const environment = (notify: object = { all: { events: ["*"], to: ["team"] } }) =>
+    new Environment(
+      "test",
+      folder,
+      environmentSchema.parse({ notifications: { team: { kind: "file", file: "told" } }, notify }),
+    );
+  const take = (rules = environment()) => collect({ environment: rules, clock }, outbox, journal);
+  const told = () => outbox.notices().map(({ body }) => (body as { event: string }).event);
+  async function run(id: string, ...events: RunEvent[]): Promise<void> {
+    const text = JSON.stringify({ name: "deploy", steps: [{ id: "go", uses: "gate.check", with: {} }] });
+    const lease = await journal.create(id, runRequest({ text }));
+    for (const each of events) await journal.append(lease, each);
+    await journal.release(lease);
+  }
+  const done: RunEvent = { type: "run.done" };
+
+  it("is what has happened since the last look, each once, and nothing of before the first rule", async () => {
+    await run("r1", done);
+    await take();
+    await run("r2", { type: "step.done", step: "go", data: { output: { gate: "pre", checks: [{}] } } }, done);
+    await take();
+    await take();
+
+    expect(told()).toEqual(["run.started", "gate.go", "run.done"]);
+  });
+
+  it("is nothing of the time in which no rule asked for anything", async () => {
+    await take();
+    await take(environment({}));
+    await run("r1", done);
+    await take();
+    await run("r2", done);
+    await take();
+
+    expect(outbox.notices().map(({ source }) => source)).toEqual(["r2", "r2"]);
+  });
+
+  it("is a run that was cut off, once; not one that somebody holds", async () => {
+    await take();
+    await run("r1");
+    const held = await journal.create("r2", runRequest());
+    await take();
+    await take();
+
+    expect(outbox.notices().map(({ source, body }) => [source, (body as { event: string }).event])).toEqual([
+      ["r1", "run.started"],
+      ["r2", "run.started"],
+      ["r1", "run.interrupted"],
+    ]);
+    await journal.release(held);
+  });
+
+  it("goes on where a journal was put away and begins anew", async () => {
+    await run("r1", done);
+    await take();
+    await journal.close();
+    rmSync(SqliteJournal.file(folder));
+    journal = SqliteJournal.open(folder, clock);
+    await run("r2");
+    await take();
+
+    expect(outbox.notices().map(({ source }) => source)).toEqual(["r2", "r2"]);
+  });
+
+  it.each([
+    ["by itself", "step a failed", "error", "trigger"],
+    ["by a person", "asked for by ada", "info", "resolve"],
+  ])("a run taken back %s", async (_how, reason, severity, incident) => {
+    const error = { code: "E_X", message: "it broke", exitCode: 1 as const };
+    await take();
+    await run("r1", { type: "run.rollback-started", data: { reason, error } }, { type: "run.rolled-back" });
+    await take();
+
+    expect(outbox.notices().at(-1)?.body).toMatchObject({ event: "run.rolled-back", severity, incident });
+  });
+
+  it("names what a paused canary waits for, and the gate of a no-go", async () => {
+    await take();
+    const change = { target: "route:web", action: "update", summary: "canary" } as const;
+    const no = {
+      code: "E_NO_GO",
+      message: "Gate pre says no-go: lag",
+      exitCode: 3 as const,
+      hint: "then run: ops gate check pre",
+    };
+    await run(
+      "r1",
+      { type: "step.observed", step: "canary", data: { before: null, changes: [change] } },
+      { type: "step.checkpoint", step: "canary", data: { phase: "baking" } },
+      { type: "step.checkpoint", step: "canary", data: { phase: "paused" } },
+      { type: "step.failed", step: "go", data: { error: no } },
+    );
+    await take();
+
+    const [, waits, gate] = outbox.notices().map(({ body }) => body);
+    expect(waits).toMatchObject({
+      event: "run.waiting",
+      severity: "warning",
+      command: "ops traffic promote web",
+    });
+    expect(gate).toMatchObject({ event: "gate.no-go", incident: "trigger", command: "ops gate check pre" });
+  });
+});
