@@ -12,6 +12,8 @@ export interface CapabilityEntry {
   readonly operation?: (verb: string) => Promise<Operation | undefined>;
   /** What the groups among its operations are about (`keys` of `backup.keys.new`), for help. */
   readonly groups?: Readonly<Record<string, string>>;
+  /** The verb that is meant where none is typed: `ops watch --gate x` is `ops watch run --gate x`. */
+  readonly usual?: string;
   readonly checks?: () => Promise<{ readonly checks: readonly Check[] }>;
   readonly restorePoints?: () => Promise<{ readonly restorePoints: RestorePointMaker }>;
 }
@@ -23,6 +25,12 @@ export const capabilities: readonly CapabilityEntry[] = [
     summary: "Go / no-go decisions from measured facts",
     operations: () => import("./gate/operations.ts"),
     checks: () => import("./gate/checks.ts"),
+  },
+  {
+    name: "watch",
+    summary: "Measure a gate again and again after a release, and act once when it goes bad",
+    usual: "run",
+    operations: () => import("./watch/operations.ts"),
   },
   {
     name: "backup",

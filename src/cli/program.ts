@@ -73,6 +73,11 @@ export async function buildProgram(
     if (entry.name !== wanted) continue;
     const verb = argv[argv.indexOf(wanted) + 1];
     await addOperations(command, entry, verb, terminal, ended);
+    if (entry.usual !== undefined)
+      command.addHelpText(
+        "after",
+        `\nWithout a command it is ${entry.usual}: ops ${entry.name} ${entry.usual} --help`,
+      );
   }
   everywhere(program, (command) =>
     command
@@ -100,7 +105,8 @@ async function addOperations(
     const [, ...path] = operation.name.split(".");
     const group = path.length > 1 ? path[0] : undefined;
     const parent = group === undefined ? command : groupCommand(command, group, entry.groups?.[group]);
-    parent.addCommand(operationCommand(operation, terminal, ended));
+    const isDefault = path.length === 1 && path[0] === entry.usual;
+    parent.addCommand(operationCommand(operation, terminal, ended), { isDefault });
   }
 }
 

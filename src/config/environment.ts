@@ -19,6 +19,7 @@ import type {
 } from "./schema.ts";
 import { Secret } from "./secret.ts";
 import { placeOfStore, type StoreTarget, storeTarget } from "./store-target.ts";
+import type { WatchSettings } from "./watch-schema.ts";
 
 export type { FlagSourceTarget } from "./flag-source-target.ts";
 export type { EmailTarget, NotificationTarget } from "./notification-target.ts";
@@ -78,6 +79,7 @@ const singular: Record<TargetKind, string> = {
   schedules: "schedule",
   notifications: "notification",
   notify: "rule of notify",
+  watches: "watch",
 };
 
 /** One environment of the configuration: its targets, looked up by name. */
@@ -184,16 +186,21 @@ export class Environment {
     return Object.entries(this.settings.notify).map(([name, rule]) => ({ name, rule }));
   }
 
-  /** SHA-256 of everything that can be measured: all settings but those of gates, schedules and notices. */
+  /** SHA-256 of everything that can be measured: all settings but those of gates, schedules, watches and notices. */
   digest(): string {
     const {
       gates: _gates,
       schedules: _schedules,
       notifications: _notifications,
       notify: _notify,
+      watches: _watches,
       ...places
     } = this.settings;
     return digest(redactUrlPasswords(canonicalJson(places as Json)));
+  }
+
+  watch(name: string): WatchSettings {
+    return this.find("watches", name, "default")[1];
   }
 
   /** Names of the environment variables that secrets of this environment come from. */

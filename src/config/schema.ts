@@ -10,6 +10,7 @@ import { scheduleSchema } from "./schedule-schema.ts";
 import { isReference } from "./secret.ts";
 import { referencedSecret, secret } from "./secret-field.ts";
 import { storeSchema } from "./store-schema.ts";
+import { watchSchema } from "./watch-schema.ts";
 
 /** What `.opsrc` may hold. Every key has a default, so that a first file needs one database URL. */
 
@@ -141,6 +142,7 @@ const targets = {
   schedules: z.record(name("A schedule's name"), scheduleSchema).default({}),
   notifications: z.record(name("A notification's name"), notificationSchema).default({}),
   notify: z.record(name("A rule's name"), notifyRuleSchema).default({}),
+  watches: z.record(name("A watch's name"), watchSchema).default({}),
 };
 
 /** One environment after the shared targets and its own are joined. */
@@ -157,6 +159,7 @@ export const targetKinds = [
   "schedules",
   "notifications",
   "notify",
+  "watches",
 ] as const;
 export type TargetKind = (typeof targetKinds)[number];
 

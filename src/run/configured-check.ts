@@ -101,6 +101,15 @@ function measuredDigest({ kind, with: input, fail, warn }: CheckSettings): strin
   );
 }
 
+/** The units that limits of a check may have; undefined: any. */
+export function unitsOf(
+  { limitUnits: units }: Check,
+  input: z.output<z.ZodObject> | undefined,
+): readonly Threshold["unit"][] | undefined {
+  if (typeof units !== "function") return units;
+  return input === undefined ? undefined : units(input);
+}
+
 /** @param input undefined where it has mistakes itself: then nothing is known of units that depend on it */
 function limitMistakes(
   settings: CheckSettings,
@@ -112,8 +121,7 @@ function limitMistakes(
     const message = `the limits "${fail.text}" and "${warn.text}" have different units`;
     return [{ check: settings.id, key: "warn", message }];
   }
-  const units = check.limitUnits;
-  const allowed = typeof units !== "function" ? units : input === undefined ? undefined : units(input);
+  const allowed = unitsOf(check, input);
   if (allowed === undefined) return [];
   return (["fail", "warn"] as const).flatMap((key) => {
     const limit = settings[key];

@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import type { Environment } from "../config/environment.ts";
 import type { Json, OpsError } from "../core/errors.ts";
+import type { CheckStatus } from "./check.ts";
 import type { OperationContext } from "./context.ts";
 import type { Sample } from "./sample.ts";
 import type { Screen } from "./screen.ts";
@@ -31,6 +32,16 @@ export interface Report {
   readonly last: Json | undefined;
 }
 
+/** How one thing stands that is looked at again and again. */
+export interface Standing {
+  readonly name: string;
+  readonly status: CheckStatus;
+  /** One clause. */
+  readonly text: string;
+  /** The newest values, oldest first; null where there was none. Empty where it has no numbers. */
+  readonly values: readonly (number | null)[];
+}
+
 export interface Progress {
   readonly message: string;
   readonly done?: number;
@@ -38,6 +49,10 @@ export interface Progress {
   readonly unit?: "bytes" | "rows" | "requests" | "ms";
   /** What was measured just now; the newest ones are drawn side by side. */
   readonly sample?: Sample;
+  /** How each of several things stands, a line for each under the message. */
+  readonly standings?: readonly Standing[];
+  /** Only for who looks on: what a log needs of it is said by `log`. */
+  readonly live?: true;
   /** Milliseconds to go, where the work knows better than the time passed and the share tell: after a resume. */
   readonly leftMs?: number;
 }

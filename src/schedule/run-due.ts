@@ -4,6 +4,7 @@ import { OpsError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { thisProcess } from "../process/live-process.ts";
 import type { OperationContext } from "../run/context.ts";
+import { LeftBehindRuns } from "../run/left-behind.ts";
 import { defineOperation } from "../run/operation.ts";
 import { type Decision, decide } from "./due.ts";
 import { Ledger, type Start } from "./ledger.ts";
@@ -31,6 +32,15 @@ const ended = z.object({
 const output = z.object({
   ended: z.array(ended).describe("What came to an end in this call"),
   silent: z.array(z.string()).describe("Schedules that have fallen silent since the last call"),
+  takenUp: z
+    .array(
+      z.object({
+        run: z.string().nullable(),
+        what: z.enum(["begun", "resumed", "failed"]),
+        problem: z.string().nullable(),
+      }),
+    )
+    .describe("Runs that were left behind (ops watch) and go on again"),
   problems: z.array(z.string()).describe("Pings and notifications that did not get through"),
   quiet: z.boolean(),
 });
@@ -70,6 +80,9 @@ export const runDue = defineOperation({
     const now = context.clock.now();
     const all = schedulesOf(context.environment, [], now);
     const wanted = schedulesOf(context.environment, input.schedules, now);
+    const left = new LeftBehindRuns(context);
+    await left.tick();
+    const takenUp = await left.lookAfter();
     const ledger = Ledger.open(context.stateDirectory, context.environment.name);
     try {
       ledger.transaction(() => {
@@ -98,6 +111,7 @@ export const runDue = defineOperation({
       return {
         ended: results.flatMap((each) => each.booked),
         silent,
+        takenUp: takenUp.map(({ run, what, problem }) => ({ run, what, problem })),
         problems: [...waiting, ...results.flatMap((each) => each.problems)],
         quiet: input.quiet,
       };
@@ -211,8 +225,14 @@ function failed({ ended: all }: Output): OpsError | undefined {
 
 const signs = { done: "✔", failed: "✖", missed: "!", skipped: "!" } as const;
 
-function lines({ ended: all, silent, problems, quiet }: Output): string[] {
+function lines({ ended: all, silent, takenUp, problems, quiet }: Output): string[] {
   return [
+    ...takenUp
+      .filter(({ what }) => !quiet || what === "failed")
+      .map(({ run, what, problem }) => {
+        const which = run === null ? "a run that was left behind" : `run ${run}, left behind,`;
+        return what === "failed" ? `! ${which} could not go on: ${problem}` : `↻ ${which} goes on`;
+      }),
     ...all
       .filter(({ outcome }) => !quiet || outcome !== "done")
       .map((each) => {

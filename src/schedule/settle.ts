@@ -1,7 +1,7 @@
 import { type Liveness, liveness, type ProcessIdentity, thisProcess } from "../process/live-process.ts";
 import type { OperationContext } from "../run/context.ts";
+import { findJournaledRun, type JournaledRun } from "../run/journaled-run.ts";
 import { onTime, startOf } from "./due.ts";
-import { findJournaledRun, type JournaledRun } from "./journaled-run.ts";
 import type { Ledger, Start } from "./ledger.ts";
 import { type Ending, takeOver } from "./ledger-writes.ts";
 import { actorOf, type Schedule } from "./schedule.ts";

@@ -19,6 +19,7 @@ import {
   s3Schema,
   storeSchema,
 } from "../../src/config/schema.ts";
+import { watchSchema } from "../../src/config/watch-schema.ts";
 import { configuredChecks } from "../../src/run/configured-check.ts";
 import { projectRoot } from "../support/ops.ts";
 
@@ -83,6 +84,7 @@ describe(".opsrc.example", () => {
       expect.arrayContaining(keys(notificationSchema)),
     );
     expect([...used(...Object.values(whole.notify))]).toEqual(expect.arrayContaining(keys(notifyRuleSchema)));
+    expect([...used(...Object.values(whole.watches))]).toEqual(expect.arrayContaining(keys(watchSchema)));
     expect([...used(...gates)]).toEqual(expect.arrayContaining(keys(gateSchema)));
     expect([...used(...checksOf(whole))]).toEqual(expect.arrayContaining(keys(checkSchema)));
     const sections = gates.flatMap((each) => each.sections ?? []);
@@ -107,6 +109,7 @@ type Example = {
   notifications: Record<string, object>;
   notify: Record<string, object>;
   gates: Record<string, { checks?: { kind: string }[]; sections?: { checks: { kind: string }[] }[] }>;
+  watches: Record<string, object>;
 };
 
 const checksOf = ({ gates }: Example) =>

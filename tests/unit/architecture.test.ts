@@ -51,6 +51,7 @@ const floors: readonly (readonly string[])[] = [
     "pool",
     "flag",
     "gate",
+    "watch",
     "shell",
     "http-request",
     "notify",

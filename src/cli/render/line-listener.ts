@@ -18,6 +18,7 @@ export function lineListener(terminal: Terminal): RunListener {
       if (text !== undefined) say(text);
     },
     progress: (step, progress) => {
+      if (progress.live === true) return;
       const now = Date.now();
       const times = heard.get(step) ?? { first: now, last: 0 };
       heard.set(step, times);

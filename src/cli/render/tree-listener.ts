@@ -10,6 +10,7 @@ import type { Sample } from "../../run/sample.ts";
 import type { Screen } from "../../run/screen.ts";
 import { renderProgress } from "./progress.ts";
 import { renderSamples, samplesShown } from "./samples.ts";
+import { renderStandings } from "./standings.ts";
 
 export interface TreeStep {
   readonly id: string;
@@ -217,7 +218,9 @@ class Row {
     const { color, columns } = this.screen;
     if (progress.sample !== undefined) this.samples = [...this.samples, progress.sample].slice(-samplesShown);
     const rows = renderSamples(this.samples, columns - margin, color);
-    this.now = redact([renderProgress(progress, this.startedAt, Date.now()), ...rows].join("\n"));
+    const standings = renderStandings(progress.standings ?? [], columns - margin, color);
+    const now = renderProgress(progress, this.startedAt, Date.now());
+    this.now = redact([now, ...standings, ...rows].join("\n"));
     this.draw();
   }
 
