@@ -10,7 +10,6 @@ import { planRunbook, usedVariables } from "../runbook/plan.ts";
 import { singleOperation } from "../runbook/runbook.ts";
 import { renderErrorRecord } from "./render/error.ts";
 import { LiveLines } from "./render/live-lines.ts";
-import { renderOutcome } from "./render/run.ts";
 import { renderValue } from "./render/value.ts";
 import { looseContext, type Session } from "./session.ts";
 
@@ -75,8 +74,13 @@ export async function performJournaledRead(
 
 function noteEnd({ terminal }: Session, state: RunState, exitCode: ExitCode): void {
   const { noteColor } = terminal;
-  if (exitCode === ExitCode.interrupted) terminal.note(renderOutcome(state, noteColor));
-  else if (state.error !== undefined) terminal.note(renderErrorRecord(state.error, noteColor));
+  if (exitCode === ExitCode.interrupted) {
+    terminal.note(
+      `${noteColor.yellow("‖ interrupted")} before there was an answer\n  ${noteColor.cyan("→")} begin again: ops runs resume ${state.id}`,
+    );
+    return;
+  }
+  if (state.error !== undefined) terminal.note(renderErrorRecord(state.error, noteColor));
   terminal.note(noteColor.dim(`run ${state.id}`));
 }
 

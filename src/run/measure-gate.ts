@@ -62,6 +62,21 @@ export async function measureGate(
   );
 }
 
+/**
+ * One check by itself, as its gate would count it: kept where it is still fresh, and with the override that holds for it.
+ * Throws `E_GATE_RECORD`.
+ */
+export async function measureAlone(
+  context: OperationContext,
+  check: ConfiguredCheck,
+  usualTimeout: number,
+): Promise<CheckResult> {
+  const result = await resultOf(context, check, usualTimeout, false);
+  const place = { environment: context.environment.name, gate: check.gate, check: check.id };
+  const active = activeOverrides(overridesIn(context.stateDirectory, place), context.clock.now());
+  return overridden(result, active.get(check.id));
+}
+
 /** What was kept, where that is still fresh; else measured, and kept where it is to stay fresh. */
 async function resultOf(
   context: OperationContext,

@@ -4,7 +4,7 @@ import { formatDuration } from "../core/duration.ts";
 import { ExitCode, OpsError, UsageError } from "../core/errors.ts";
 import { type ConfiguredCheck, configuredChecks } from "../run/configured-check.ts";
 import type { OperationContext } from "../run/context.ts";
-import { measureCheck } from "../run/measure-check.ts";
+import { measureAlone } from "../run/measure-gate.ts";
 import type { Report } from "../run/operation.ts";
 import { pause } from "../run/pause.ts";
 import type { Route } from "./route.ts";
@@ -113,7 +113,7 @@ async function lookAt(
 ): Promise<{ problem: string | undefined; evidence: Omit<GateEvidence, "looks"> }> {
   const [states, results] = await Promise.all([
     route.driver.states(context.signal),
-    Promise.all(checks.map((each) => measureCheck(context, each, checkLimit))),
+    Promise.all(checks.map((each) => measureAlone(context, each, checkLimit))),
   ]);
   const { health = "down", status = "gone" } = states.find((each) => each.version === version) ?? {};
   const failed = results

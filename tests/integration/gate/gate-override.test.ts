@@ -10,7 +10,7 @@ import { GateRecord } from "../../../src/run/gate-record.ts";
 import type { GateResult } from "../../../src/run/gate-verdict.ts";
 import { measureGate } from "../../../src/run/measure-gate.ts";
 import { keepVerdict, newestVerdicts } from "../../../src/run/verdict-history.ts";
-import { testContext } from "../../support/context.ts";
+import { perform, RecordingReport, testContext } from "../../support/context.ts";
 import { ops, startOps } from "../../support/ops.ts";
 
 let folder: string;
@@ -207,6 +207,47 @@ describe("a result that stays fresh", () => {
       { status: "unknown", kept: false },
       { status: "unknown", kept: false },
     ]);
+  });
+});
+
+describe("list, show and explain", () => {
+  const told = async (name: string, input: object) => {
+    const operation = operations.find((each) => each.name === `gate.${name}`);
+    if (operation === undefined) throw new Error(`there is no gate.${name}`);
+    const { output } = await perform(operation, testContext(settings, { checks, directory: folder }), input);
+    return operation.render?.(output) ?? "";
+  };
+  const secrets = {
+    id: "api",
+    kind: "http",
+    with: { url: "http://127.0.0.1:9/x?key=hunter22", headers: { authorization: "Bearer hunter33" } },
+  };
+
+  test("tell of a gate before it was ever checked, and afterwards what it said", async () => {
+    expect(await told("list", {})).toMatch(/pre-deploy +3 +never checked/);
+    expect(await told("show", { gate: "pre-deploy" })).toContain("was never checked on this machine");
+
+    const context = testContext(settings, { checks, directory: folder });
+    keepVerdict(context.stateDirectory, await measureGate(context, "pre-deploy", 5000));
+
+    expect(await told("list", {})).toMatch(/pre-deploy +3 +no-go, .* ago/);
+    expect(await told("show", { gate: "pre-deploy" })).toMatch(/✗ vendor +sh ended with exit code 1: down/);
+    const explained = await told("explain", { gate: "pre-deploy", check: "vendor" });
+    expect(explained).toContain("vendor of gate pre-deploy: command");
+    expect(explained).toMatch(
+      /last .*sh ended with exit code 1: down, measured .*, run 20260101-000000-test/,
+    );
+    expect(explained).toMatch(/read +sha256:/);
+    await expect(told("explain", { gate: "pre-deploy", check: "vendr" })).rejects.toThrow("no check");
+  });
+
+  test("explain shows no secrets of what a check is configured with", async () => {
+    const context = testContext({ gates: { g: { checks: [secrets] } } }, { checks, directory: folder });
+    const operation = operations.find((each) => each.name === "gate.explain");
+    const answer = await operation?.apply(context, { gate: "g" }, null, new RecordingReport());
+
+    expect(JSON.stringify(answer)).toContain("http://127.0.0.1:9/x?…");
+    expect(JSON.stringify(answer)).not.toMatch(/hunter/);
   });
 });
 

@@ -1,6 +1,7 @@
 import { formatDuration } from "../../../core/duration.ts";
 import type { ErrorRecord, Json } from "../../../core/errors.ts";
 import type { JournalEntry } from "../../../run/events.ts";
+import { gateResultIn, renderEvidence } from "../../../run/gate-verdict.ts";
 import { shownRestorePoint } from "../../../run/restore-point.ts";
 import type { RunState, StepState } from "../../../run/run-state.ts";
 import { type Sample, samplesIn } from "../../../run/sample.ts";
@@ -63,6 +64,7 @@ function stepRow(step: StepState, { createdAt, lastAt }: RunState): Html {
 
 function stepSection(step: StepState, samples: readonly Sample[]): Html {
   const { undo } = step;
+  const gate = gateResultIn(step.error?.details ?? step.output);
   const details: readonly (readonly [string, Json | undefined])[] = [
     ["Input", step.input],
     ["Seen before", step.before?.value],
@@ -73,6 +75,7 @@ ${step.why === undefined ? "" : html`<p class="dim">${step.why}</p>`}
 ${step.changes.length === 0 ? "" : html`<ul>${step.changes.map((each) => html`<li><code>${each.target}</code> ${each.summary}</li>`)}</ul>`}
 ${(step.restorePoints ?? []).map((each) => html`<p>${shownRestorePoint(each)}</p>`)}
 ${step.error === undefined ? "" : errorBlock(step.error)}
+${gate === undefined ? "" : html`<pre>${renderEvidence(gate)}</pre>`}
 ${undo?.status === "ended" ? html`<p class="warned">${undoWord(undo)}${undo.note === undefined ? "" : `: ${undo.note}`}</p>` : ""}
 ${undo?.status === "failed" ? errorBlock(undo.error) : ""}
 ${lineCharts(samples)}
