@@ -81,6 +81,7 @@ export const capabilities: readonly CapabilityEntry[] = [
     name: "flag",
     summary: "Feature flags in flagd's format: roll out, kill, restore, lint",
     operations: () => import("./flag/operations.ts"),
+    checks: () => import("./flag/checks.ts"),
     groups: { segment: "Shared rules that flags use by name" },
   },
   {

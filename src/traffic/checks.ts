@@ -5,6 +5,7 @@ import { formatShares, sharesOf } from "../rollout/shares.ts";
 import { type Check, defineCheck } from "../run/check.ts";
 import { judgeByLimits } from "../run/limits.ts";
 import { openRoute, requireVersion } from "./route.ts";
+import { routeCheck } from "./route-check.ts";
 
 /** Rounding of whole weights. */
 const tolerance = 0.01;
@@ -42,4 +43,4 @@ const trafficVersion = defineCheck({
   },
 });
 
-export const checks: readonly Check[] = [trafficVersion];
+export const checks: readonly Check[] = [trafficVersion, routeCheck];
