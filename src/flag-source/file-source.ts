@@ -8,6 +8,8 @@ import { appendHistory, carriedOut, readHistory } from "./file-history.ts";
 import { editedText, type FileForm, formOf, readText } from "./file-text.ts";
 import type { Difference, FlagSet } from "./flag-set.ts";
 import type { ChangeNote, FlagChange, FlagSource } from "./flag-source.ts";
+import type { Finding } from "./lint.ts";
+import { yamlFindings } from "./lint-yaml.ts";
 import { changedByHand, prepared } from "./prepared.ts";
 
 export interface FileOptions {
@@ -45,6 +47,10 @@ export class FileFlagSource implements FlagSource {
   async read(): Promise<FlagSet> {
     const { set } = await this.readFile();
     return this.withTimes(set);
+  }
+
+  async writtenFindings(): Promise<readonly Finding[]> {
+    return this.form === "json" ? [] : yamlFindings((await this.readFile()).text);
   }
 
   async update(note: ChangeNote, edit: (now: FlagSet) => FlagSet): Promise<FlagSet> {

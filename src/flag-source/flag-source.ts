@@ -1,4 +1,5 @@
 import type { Difference, FlagSet } from "./flag-set.ts";
+import type { Finding } from "./lint.ts";
 
 /** Who changes something and why; each entry of the history has it. */
 export interface ChangeNote {
@@ -26,6 +27,8 @@ export interface FlagSource {
   readonly place: string;
   /** All of it at one moment; a source that was never written is empty. Throws where it cannot be understood. */
   read(): Promise<FlagSet>;
+  /** What is wrong with how it is written, and does not show in what is read. */
+  writtenFindings(): Promise<readonly Finding[]>;
   /**
    * Gives `edit` what is there now and stores what it returns, with an entry of the history for each difference: all of
    * it or, whatever happens, nothing. No other change of `ops` comes between the reading and the writing; one by hand

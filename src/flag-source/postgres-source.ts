@@ -5,6 +5,7 @@ import { connect, databaseError } from "../postgres/connection.ts";
 import { definitionSchema, type FlagDefinition, type Rule, type Scalar } from "./definition.ts";
 import { type Difference, emptySet, type FlagSet, type StoredFlag } from "./flag-set.ts";
 import type { ChangeNote, FlagChange, FlagSource } from "./flag-source.ts";
+import type { Finding } from "./lint.ts";
 import { ensureFlagTables, lockFlags, tableForm } from "./postgres-tables.ts";
 import { watchDatabase } from "./postgres-watch.ts";
 import { changedByHand, prepared } from "./prepared.ts";
@@ -31,6 +32,10 @@ export class PostgresFlagSource implements FlagSource {
     return this.work((client) =>
       inTransaction(client, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", () => readSet(client)),
     );
+  }
+
+  async writtenFindings(): Promise<readonly Finding[]> {
+    return [];
   }
 
   update(note: ChangeNote, edit: (now: FlagSet) => FlagSet): Promise<FlagSet> {

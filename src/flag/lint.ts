@@ -6,7 +6,7 @@ import { type Finding, findings } from "../flag-source/lint.ts";
 import { withPrerequisites } from "../flag-source/prerequisites.ts";
 import { defineOperation } from "../run/operation.ts";
 import { layersOf } from "./layers.ts";
-import { place, readPlace } from "./place.ts";
+import { place, withPlace } from "./place.ts";
 import { isoSeconds } from "./shown.ts";
 import { source } from "./source.ts";
 
@@ -40,9 +40,14 @@ export const lint = defineOperation({
   observe: async () => null,
   plan: () => [],
   apply: async (context, { file, strict, source }) => {
-    const set = await readPlace(context, file ?? source, file !== undefined);
+    const [set, written] = await withPlace(
+      context,
+      file ?? source,
+      file !== undefined,
+      async (opened) => [await opened.read(), await opened.writtenFindings()] as const,
+    );
     const now = context.clock.now();
-    const found = [...findings(set, { now }), ...passed(set, now), ...outdated(set)];
+    const found = [...findings(set, { now }), ...written, ...passed(set, now), ...outdated(set)];
     const count = (severity: Finding["severity"]) =>
       found.filter((each) => each.severity === severity).length;
     return {

@@ -12,19 +12,29 @@ import { withFlagSource } from "./source.ts";
 export const place = (description: string) => z.string().min(1, "must not be empty").describe(description);
 
 /** Reads a source of `.opsrc` (undefined: the only one), or a file that must be there. */
-export async function readPlace(
+export function readPlace(
   context: OperationContext,
   name: string | undefined,
   isFile: boolean,
 ): Promise<FlagSet> {
-  if (!isFile || name === undefined) return withFlagSource(context, name, (opened) => opened.read());
+  return withPlace(context, name, isFile, (opened) => opened.read());
+}
+
+/** As `readPlace`, for more than reading. */
+export async function withPlace<T>(
+  context: OperationContext,
+  name: string | undefined,
+  isFile: boolean,
+  work: (source: FlagSource) => Promise<T>,
+): Promise<T> {
+  if (!isFile || name === undefined) return withFlagSource(context, name, work);
   const file = resolve(name);
   if (!existsSync(file)) {
     throw new UsageError("E_FLAG_FILE", `There is no file ${name}`, {
       hint: "give the path of a file in flagd's format",
     });
   }
-  return fileAt(context, file).read();
+  return work(fileAt(context, file));
 }
 
 function fileAt(context: OperationContext, file: string): FlagSource {
