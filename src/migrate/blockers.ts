@@ -1,6 +1,6 @@
 import type pg from "pg";
-import { redact } from "../core/redaction.ts";
 import { withConnection } from "../postgres/connection.ts";
+import { shownQuery } from "../postgres-health/shown-query.ts";
 import type { MigrationSession } from "./session.ts";
 import { readStatementProgress } from "./statement-progress.ts";
 
@@ -17,8 +17,6 @@ export type Blocker = {
   /** The beginning of its last statement. */
   readonly query: string | null;
 };
-
-const shownQuery = 80;
 
 export function describeBlocker(blocker: Blocker): string {
   if (blocker.pid === 0) return "a prepared transaction (see pg_prepared_xacts)";
@@ -100,14 +98,5 @@ async function blockersOf(client: pg.ClientBase, pid: number): Promise<Blocker[]
       ORDER BY blocker.pid`,
     [pid],
   );
-  return rows.map((each) => ({ ...each, query: each.query === null ? null : shorten(each.query) }));
-}
-
-/** One line, without what follows a password in it. */
-function shorten(query: string): string {
-  const line = redact(query)
-    .replaceAll(/(password\s+)'[^']*'?/gi, "$1***")
-    .replaceAll(/\s+/g, " ")
-    .trim();
-  return line.length > shownQuery ? `${line.slice(0, shownQuery)}…` : line;
+  return rows.map((each) => ({ ...each, query: each.query === null ? null : shownQuery(each.query) }));
 }

@@ -5,10 +5,10 @@ import { duration, name } from "../../core/schema.ts";
 import { parseThreshold, type Threshold } from "../../core/threshold.ts";
 import { requireSight, withCatalog } from "../../postgres-health/catalog.ts";
 import { type Blocking, type LockWaits, readLockWaits } from "../../postgres-health/lock-waits.ts";
+import { shownQuery } from "../../postgres-health/shown-query.ts";
 import { likePattern } from "../../postgres-health/transactions.ts";
 import { defineCheck } from "../../run/check.ts";
 import { judgeByLimits } from "../../run/limits.ts";
-import { shownQuery } from "./shown-query.ts";
 
 const usualLimit = parseThreshold("> 30s");
 

@@ -4,6 +4,7 @@ import { formatDuration } from "../../core/duration.ts";
 import { duration, name } from "../../core/schema.ts";
 import { parseThreshold } from "../../core/threshold.ts";
 import { requireSight, withCatalog } from "../../postgres-health/catalog.ts";
+import { shownQuery } from "../../postgres-health/shown-query.ts";
 import {
   type HeldBack,
   likePattern,
@@ -12,7 +13,6 @@ import {
 } from "../../postgres-health/transactions.ts";
 import { defineCheck } from "../../run/check.ts";
 import { judgeByLimits } from "../../run/limits.ts";
-import { shownQuery } from "./shown-query.ts";
 
 const usualLimit = parseThreshold("> 5m");
 
@@ -80,7 +80,8 @@ export const longTransactionsCheck = defineCheck({
       oldest === undefined
         ? "no transaction is open"
         : `oldest of ${counted(count, "open transaction")}: ${describe(oldest)}`;
-    return judgeByLimits(oldest?.ageMs ?? 0, reason, { ...limits, fail: limits.fail ?? usualLimit });
+    const fail = limits.fail ?? (limits.warn === undefined ? usualLimit : undefined);
+    return judgeByLimits(oldest?.ageMs ?? 0, reason, { ...limits, fail });
   },
 });
 

@@ -85,7 +85,8 @@ function judge(
   { "slot-keeps": mostKept }: z.output<typeof input>,
   limits: CheckLimits,
 ): Judgement {
-  const fail = limits.fail ?? usualLimit;
+  const { warn } = limits;
+  const fail = limits.fail ?? (warn === undefined ? usualLimit : undefined);
   const failed = [
     ...missing.map((each) => `standby ${each} is not connected`),
     ...(standbys.length === 0 && missing.length === 0 ? ["no standby is connected"] : []),
@@ -93,8 +94,8 @@ function judge(
       .filter((each) => each.state === "not connected")
       .map((each) => `${each.name} is not connected`),
     ...standbys
-      .filter((each) => against(each, fail) === "beyond")
-      .map((each) => `${shown(each)}, limit ${fail.text}`),
+      .filter((each) => fail !== undefined && against(each, fail) === "beyond")
+      .map((each) => `${shown(each)}, limit ${fail?.text}`),
     ...slots
       .filter((each) => each.walStatus === "lost")
       .map((each) => `slot ${each.name} is lost: its reader has to begin anew`),
@@ -103,12 +104,10 @@ function judge(
       .map((each) => `${kept(each)}, limit ${formatBytes(mostKept ?? 0)}`),
   ];
   if (failed.length > 0) return { status: "fail", reason: failed.join("; ") };
-  const open = standbys.filter((each) => against(each, fail) === "open");
-  if (open.length > 0) {
-    const reasons = open.map((each) => `${shown(each)}: nobody can tell whether that is ${fail.text}`);
-    return { status: "unknown", reason: reasons.join("; ") };
-  }
-  const { warn } = limits;
+  const open = standbys
+    .filter((each) => fail !== undefined && against(each, fail) === "open")
+    .map((each) => `${shown(each)}: nobody can tell whether that is ${fail?.text}`);
+  if (open.length > 0) return { status: "unknown", reason: open.join("; ") };
   const warned = [
     ...standbys
       .filter((each) => warn !== undefined && against(each, warn) !== "within")
@@ -121,7 +120,7 @@ function judge(
       .map((each) => `nobody reads ${kept(each)}`),
   ];
   if (warned.length > 0) return { status: "warn", reason: warned.join("; ") };
-  return { status: "pass", reason: `${summed(standbys)}, within limit ${fail.text}` };
+  return { status: "pass", reason: `${summed(standbys)}, within limit ${(fail ?? warn)?.text}` };
 }
 
 function summed(standbys: readonly Standby[]): string {

@@ -31,6 +31,16 @@ describe("a standby that is known to be 5 to 60 seconds behind", () => {
     expect(judged(replicationLagCheck, evidence, {}, limit).status).toBe(status);
   });
 
+  it("warns where it may be beyond a limit that only warns", () => {
+    const limits = { fail: undefined, warn: parseThreshold("> 10s") };
+    const measurement = { value: null, shown: "", evidence };
+
+    expect(replicationLagCheck.judge(measurement, replicationLagCheck.input.parse({}), limits)).toEqual({
+      status: "warn",
+      reason: "east is at most 1m 00s and 1.0 KiB behind, limit > 10s",
+    });
+  });
+
   it("fails whatever the limit where a slot is lost, and where the standby has no primary", () => {
     const slot = { name: "west", type: "physical", active: false, walStatus: "lost", keptBytes: null };
     const alone = { ...standby, name: "this standby", state: "not connected", lagBytes: null };

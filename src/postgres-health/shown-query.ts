@@ -1,4 +1,4 @@
-import { redact } from "../../core/redaction.ts";
+import { redact } from "../core/redaction.ts";
 
 const shownLength = 80;
 
