@@ -104,7 +104,11 @@ function foundAt(
   if (values.length > 0 && other === -1) return { problem: null, found: equals };
   if (values.length === 0) return { problem: `${answered}, ${path} finds nothing, ${expected}` };
   const text = redact(JSON.stringify(values[other])).slice(0, shownLength);
-  return { problem: `${answered}, ${path} is ${text}, ${expected}`, found: redactJson(text) };
+  const found = typeof values[other] === "object" ? text : redactJson(values[other] as Json);
+  return {
+    problem: `${answered}, ${path} is ${text}, ${expected}`,
+    found: typeof found === "string" ? found.slice(0, shownLength) : found,
+  };
 }
 
 /** Undefined where the body is no JSON, or not all of it was read. */

@@ -80,7 +80,7 @@ const isBodyNumber = (each: Input) => each["json-path"] !== undefined && each.eq
 export const httpCheck = defineCheck({
   kind: "http",
   summary: "The status of an HTTP endpoint, its latency, a value in its JSON, how long its certificate holds",
-  why: "What its users ask, and do not get.",
+  why: "What this request does not get, users do not get either.",
   remedy:
     "Ask the endpoint by hand and look at the service's log; a retry in the gate hides only what is short.",
   limitUnits: (each) => (isBodyNumber(each) ? ["number", "percent", "bytes"] : ["duration"]),

@@ -92,6 +92,12 @@ test("a body that is no JSON fails what it should equal, and leaves a number unk
   });
 });
 
+test("what is there instead is evidence, as it is in the body", async () => {
+  expect(await http("/json", { "json-path": "$.status", equals: "up" })).toMatchObject({
+    evidence: { found: "ok", attempts: [{ status: 200, found: "ok" }] },
+  });
+});
+
 test("a bad answer is asked for again, as often as is allowed, and the result says so", async () => {
   bad = 2;
   expect(await http("/json", { retries: 2 })).toMatchObject({
