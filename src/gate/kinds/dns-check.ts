@@ -14,7 +14,7 @@ import {
   type Measurement,
 } from "../../run/check.ts";
 import type { OperationContext } from "../../run/context.ts";
-import { judgeNumber } from "../limits.ts";
+import { judgeByLimits } from "../../run/limits.ts";
 
 /** One text or several. */
 const list = (one: z.ZodString) =>
@@ -204,7 +204,7 @@ function judge(
     return { status: "unknown", reason: unheard?.error ?? `${name} has no answer` };
   const agreed = servers.length > 1 ? ` at all ${servers.length} servers` : "";
   const shown = `${name} ${type} is ${valuesShown(first)}${agreed}, kept for ${formatDuration(value)}`;
-  return judgeNumber(value, shown, limits);
+  return judgeByLimits(value, shown, limits);
 }
 
 /** What is not as it is expected; null where nothing is. */

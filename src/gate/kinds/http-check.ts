@@ -7,11 +7,11 @@ import { statusInput } from "../../http/status.ts";
 import { requireJsonPath } from "../../json-http/path.ts";
 import { type CheckLimits, defineCheck, type Judgement, type Measurement } from "../../run/check.ts";
 import type { OperationContext } from "../../run/context.ts";
+import { hasLimits, judgeByLimits } from "../../run/limits.ts";
 import { pause } from "../../run/pause.ts";
 import { certificateFacts, shownName } from "../../tls/certificate.ts";
 import { peerCertificates } from "../../tls/peer-certificate.ts";
 import { type Attempt, attemptRequest } from "../http-attempt.ts";
-import { hasLimits, judgeNumber } from "../limits.ts";
 
 const input = z
   .strictObject({
@@ -139,7 +139,7 @@ function judgeValue({ value, shown }: Measurement, settings: Input, limits: Chec
   // A latency is good without a limit too, once there is an answer.
   if (!hasLimits(limits) && isBodyNumber(settings))
     return { status: "unknown", reason: `${shown} and no limit says what is good: add "fail:" or "equals:"` };
-  return judgeNumber(value, shown, limits);
+  return judgeByLimits(value, shown, limits);
 }
 
 /** Ends with the first bad answer that no retry is left for. */

@@ -10,8 +10,8 @@ import { queryRange } from "../../prometheus/range.ts";
 import type { PrometheusServer } from "../../prometheus/request.ts";
 import { type CheckLimits, defineCheck, type Judgement, type Measurement } from "../../run/check.ts";
 import type { OperationContext } from "../../run/context.ts";
+import { hasLimits, judgeByLimits } from "../../run/limits.ts";
 import { firingAlerts } from "../firing-alerts.ts";
-import { hasLimits, judgeNumber } from "../limits.ts";
 import { prometheusPlace, prometheusServer } from "../prometheus-place.ts";
 
 /** More series than anybody reads, or the journal should keep. */
@@ -109,7 +109,7 @@ export const prometheusCheck = defineCheck({
     const { value, shown } = measurement;
     if (typeof value !== "number") return { status: "unknown", reason: shown };
     if (limits.fail === undefined && value > 0) return { status: "fail", reason: shown };
-    return judgeNumber(value, shown, limits);
+    return judgeByLimits(value, shown, limits);
   },
 });
 
@@ -173,7 +173,7 @@ function judgeSeries(
     return { status: "unknown", reason: `the value is ${shown} and no limit says what is good: add "fail:"` };
   if (settings.series !== "any" && settings.series !== "all") {
     const found = series.find((each) => each.value === value);
-    return judgeNumber(value, named(shown, found?.labels ?? {}, series.length) + doubt, limits);
+    return judgeByLimits(value, named(shown, found?.labels ?? {}, series.length) + doubt, limits);
   }
   return judgeEach(series, settings, limits, doubt);
 }

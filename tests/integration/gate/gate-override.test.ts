@@ -132,6 +132,21 @@ describe("an override", () => {
     expect(overridesIn(stateDirectory, { ...place, environment: "production" })).toEqual([]);
   });
 
+  test("is one where its run is resumed, and revoked where it is taken back", async () => {
+    const operation = operations.find(({ name }) => name === "gate.override");
+    if (operation === undefined) throw new Error("there is no gate.override");
+    const context = testContext(settings, { checks, directory: folder });
+    const input = { gate: "pre-deploy", check: "vendor", by: "Ann", reason: "x", for: "1h" };
+    const all = () => overridesIn(context.stateDirectory, { environment: "test" });
+
+    const done = await perform(operation, context, input);
+    await operation.apply(context, operation.input.parse(input), done.before, new RecordingReport());
+    expect(all()).toMatchObject([{ by: "Ann", run: "20260101-000000-test" }]);
+
+    await done.undo();
+    expect(all()).toMatchObject([{ by: "Ann", revoked: { reason: "its run was taken back" } }]);
+  });
+
   test("is there whole or not at all where its process is killed, and two at once are two", async () => {
     for (const wait of [200, 300, 400]) {
       const { child, result } = startOps(
