@@ -112,6 +112,9 @@ function judge(
     ...standbys
       .filter((each) => warn !== undefined && against(each, warn) !== "within")
       .map((each) => `${shown(each)}, limit ${warn?.text}`),
+    ...standbys
+      .filter((each) => each.paused)
+      .map((each) => `${shown(each)}, and stays so until it is resumed`),
     ...slots
       .filter((each) => each.walStatus === "unreserved")
       .map((each) => `slot ${each.name} is about to be lost`),

@@ -94,11 +94,12 @@ describe("replication-lag", () => {
     const app = await session();
     await app.query("INSERT INTO stock SELECT n, 'z' FROM generate_series(1, 20000) n");
     const options = { with: { timeout: "1s" } };
-    const [byBytes, decided, open, itself] = await Promise.all([
+    const [byBytes, decided, open, itself, paused] = await Promise.all([
       lag({ ...options, fail: "> 1MiB" }),
       lag({ ...options, fail: "> 200ms" }),
       lag({ ...options, fail: "> 10m" }),
       lag({ ...options, fail: "> 1MiB" }, as("watcher", standby)),
+      lag({ ...options, fail: "> 1GiB" }, as("watcher", standby)),
     ]);
     await replica.query("SELECT pg_wal_replay_resume()");
 
@@ -107,6 +108,10 @@ describe("replication-lag", () => {
       reason: expect.stringMatching(/^east is .* MiB behind, limit > 1MiB$/),
     });
     expect(decided.status).toBe("fail");
+    expect(paused).toMatchObject({
+      status: "warn",
+      reason: expect.stringMatching(/^this standby \(paused\) .* behind, and stays so until it is resumed$/),
+    });
     expect(open).toMatchObject({
       status: "unknown",
       reason: expect.stringMatching(
