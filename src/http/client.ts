@@ -143,7 +143,7 @@ function failure(request: HttpRequest, error: unknown, timedOut: boolean): OpsEr
   if (/^(ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL)$/.test(code)) {
     return new OpsError("E_HTTP_REFUSED", `${where}: the connection was refused`, options);
   }
-  if (/TLS|SSL|CERT|SELF_SIGNED|UNABLE_TO_/.test(code)) {
+  if (/TLS|SSL|CERT|SELF_SIGNED|UNABLE_TO_|^UNSPECIFIED$/.test(code)) {
     return new OpsError("E_HTTP_TLS", `${where}: no secure connection (${code})`, options);
   }
   return new OpsError(

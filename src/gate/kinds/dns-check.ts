@@ -154,7 +154,9 @@ function saidIn(answer: DnsAnswer, { name, type, authoritative }: Input, server:
     return { ...known, error };
   }
   const missing =
-    answer.code === "NXDOMAIN" ? `${last ?? plainName(name)} does not exist` : `there is no ${type} record`;
+    answer.code === "NXDOMAIN"
+      ? `${last ?? plainName(name)} does not exist${last === undefined ? "" : `, which ${plainName(name)} is an alias of`}`
+      : `${last ?? plainName(name)} has no ${type} record`;
   return { ...known, missing };
 }
 
@@ -185,7 +187,7 @@ function judge(
   const [first] = known;
   const missing = known.find((each) => each.missing !== null);
   const of = servers.length > 1 ? ` at ${missing?.server}` : "";
-  if (missing !== undefined) return { status: "fail", reason: `${name}: ${missing.missing}${of}` };
+  if (missing !== undefined) return { status: "fail", reason: `${missing.missing}${of}` };
   for (const each of known) {
     const wrong = mismatch(each.values, settings);
     const where = servers.length > 1 ? ` at ${each.server}` : "";

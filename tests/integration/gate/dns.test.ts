@@ -133,8 +133,8 @@ describe("a name", () => {
       "pass",
       /^long\.ops\.test TXT is a{80}…/,
     ],
-    [{ name: "nobody.ops.test" }, {}, "fail", "nobody.ops.test: nobody.ops.test does not exist"],
-    [{ name: "app.ops.test", type: "AAAA" }, {}, "fail", "app.ops.test: there is no AAAA record"],
+    [{ name: "nobody.ops.test" }, {}, "fail", "nobody.ops.test does not exist"],
+    [{ name: "app.ops.test", type: "AAAA" }, {}, "fail", "app.ops.test has no AAAA record"],
     [{ name: "example.com" }, {}, "unknown", /^The DNS server 127\.0\.0\.1:\d+ answers REFUSED$/],
   ])("%o with %o is %s", async (settings, limits, status, reason) => {
     const result = await dns(settings, limits);
