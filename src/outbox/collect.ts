@@ -58,7 +58,7 @@ export async function startOf(journal: Journal, run: string): Promise<Happening 
   const [first] = await journal.entries(run);
   if (first === undefined) return undefined;
   const state = advance(undefined, first);
-  return happeningOf(state, first, hostOf(first) ?? hostname(), operationOf(state));
+  return happeningOf(state, first, hostOf(first) ?? hostname(), operationOf(state), undefined);
 }
 
 async function happeningsOf(
@@ -73,13 +73,14 @@ async function happeningsOf(
   let host = hostname();
   let operations: ReadonlyMap<string, string> | undefined;
   for (const entry of await journal.entries(run)) {
+    const before: RunState | undefined = state;
     state = advance(state, entry);
     if (state.request.environment !== environment) return [];
     host = hostOf(entry) ?? host;
     if (entry.position <= after || entry.position > upTo) continue;
     operations ??= stepOperations(state.request);
     const operation = "step" in entry ? operations.get(entry.step) : operationOf(state);
-    const happening = happeningOf(state, entry, host, operation);
+    const happening = happeningOf(state, entry, host, operation, before);
     if (happening !== undefined) found.push(happening);
   }
   return found;

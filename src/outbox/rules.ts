@@ -5,7 +5,7 @@ import type { NotifyRule } from "../config/schema.ts";
 import { redactJson } from "../core/redaction.ts";
 import { ExpressionError } from "../expression/expression.ts";
 import { parseTemplate, render } from "../expression/template.ts";
-import { type Message, severities } from "../notifier/message.ts";
+import { type Message, severities, shortened } from "../notifier/message.ts";
 import type { NewNotice } from "./outbox.ts";
 
 /** Something that happened, with what rules ask about beside the message. */
@@ -40,6 +40,14 @@ export function requiredFor(environment: Environment, happening: Happening): str
   return rules.flatMap(({ rule }) => (concerns(rule, environment.name, happening) ? rule.to : []));
 }
 
+/** Errors of programs can be long; what is whole is in the journal. */
+const longestTitle = 300;
+const longestText = 4000;
+
+function oneLine(text: string): string {
+  return shortened(text.replace(/\s+/g, " ").trim(), longestTitle);
+}
+
 /** A pager has to hear of a trouble before it hears of its end; everybody else may hear as it comes. */
 export function noticeTo(
   environment: Environment,
@@ -54,7 +62,11 @@ export function noticeTo(
     source,
     key: `${key}/${target}`,
     subject: ordered ? message.subject : null,
-    body: redactJson(message),
+    body: redactJson({
+      ...message,
+      title: oneLine(message.title),
+      text: shortened(message.text, longestText),
+    }),
   };
 }
 

@@ -4,10 +4,11 @@ import type { ErrorRecord, Json } from "../core/errors.ts";
 import type { Message, Severity } from "../notifier/message.ts";
 import type { JournalEntry } from "../run/events.ts";
 import type { RunState } from "../run/run-state.ts";
+import { checkpointWords } from "./checkpoint-messages.ts";
 import type { Happening } from "./rules.ts";
 
 /** What a message says beside what every message about a run says. */
-interface Words {
+export interface Words {
   readonly event: NoticeEvent;
   readonly title: string;
   readonly text: string;
@@ -23,14 +24,16 @@ interface Words {
  * What an entry of the journal says to people; undefined where it says nothing to them.
  * @param state of the run with this entry
  * @param operation of the entry's step, or of the run
+ * @param before the run without this entry
  */
 export function happeningOf(
   state: RunState,
   entry: JournalEntry,
   host: string,
   operation: string | undefined,
+  before: RunState | undefined,
 ): Happening | undefined {
-  const words = wordsOf(state, entry, operation);
+  const words = wordsOf(state, entry, operation, before);
   return words === undefined
     ? undefined
     : happening(state, entry.at, host, operation, words, `${entry.sequence}`);
@@ -102,7 +105,12 @@ function happening(
   };
 }
 
-function wordsOf(state: RunState, entry: JournalEntry, operation: string | undefined): Words | undefined {
+function wordsOf(
+  state: RunState,
+  entry: JournalEntry,
+  operation: string | undefined,
+  before: RunState | undefined,
+): Words | undefined {
   const { request } = state;
   const subject = `${request.name} on ${request.environment}`;
   const after = formatDuration(Math.max(0, Date.parse(entry.at) - Date.parse(state.createdAt)));
@@ -175,7 +183,7 @@ function wordsOf(state: RunState, entry: JournalEntry, operation: string | undef
     case "step.done":
       return operation === "gate.check" ? gateGo(subject, entry) : undefined;
     case "step.checkpoint":
-      return waiting(state, subject, entry);
+      return checkpointWords(state, subject, entry, before);
     default:
       return undefined;
   }
@@ -200,7 +208,9 @@ function stepFailed(
   subject: string,
   step: string,
   { error, retryInMs }: { readonly error: ErrorRecord; readonly retryInMs?: number },
-): Words {
+): Words | undefined {
+  // A watch has told of it when it happened.
+  if (error.code === "E_WATCH_TRIGGERED") return undefined;
   if (retryInMs !== undefined) {
     const title = `step ${step} of ${subject} failed and is tried again in ${formatDuration(retryInMs)}`;
     return { event: "step.retried", incident: null, title, text: explained(error), step, error };
@@ -225,32 +235,6 @@ function gateGo(subject: string, entry: Extract<JournalEntry, { type: "step.done
     text: `${count} ${count === 1 ? "check was" : "checks were"} measured.`,
     step: entry.step,
   };
-}
-
-/** A canary that waits for its promotion. */
-function waiting(
-  state: RunState,
-  subject: string,
-  { step, data }: Extract<JournalEntry, { type: "step.checkpoint" }>,
-): Words | undefined {
-  if (!isPause(data)) return undefined;
-  const route = state.steps
-    .get(step)
-    ?.changes.find(({ target }) => target.startsWith("route:"))
-    ?.target.slice("route:".length);
-  return {
-    event: "run.waiting",
-    incident: "trigger",
-    title: `${subject} waits for a person: step ${step} is paused`,
-    text: "It goes on when somebody promotes it.",
-    step,
-    ...(route === undefined ? {} : { command: `ops traffic promote ${route}` }),
-  };
-}
-
-/** Whether a checkpoint says that somebody has to come. */
-export function isPause(data: Json): boolean {
-  return typeof data === "object" && data !== null && !Array.isArray(data) && data.phase === "paused";
 }
 
 const longestList = 10;

@@ -3,11 +3,11 @@ import { after } from "../core/timer.ts";
 import type { JournalEntry } from "../run/events.ts";
 import type { Journal } from "../run/journal.ts";
 import type { RunListener } from "../run/run-listener.ts";
+import { isNews } from "./checkpoint-messages.ts";
 import { type Collecting, collect, startOf } from "./collect.ts";
 import { type Attempt, deliver } from "./delivery.ts";
 import { type NewNotice, Outbox } from "./outbox.ts";
 import { noticesOf, requiredFor } from "./rules.ts";
-import { isPause } from "./run-messages.ts";
 import { sendNotice } from "./send.ts";
 
 /** How long the end of a run waits for receivers; what is left is for the next process. Milliseconds. */
@@ -111,6 +111,7 @@ class LiveNotices implements RunNotices {
     const told = (async () => {
       await this.telling;
       await this.attempt();
+      this.outbox.close();
     })();
     let insisted = () => {};
     const enough = new Promise<void>((resolve) => {
@@ -195,8 +196,8 @@ class BrokenNotices implements RunNotices {
   }
 }
 
-/** Whether an entry may be worth a notice: a long step writes thousands that are not. */
+/** Whether an entry may be worth a notice. */
 function isNotable(entry: JournalEntry): boolean {
-  if (entry.type === "step.checkpoint") return isPause(entry.data);
+  if (entry.type === "step.checkpoint") return isNews(entry.data);
   return entry.type.startsWith("run.") || entry.type === "step.failed" || entry.type === "step.done";
 }

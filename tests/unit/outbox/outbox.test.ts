@@ -228,6 +228,47 @@ describe("what is taken out of the journal", () => {
     expect(outbox.notices().at(-1)?.body).toMatchObject({ event: "run.rolled-back", severity, incident });
   });
 
+  it("is a watch that triggers, once, when it does, and not again when its step ends", async () => {
+    await take();
+    const watch = { kind: "watch", gate: "post", trigger: null, action: null };
+    const trigger = { triggers: ["errors"], reasons: ["errors: 7% > 5%"] };
+    const error = {
+      code: "E_WATCH_TRIGGERED",
+      message: "The watch of gate post triggered",
+      exitCode: 3 as const,
+    };
+    await run(
+      "r1",
+      { type: "step.checkpoint", step: "go", data: watch },
+      { type: "step.checkpoint", step: "go", data: { ...watch, trigger, phase: "acting" } },
+      { type: "step.checkpoint", step: "go", data: { ...watch, trigger, phase: "over" } },
+      { type: "step.failed", step: "go", data: { error } },
+      { type: "run.failed", data: { error } },
+    );
+    await take();
+
+    expect(told()).toEqual(["run.started", "watch.triggered", "run.failed"]);
+    expect(outbox.notices()[1]?.body).toMatchObject({
+      title: "deploy on test: the watch of gate post triggered: errors",
+      text: "errors: 7% > 5%",
+      command: "ops watch report r1",
+    });
+  });
+
+  it("is one short line and a text that fits, whatever a program said", async () => {
+    await take();
+    await run("r1", {
+      type: "run.failed",
+      data: { error: { code: "E_X", message: "a\r\nb".repeat(9000), exitCode: 1 } },
+    });
+    await take();
+
+    const bodies = outbox.notices().map(({ body }) => body as { title: string; text: string });
+    const { title = "", text = "" } = bodies[1] ?? {};
+    expect(title).toMatch(/^deploy on test failed: a ba b/);
+    expect([title.length, text.length]).toEqual([300, 4000]);
+  });
+
   it("names what a paused canary waits for, and the gate of a no-go", async () => {
     await take();
     const change = { target: "route:web", action: "update", summary: "canary" } as const;
