@@ -1,6 +1,8 @@
 import { z } from "zod";
+import type { Environment } from "../config/environment.ts";
 import { columns } from "../core/columns.ts";
 import { formatDuration } from "../core/duration.ts";
+import { OpsError } from "../core/errors.ts";
 import { activeOverrides, overridesIn } from "../run/gate-override.ts";
 import { defineOperation } from "../run/operation.ts";
 import { newestVerdicts } from "../run/verdict-history.ts";
@@ -25,7 +27,8 @@ export const list = defineOperation({
     gates: z.array(
       z.object({
         gate: z.string(),
-        checks: z.number().describe("How many it has"),
+        checks: z.number().nullable().describe("How many it has; null where it cannot be read"),
+        problem: z.string().optional().describe("Why it cannot be read"),
         overridden: z.array(z.string()).describe("Checks that are overridden now"),
         last: lastVerdict,
       }),
@@ -40,7 +43,7 @@ export const list = defineOperation({
       const overrides = overridesIn(stateDirectory, { environment: environment.name, gate });
       return {
         gate,
-        checks: environment.gate(gate).checks.length,
+        ...checksOf(environment, gate),
         overridden: [...activeOverrides(overrides, now).keys()].sort(),
         last:
           last === undefined
@@ -57,13 +60,23 @@ export const list = defineOperation({
   },
   render: ({ gates }) => {
     if (gates.length === 0) return "no gates: write one under gates: in .opsrc";
-    const rows = gates.map(({ gate, checks, overridden, last }) => [
+    const rows = gates.map(({ gate, checks, problem, overridden, last }) => [
       gate,
-      String(checks),
+      checks === null ? "-" : String(checks),
       last === null ? "never checked" : `${last.verdict}, ${formatDuration(last.ageMs)} ago`,
       overridden.join(", "),
-      last?.run ?? "",
+      problem ?? last?.run ?? "",
     ]);
     return columns([["GATE", "CHECKS", "LAST", "OVERRIDDEN", "RUN"], ...rows], new Set([1])).join("\n");
   },
 });
+
+/** One gate whose file is broken does not hide the others. */
+function checksOf(environment: Environment, gate: string): { checks: number | null; problem?: string } {
+  try {
+    return { checks: environment.gate(gate).checks.length };
+  } catch (error) {
+    if (!(error instanceof OpsError)) throw error;
+    return { checks: null, problem: error.message.split("\n")[0] ?? error.message };
+  }
+}

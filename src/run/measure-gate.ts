@@ -88,17 +88,13 @@ async function resultOf(
   const wanted = await keptDigest(context, check);
   const kept = anew ? undefined : keptResult(context, check, wanted);
   if (kept !== undefined) {
+    // What was found is kept; what the gate makes of it is as it is written now.
+    const { why: _why, remedy: _remedy, ...found } = kept;
     const { required, why, remedy } = check;
-    return { ...kept, required, counts: counted(check, kept.status), ...texts({ why, remedy }) };
+    const texts = { ...(why === undefined ? {} : { why }), ...(remedy === undefined ? {} : { remedy }) };
+    return { ...found, ...texts, required, counts: counted(check, found.status) };
   }
   const result = await measureCheck(context, check, usualTimeout);
   keepResult(context, check, wanted, result);
   return result;
-}
-
-function texts({
-  why,
-  remedy,
-}: Pick<ConfiguredCheck, "why" | "remedy">): Pick<CheckResult, "why" | "remedy"> {
-  return { ...(why === undefined ? {} : { why }), ...(remedy === undefined ? {} : { remedy }) };
 }

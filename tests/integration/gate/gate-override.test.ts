@@ -256,6 +256,20 @@ describe("list, show and explain", () => {
     await expect(told("explain", { gate: "pre-deploy", check: "vendr" })).rejects.toThrow("no check");
   });
 
+  test("list tells which gate cannot be read, and of the others what there is", async () => {
+    const gates = { ...settings.gates, broken: { file: "no-such-gate.yaml" } };
+    const operation = operations.find((each) => each.name === "gate.list");
+    const context = testContext({ gates }, { checks, directory: folder });
+    const output = await operation?.apply(context, {}, null, new RecordingReport());
+
+    expect(output).toMatchObject({
+      gates: [
+        { gate: "pre-deploy", checks: 3 },
+        { gate: "broken", checks: null, problem: expect.stringContaining("cannot be read") },
+      ],
+    });
+  });
+
   test("explain shows no secrets of what a check is configured with", async () => {
     const context = testContext({ gates: { g: { checks: [secrets] } } }, { checks, directory: folder });
     const operation = operations.find((each) => each.name === "gate.explain");
