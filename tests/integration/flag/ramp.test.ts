@@ -73,6 +73,8 @@ describe("a ramp that is judged by requests, with flags in PostgreSQL", () => {
     return shop;
   };
 
+  test("a protected flag is refused by the source itself", () => refusesUnexplained(place));
+
   test("goes up step by step, takes it from nobody, and says what it measured", async () => {
     await flag(context, "set", { flag: "checkout", state: "off" });
     await flag(context, "allow", { flag: "checkout", customers: ["3"] });
@@ -228,6 +230,8 @@ describe("a ramp over time and a gate, with flags in a file", () => {
     return () => place.remove();
   });
 
+  test("a protected flag is refused by the source itself", () => refusesUnexplained(place));
+
   test("asks the gate before the first step and after each; no-go takes the flag back", async () => {
     const passed = await perform(ramp, context, { ...quick, steps: ["50%", "100%"], gate: "healthy" });
     expect(passed.output).toMatchObject({
@@ -348,22 +352,16 @@ async function recordOf(
   return JSON.parse(await readFile(join(folder, name), "utf8").catch(() => "null")) ?? undefined;
 }
 
-test.each(["postgres", "file"])("a protected flag in a %s is refused by the source itself", async (kind) => {
-  const cluster = kind === "postgres" ? await startTestCluster() : undefined;
-  const place = cluster === undefined ? await filePlace("flags.json") : await databasePlace(cluster);
+/** What no command stands before: a step of a runbook, an import. */
+async function refusesUnexplained(place: FlagPlace): Promise<void> {
   const source = place.open();
-  try {
-    await flag(contextOf(place), "set", { flag: "checkout", rollout: "10%", protected: "yes" });
-    const before = await storedFlag(place, "checkout");
-    const unexplained = { ...note, reason: undefined };
-    const edit = () => source.update(unexplained, (now) => withFlag(now, "checkout", null));
-    expect(await failureOf(edit())).toMatchObject({ code: "E_FLAG_PROTECTED", exitCode: 2 });
-    expect(await storedFlag(place, "checkout")).toEqual(before);
-    await source.update(note, (now) => withFlag(now, "checkout", null));
-    expect(await storedFlag(place, "checkout")).toBeUndefined();
-  } finally {
-    await source.close();
-    await place.remove();
-    await cluster?.stop();
-  }
-});
+  onTestFinished(() => source.close());
+  await flag(contextOf(place), "set", { flag: "guarded", rollout: "10%", protected: "yes" });
+  const before = await storedFlag(place, "guarded");
+  const unexplained = { ...note, reason: undefined };
+  const edit = () => source.update(unexplained, (now) => withFlag(now, "guarded", null));
+  expect(await failureOf(edit())).toMatchObject({ code: "E_FLAG_PROTECTED", exitCode: 2 });
+  expect(await storedFlag(place, "guarded")).toEqual(before);
+  await source.update(note, (now) => withFlag(now, "guarded", null));
+  expect(await storedFlag(place, "guarded")).toBeUndefined();
+}
