@@ -8,8 +8,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { freePort } from "./haproxy.ts";
 
 export interface PrometheusOptions {
-  /** What is scraped, as `host:port`; every 200 ms. */
+  /** What is scraped, as `host:port`. */
   readonly targets: readonly string[];
+  /** How often, and how long an answer may take: after a late one the series are gone. Default: 200ms */
+  readonly interval?: string;
   /** The file of --web.config.file: TLS and basic authentication. */
   readonly web?: string;
   /** Alerting rules, as in a rule file; evaluated every 200 ms. */
@@ -28,12 +30,18 @@ export class TestPrometheus implements AsyncDisposable {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  async start({ targets, web, rules = [], ready = answers }: PrometheusOptions): Promise<void> {
+  async start({
+    targets,
+    web,
+    rules = [],
+    interval = "200ms",
+    ready = answers,
+  }: PrometheusOptions): Promise<void> {
     this.directory = await mkdtemp(join(tmpdir(), "ops-prom-"));
     this.port = await freePort();
     const file = join(this.directory, "prometheus.yml");
     const scrapes = [{ job_name: "web", static_configs: [{ targets }] }];
-    const global = { scrape_interval: "200ms", scrape_timeout: "200ms", evaluation_interval: "1m" };
+    const global = { scrape_interval: interval, scrape_timeout: interval, evaluation_interval: "1m" };
     const groups = [{ name: "test", interval: "200ms", rules }];
     await writeFile(join(this.directory, "rules.json"), JSON.stringify({ groups }));
     await writeFile(file, JSON.stringify({ global, rule_files: ["rules.json"], scrape_configs: scrapes }));

@@ -28,7 +28,7 @@ let exporter: TestHttpServer;
 let prometheus: TestPrometheus;
 beforeAll(async () => {
   exporter = await startHttpServer((_request, response) => response.end(metrics));
-  prometheus = await startPrometheus({ targets: [new URL(exporter.url).host], rules });
+  prometheus = await startPrometheus({ targets: [new URL(exporter.url).host], rules, interval: "1s" });
   await until(
     () => prometheus.has('ALERTS{alertname="ShopQueueLong",alertstate="firing"}'),
     "the first alert",
