@@ -67,7 +67,8 @@ export const run = defineOperation({
     const result = reportOf(keeper.state, context.runId ?? null);
     const failure = failureOf(result);
     if (failure === undefined) return result;
-    for (const line of renderReport(result).split("\n")) report.log(line);
+    // In one piece: of single lines a terminal keeps the newest few.
+    report.log(renderReport(result));
     throw failure;
   },
   async undo(context, { background }, _before, report) {
