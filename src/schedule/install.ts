@@ -57,9 +57,11 @@ export const install = defineOperation({
   observe: async (context, input): Promise<Before> => {
     refuseBoth(input, "install");
     const schedules = schedulesOf(context.environment, [], context.clock.now());
-    if (schedules.length === 0) {
+    // Watches that are left behind need nothing but the tick.
+    const hasWatches = input.cron && context.environment.names("watches").length > 0;
+    if (schedules.length === 0 && !hasWatches) {
       throw new UsageError("E_TARGET", `The environment ${context.environment.name} has no schedule`, {
-        hint: 'add one under "schedules:" in .opsrc (see .opsrc.example)',
+        hint: 'add one under "schedules:" in .opsrc (see .opsrc.example); for cron alone a watch under "watches:" will do',
       });
     }
     for (const each of schedules) await requireRunbook(context, each);
@@ -85,7 +87,7 @@ export const install = defineOperation({
   render: ({ where, schedules, started, missing }) =>
     [
       started
-        ? `run-due is called every minute from ${where}, for ${schedules.join(", ")}`
+        ? `run-due is called every minute from ${where}, for ${schedules.join(", ") || "watches that are left behind"}`
         : `the units of ${schedules.join(", ")} are in ${where}: systemctl --user enable --now their timers`,
       ...(missing.length === 0
         ? []
