@@ -5,9 +5,12 @@ import { join } from "node:path";
 import { SMTPServer } from "smtp-server";
 import { Webhook } from "standardwebhooks";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { Environment } from "../../../src/config/environment.ts";
 import { notificationSchema } from "../../../src/config/notification-schema.ts";
 import { notificationTarget } from "../../../src/config/notification-target.ts";
+import { environmentSchema } from "../../../src/config/schema.ts";
 import { rememberSecret } from "../../../src/core/redaction.ts";
+import { notificationFindings } from "../../../src/doctor/notification.ts";
 import { greetMailServer } from "../../../src/notifier/email.ts";
 import type { Message } from "../../../src/notifier/message.ts";
 import { sendMessage } from "../../../src/notifier/send.ts";
@@ -352,7 +355,41 @@ describe("a mail server with STARTTLS and passwords", () => {
     expect(mails).toEqual([]);
   });
 
-  it("is greeted by the doctor without a mail", async () => {
+  it("is greeted by the doctor, who finds what is not configured well, and tells nobody", async () => {
+    process.env.OPS_TEST_HOOK = `${server.url}/hook`;
+    const notifications = {
+      mail: settings(),
+      locked: settings({ password: "file:nowhere" }),
+      hook: { kind: "slack", url: "env:OPS_TEST_HOOK" },
+      lost: { kind: "slack", url: "env:OPS_TEST_NOT_SET" },
+      open: { url: "http://chat.example.com/x" },
+      program: { command: ["no-such-program-anywhere"] },
+      record: { kind: "file", file: "nowhere/x.jsonl" },
+    };
+    const notify = { all: { events: ["*"], to: ["mail"] } };
+    const environment = new Environment("test", folder, environmentSchema.parse({ notifications, notify }));
+    const never = new AbortController().signal;
+
+    const found = await Promise.all(
+      Object.keys(notifications).map(async (name) =>
+        (await notificationFindings(environment, name, never)).map(({ status }) => status).join(" "),
+      ),
+    );
+
+    expect(found).toEqual([
+      "ok",
+      "missing warn",
+      "ok warn",
+      "missing",
+      "warn warn",
+      "missing",
+      "missing warn",
+    ]);
+    expect(mails).toEqual([]);
+    expect(server.requests).toEqual([]);
+  });
+
+  it("is greeted without a mail", async () => {
     const target = notificationTarget("mail", notificationSchema.parse(settings()), folder);
     if (target.kind !== "email") throw new Error("not an e-mail");
 
