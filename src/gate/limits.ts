@@ -1,1 +1,0 @@
-export { hasLimits, judgeByLimits as judgeNumber, needsDuration } from "../run/limits.ts";
