@@ -20,7 +20,7 @@ export function renderOutcome(state: RunState, color: ChalkInstance): string {
   if (state.error !== undefined && state.request.kind === "runbook")
     lines.push(indent(renderErrorRecord(state.error, color)));
   const gate = gateResultIn(state.error?.details);
-  if (gate !== undefined && state.request.kind === "runbook") lines.push(indent(renderGate(gate, color)));
+  if (gate !== undefined) lines.push(indent(renderGate(gate, color)));
   if (state.reason !== undefined) lines.push(`  ${color.red("needs a person:")} ${state.reason}`);
   for (const each of [...state.steps.values()].flatMap((step) => step.restorePoints ?? [])) {
     lines.push(`  ${shownRestorePoint(each)}`);
