@@ -1,6 +1,7 @@
 import type { Operation } from "../run/operation.ts";
 import { answer, answers } from "./answer.ts";
 import { check } from "./check-gate.ts";
+import { checklist } from "./checklist.ts";
 import { explain } from "./explain.ts";
 import { list } from "./list.ts";
 import { override, overrides, revoke } from "./override.ts";
@@ -11,6 +12,7 @@ export const operations: readonly Operation[] = [
   list,
   show,
   explain,
+  checklist,
   override,
   overrides,
   revoke,

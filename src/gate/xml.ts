@@ -18,7 +18,10 @@ const deepest = 200;
  * uses one is refused. Throws `E_REPORT_BROKEN` with line and column.
  */
 export async function readXml(file: ReportFile): Promise<XmlElement> {
-  const { SaxesParser } = await import("saxes");
+  // As its default: of a CommonJS package the bundle gives no names.
+  const {
+    default: { SaxesParser },
+  } = await import("saxes");
   const parser = new SaxesParser({ position: true, xmlns: false as const });
   let root: Open | undefined;
   const path: Open[] = [];

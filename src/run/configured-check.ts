@@ -126,6 +126,10 @@ function limitMistakes(
   return (["fail", "warn"] as const).flatMap((key) => {
     const limit = settings[key];
     if (limit === undefined || allowed.includes(limit.unit)) return [];
+    if (allowed.length === 0) {
+      const message = `a check of kind ${check.kind} has nothing that a limit could be for`;
+      return [{ check: settings.id, key, message, hint: "leave it out" }];
+    }
     const message = `the limit "${limit.text}" has the wrong unit for a check of kind ${check.kind}`;
     return [{ check: settings.id, key, message, hint: `write ${allowed.map(exampleLimit).join(" or ")}` }];
   });

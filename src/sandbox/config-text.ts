@@ -83,6 +83,13 @@ gates:
         with: { store: local, database: main }
         fail: "> 1h"
         why: There must be a way back that is not older than the deploy.
+  # Lists of measured checks and of questions to people: ops gate checklist pre-migration
+  pre-migration:
+    file: ${scalar(join(packageRoot, "gates/pre-migration.yaml"))}
+  post-migration:
+    file: ${scalar(join(packageRoot, "gates/post-migration.yaml"))}
+  production-readiness:
+    file: ${scalar(join(packageRoot, "gates/production-readiness.yaml"))}
 `;
 }
 

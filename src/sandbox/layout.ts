@@ -14,6 +14,8 @@ export interface SandboxLayout {
   readonly balancerSocket: string;
   readonly backups: string;
   readonly identity: string;
+  /** The change calendar that its gates read. */
+  readonly freezes: string;
   /** The journal of runs. */
   readonly state: string;
   log(process: string): string;
@@ -31,6 +33,7 @@ export function sandboxLayout(dir: string): SandboxLayout {
     balancerSocket: join(directory, "haproxy.sock"),
     backups: join(directory, "backups"),
     identity: join(directory, "identity.txt"),
+    freezes: join(directory, "freezes.yaml"),
     state: join(directory, "state"),
     log: (process) => join(directory, `${process}.log`),
   };

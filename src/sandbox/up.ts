@@ -1,4 +1,4 @@
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { OpsError } from "../core/errors.ts";
@@ -65,6 +65,7 @@ async function writeConfiguration(layout: SandboxLayout, ports: SandboxPorts): P
   await writeFile(layout.identity, `# public key: ${recipient}\n${identity}\n`, { mode: 0o600 });
   await writeFile(layout.balancerConfig, balancerConfig(layout, ports));
   await writeFile(layout.config, configText(layout, ports, recipient));
+  await copyFile(join(packageRoot, "gates/freezes.yaml"), layout.freezes);
 }
 
 async function startDatabase(

@@ -34,6 +34,7 @@ export const freezeCheck = defineCheck({
     "Whether a change calendar (iCalendar or YAML) lets changes be made now; a limit is the time to the next freeze",
   why: "During a freeze nobody is there to mend what a change breaks.",
   remedy: "Wait until the freeze is over, or have an exception written down with its reason and its end.",
+  neverKept: true,
   limitUnits: ["duration"],
   input: z.strictObject({
     calendar: z.string().min(1, "must not be empty").describe("The file: freezes.yaml, or .ics"),

@@ -27,7 +27,7 @@ export const manualCheck = defineCheck({
   kind: "manual",
   summary: "A question that a person must have answered with yes: ops gate answer",
   why: "Some facts only a person knows; here stands who said so, and for how long it counts.",
-  remedy: "Ask whoever has the role, and write the answer down with ops gate answer.",
+  remedy: "Ask whoever has the role; the command that writes the answer down stands above.",
   limitUnits: [],
   neverKept: true,
   input: questionInput,

@@ -535,3 +535,56 @@ describe("git", () => {
     expect(await measured("git", { repository: "nowhere" })).toMatchObject({ status: "unknown" });
   });
 });
+
+describe("freeze", () => {
+  const hours = (count: number) =>
+    new Date(Date.now() + count * 3_600_000).toISOString().slice(0, 16).replace("T", " ");
+  const freeze = async (text: string, input: object = {}, settings: object = {}) => {
+    await written("f/freezes.yaml", text);
+    return measured("freeze", { calendar: "f/freezes.yaml", ...input }, settings);
+  };
+  const now = `freezes: [{ from: ${hours(-2)}, to: ${hours(5)}, reason: Audit }]`;
+  const soon = `freezes: [{ from: ${hours(3)}, to: ${hours(5)}, reason: Audit }]`;
+  const exception = (until: string) => ({
+    exceptions: [{ freeze: "Audit", by: "Ada", reason: "fix 4711", until }],
+  });
+
+  test.each([
+    ["a freeze", now, {}, {}, "fail", /^change freeze "Audit" until .* UTC \((4h 59m|5h 00m) left\)$/],
+    [
+      "an exception",
+      now,
+      exception(hours(1)),
+      {},
+      "warn",
+      /exception by Ada until .* UTC: fix 4711; no freeze within a year$/,
+    ],
+    ["an exception that has ended", now, exception(hours(-1)), {}, "fail", /; the exception by Ada ended /],
+    [
+      "an exception from another freeze",
+      now,
+      { exceptions: [{ freeze: "Xmas", by: "A", reason: "b", until: hours(1) }] },
+      {},
+      "fail",
+      /Audit/,
+    ],
+    [
+      "one that begins soon",
+      soon,
+      {},
+      { warn: "< 4h" },
+      "warn",
+      /^next freeze \("Audit"\) begins in (2h 59m|3h 00m), .*, limit < 4h$/,
+    ],
+    ["one that begins later", soon, {}, { warn: "< 1h" }, "pass", /begins in/],
+    ["none", "freezes: []", {}, { warn: "< 1h" }, "pass", /^no freeze within a year$/],
+    ["an empty file", "", {}, {}, "unknown", /f\/freezes.yaml/],
+    ["a mistake", "freezes: [{ from: tomorrow }]", {}, {}, "unknown", /"tomorrow" is no date and no time/],
+    ["no file", now, { calendar: "f/none.ics" }, {}, "unknown", /There is no file f\/none.ics/],
+  ])("%s", async (_, text, input, settings, status, reason) => {
+    const result = await freeze(text, input, settings);
+
+    expect(result.reason).toMatch(reason);
+    expect(result.status).toBe(status);
+  });
+});

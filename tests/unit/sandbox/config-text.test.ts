@@ -17,7 +17,13 @@ describe("the sandbox's configuration", () => {
     expect(Object.keys(environment.databases)).toEqual(["main"]);
     expect(Object.keys(environment.stores)).toEqual(["local"]);
     expect(Object.keys(environment.routes)).toEqual(["web"]);
-    expect(Object.keys(environment.gates)).toEqual(["pre-deploy", "post-deploy"]);
+    expect(Object.keys(environment.gates)).toEqual([
+      "pre-deploy",
+      "post-deploy",
+      "pre-migration",
+      "post-migration",
+      "production-readiness",
+    ]);
   });
 
   it("keeps the journal and the backups inside the sandbox", () => {
