@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
-import { OpsError } from "../core/errors.ts";
+import { errorRecord, OpsError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { thisProcess } from "../process/live-process.ts";
 import type { OperationContext } from "../run/context.ts";
@@ -90,9 +90,9 @@ export const runDue = defineOperation({
         for (const each of all) register(ledger, each.name, definitionOf(each), now.getTime());
       });
       const attended = await Promise.all(wanted.map((each) => attend(context, ledger, each)));
-      // Before the runs, which may take hours.
+      // Before the runs, which may take hours, and beside them: a receiver that hangs holds none up.
       const silent = noticeSilence(context.environment, ledger, all, now.getTime());
-      const waiting = await tellAll(context, ledger, all);
+      const waiting = tellAll(context, ledger, all).catch((error: unknown) => [errorRecord(error).message]);
       const results = await Promise.all(
         attended.map(async ({ schedule, begin, booked }) => {
           if (begin === undefined) return { booked, problems: [] };
@@ -112,7 +112,7 @@ export const runDue = defineOperation({
         ended: results.flatMap((each) => each.booked),
         silent,
         takenUp: takenUp.map(({ run, what, problem }) => ({ run, what, problem })),
-        problems: [...waiting, ...results.flatMap((each) => each.problems)],
+        problems: [...(await waiting), ...results.flatMap((each) => each.problems)],
         quiet: input.quiet,
       };
     } finally {
