@@ -8,6 +8,7 @@ import { withFileLock } from "../process/file-lock.ts";
 import { startGated } from "../process/gated-program.ts";
 import { launcher } from "../process/launcher.ts";
 import { liveness } from "../process/live-process.ts";
+import { killGroup } from "../process/run-program.ts";
 import { writeAtomically } from "../process/write-atomically.ts";
 import type { OperationContext } from "./context.ts";
 import { findJournaledRun, journaledRun } from "./journaled-run.ts";
@@ -78,6 +79,13 @@ export class LeftBehindRuns {
   async forget(key: string): Promise<void> {
     for (const kind of ["json", "yaml", "log", "end"] as const)
       await rm(this.file(key, kind), { force: true });
+  }
+
+  /** Ends one that has not come to a run yet, and forgets it. */
+  async abandon(key: string): Promise<void> {
+    const identity = (await this.read(key))?.process ?? null;
+    if (identity !== null && liveness(identity) === "alive") killGroup(identity.pid, "SIGKILL");
+    await this.forget(key);
   }
 
   /**

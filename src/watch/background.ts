@@ -58,15 +58,13 @@ export async function stopLeftBehind(context: OperationContext, report: Report):
   const runs = new LeftBehindRuns(context);
   const run = await findJournaledRun(context.stateDirectory, context.clock, left.actor);
   if (run === undefined) {
-    await runs.forget(left.key);
+    await runs.abandon(left.key);
     return { undone: true, note: "the watch had not begun" };
   }
-  const files = new WatchFiles(context);
   const at = context.clock.now().toISOString();
-  const own = (await files.all()).filter((each) => each.run === run.id);
-  for (const { state } of own) {
-    await files.askToStop(state.id, { by: context.actor, reason: "what it watched is taken back", at });
-  }
+  const request = { by: context.actor, reason: "what it watched is taken back", at };
+  // Of the run, which is there before its watch has looked for the first time.
+  await new WatchFiles(context).askToStop(run.id, request);
   return { undone: true, note: `the watch in run ${run.id} was asked to stop` };
 }
 

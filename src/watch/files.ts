@@ -54,13 +54,16 @@ export class WatchFiles {
       .sort((a, b) => b.state.startedAt.localeCompare(a.state.startedAt));
   }
 
+  /** @param id of a watch, or a run: then it is for all its watches, also for one that has not looked yet */
   async askToStop(id: string, request: StopRequest): Promise<void> {
     await mkdir(this.folder, { recursive: true, mode: 0o700 });
     await writeAtomically(this.stopFile(id), `${JSON.stringify(request)}\n`, 0o600);
   }
 
-  async stopRequest(id: string): Promise<StopRequest | undefined> {
-    return existsSync(this.stopFile(id)) ? readJson(this.stopFile(id), stopRequest) : undefined;
+  /** To a watch, or to all of its run. */
+  async stopRequest(id: string, run: string | undefined): Promise<StopRequest | undefined> {
+    const asked = [id, ...(run === undefined ? [] : [run])].find((each) => existsSync(this.stopFile(each)));
+    return asked === undefined ? undefined : readJson(this.stopFile(asked), stopRequest);
   }
 
   /** Where an attempt of its action leaves its exit code, and its output. */
@@ -72,8 +75,8 @@ export class WatchFiles {
   /** Forgets the oldest of those that are over. */
   async prune(): Promise<void> {
     const over = (await this.all()).filter(({ state }) => state.phase === "over").slice(remembered);
-    for (const { state } of over) {
-      await rm(this.stopFile(state.id), { force: true });
+    for (const { state, run } of over) {
+      for (const asked of [state.id, run]) await rm(this.stopFile(asked), { force: true });
       await rm(this.file(state.id), { force: true });
     }
   }

@@ -183,7 +183,7 @@ class Watching {
 
   private async isStopped(): Promise<boolean> {
     const { keeper } = this;
-    const request = await keeper.files.stopRequest(keeper.state.id);
+    const request = await keeper.files.stopRequest(keeper.state.id, this.context.runId);
     if (request === undefined) return false;
     const { by, reason } = request;
     this.report.log(`stopped by ${by}${reason === null ? "" : `: ${reason}`}`);

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
+import { liveness } from "../../../src/process/live-process.ts";
 import { type WatchRecord, watchRecord } from "../../../src/watch/files.ts";
 import type { WatchReport } from "../../../src/watch/report.ts";
 import { type OpsResult, ops, type RunningOps, startOps } from "../../support/ops.ts";
@@ -79,7 +80,10 @@ export class WatchSite {
       : watchRecord.parse(JSON.parse(readFileSync(join(folder, newest), "utf8")));
   }
 
+  /** Also ends a watch that was left behind. */
   remove(): void {
+    const left = this.record()?.process;
+    if (left !== undefined && liveness(left) === "alive") process.kill(left.pid, "SIGKILL");
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
