@@ -31,10 +31,11 @@ const entryPoints = [
   "src/cli/wal.ts",
   "src/cli/reference.ts",
   "src/sandbox/sample-app.ts",
+  "src/load-engine/generator.ts",
 ];
 
-/** Left to node_modules: a WebAssembly file and a program that are found beside their package. */
-const external = ["libpg-query", "squawk-cli", "pg-native"];
+/** Left to node_modules: a WebAssembly file and programs that are found beside their package; what asks for its own files. */
+const external = ["libpg-query", "squawk-cli", "pg-native", "autocannon"];
 
 /** Of packages that are not ES modules: they ask for parts of Node by `require`, which an ES module does not have. */
 const requireOfNode = "const require = process.getBuiltinModule;";

@@ -90,6 +90,18 @@ export const capabilities: readonly CapabilityEntry[] = [
     operations: () => import("./notify/operations.ts"),
   },
   {
+    name: "load",
+    summary: "Load on a service of your own, held to thresholds",
+    operations: () => import("./load/operations.ts"),
+    checks: () => import("./load/checks.ts"),
+  },
+  {
+    name: "baseline",
+    summary: "How something was while all was well, and whether it has become worse",
+    operations: () => import("./baseline/operations.ts"),
+    checks: () => import("./baseline/checks.ts"),
+  },
+  {
     name: "shell",
     summary: "Run a program of your own",
     operations: () => import("./shell/operations.ts"),

@@ -11,14 +11,17 @@ import { type PgBackRestTarget, pgBackRestTarget } from "./pgbackrest-target.ts"
 import { type PoolTarget, poolSettings, poolTarget } from "./pool-target.ts";
 import { placeOfRoute, type RouteTarget, routeTarget } from "./route-target.ts";
 import type {
+  BaselineSettings,
   DatabaseSettings,
   EnvironmentSettings,
+  LoadSettings,
   NotifyRule,
   ScheduleSettings,
   TargetKind,
 } from "./schema.ts";
 import { Secret } from "./secret.ts";
 import { placeOfStore, type StoreTarget, storeTarget } from "./store-target.ts";
+import { type NamedKind, singular } from "./target-words.ts";
 import type { WatchSettings } from "./watch-schema.ts";
 
 export type { FlagSourceTarget } from "./flag-source-target.ts";
@@ -68,19 +71,6 @@ export interface OpsPitrTarget {
   /** The physical replication slot that `ops wal receive` reads from. */
   readonly slot: string;
 }
-
-const singular: Record<TargetKind, string> = {
-  databases: "database",
-  stores: "store",
-  routes: "route",
-  pools: "pool",
-  "flag-sources": "flag source",
-  gates: "gate",
-  schedules: "schedule",
-  notifications: "notification",
-  notify: "rule of notify",
-  watches: "watch",
-};
 
 /** One environment of the configuration: its targets, looked up by name. */
 export class Environment {
@@ -203,6 +193,20 @@ export class Environment {
     return this.find("watches", name, "default")[1];
   }
 
+  load(name?: string): { readonly name: string } & LoadSettings {
+    const [found, settings] = this.find("loads", name, "default");
+    return { ...settings, name: found };
+  }
+
+  /** Servers that load may be made on, as origins; undefined where nobody has said any. */
+  get loadTargets(): readonly string[] | undefined {
+    return this.settings.load.allow?.map((each) => new URL(each).origin);
+  }
+
+  baseline(name: string): BaselineSettings {
+    return this.find("baselines", name, "default")[1];
+  }
+
   /** Names of the environment variables that secrets of this environment come from. */
   variables(): string[] {
     const found = JSON.stringify(this.settings).matchAll(/"(?:[A-Z][a-z]+ )?env:([A-Za-z_][A-Za-z0-9_]*)"/g);
@@ -255,7 +259,7 @@ export class Environment {
     };
   }
 
-  private find<K extends TargetKind>(
+  private find<K extends NamedKind>(
     kind: K,
     name: string | undefined,
     usual: string,
@@ -265,7 +269,7 @@ export class Environment {
   }
 
   private choose<T>(
-    kind: TargetKind,
+    kind: NamedKind,
     all: Readonly<Record<string, T>>,
     name: string | undefined,
     usual: string,

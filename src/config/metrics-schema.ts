@@ -33,7 +33,8 @@ const names = z
 const maxAge = (usual: string) =>
   writtenDuration("How old the newest figures may be; older ones are missing, not zero").default(usual);
 
-const endpoint = {
+/** How an HTTP server lets one in. */
+export const httpEndpoint = {
   headers: z
     .record(z.string(), z.string())
     .default({})
@@ -43,7 +44,8 @@ const endpoint = {
   timeout: writtenDuration("How long one answer may take").default("5s"),
 };
 
-const httpUrl = (value: string, context: z.RefinementCtx) => {
+/** The URL of an HTTP server, or a reference to one. */
+export const httpUrl = (value: string, context: z.RefinementCtx) => {
   if (isReference(value)) return;
   try {
     parseHttpUrl(value.replaceAll(/\{\{.*?\}\}/g, "x"));
@@ -57,7 +59,7 @@ export const prometheusMetricsSchema = z
   .strictObject({
     source: z.literal("prometheus").describe("What counts the route's requests"),
     url: secret("URL of Prometheus, or what speaks its interface, before /api/v1").superRefine(httpUrl),
-    ...endpoint,
+    ...httpEndpoint,
     requests: perVersion("PromQL: counters of a version's requests, not summed up"),
     "status-label": text("Label of these counters with the status: bad are those from 5").optional(),
     bad: z
@@ -83,7 +85,7 @@ export const jsonMetricsSchema = z.strictObject({
   url: secret(
     "URL of the counts; with {{version}} or {{name}} each version is asked for by itself",
   ).superRefine(httpUrl),
-  ...endpoint,
+  ...httpEndpoint,
   requests: perVersion("JSONPath of the number of a version's requests since it started: $.green.requests"),
   bad: perVersion("JSONPath of the number of its bad requests"),
   at: perVersion("JSONPath of the time of the counts: seconds since 1970, or a date and time").optional(),

@@ -25,7 +25,7 @@ interface AnyMetricsTarget {
 }
 
 /** An HTTP server and how to be let in. */
-interface Endpoint {
+export interface Endpoint {
   readonly url: Secret;
   readonly headers: Readonly<Record<string, string>>;
   readonly user: string | undefined;
@@ -35,6 +35,11 @@ interface Endpoint {
   /** What relative paths of secrets begin at. */
   readonly directory: string;
 }
+
+type EndpointSettings = Pick<
+  Extract<MetricsSettings, { source: "json" }>,
+  "url" | "headers" | "user" | "password" | "timeout"
+>;
 
 /** Texts may hold `{{version}}` and `{{name}}`; of a flag also `{{flag}}`. */
 export interface PrometheusMetrics extends AnyMetricsTarget {
@@ -162,10 +167,7 @@ export function metricsTarget(settings: MetricsSettings, place: CountedPlace): M
   }
 }
 
-function endpoint(
-  settings: Extract<MetricsSettings, { source: "prometheus" | "json" }>,
-  directory: string,
-): Endpoint {
+export function endpoint(settings: EndpointSettings, directory: string): Endpoint {
   const { url, headers, user, password, timeout } = settings;
   return {
     url: new Secret(url, directory),

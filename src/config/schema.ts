@@ -1,5 +1,7 @@
 import { z } from "zod";
 import { duration, name, threshold } from "../core/schema.ts";
+import { baselineSchema } from "./baseline-schema.ts";
+import { loadPermissionSchema, loadSchema } from "./load-schema.ts";
 import { flagMetricsSchema } from "./metrics-schema.ts";
 import { notificationSchema } from "./notification-schema.ts";
 import { notifyRuleSchema } from "./notify-schema.ts";
@@ -143,6 +145,9 @@ const targets = {
   notifications: z.record(name("A notification's name"), notificationSchema).default({}),
   notify: z.record(name("A rule's name"), notifyRuleSchema).default({}),
   watches: z.record(name("A watch's name"), watchSchema).default({}),
+  loads: z.record(name("A load's name"), loadSchema).default({}),
+  load: loadPermissionSchema.default({}),
+  baselines: z.record(name("A baseline's name"), baselineSchema).default({}),
 };
 
 /** One environment after the shared targets and its own are joined. */
@@ -160,6 +165,9 @@ export const targetKinds = [
   "notifications",
   "notify",
   "watches",
+  "loads",
+  "load",
+  "baselines",
 ] as const;
 export type TargetKind = (typeof targetKinds)[number];
 
@@ -186,4 +194,6 @@ export type GateEntry = z.output<typeof gateSchema>;
 export type ScheduleSettings = z.output<typeof scheduleSchema>;
 export type NotifyRule = z.output<typeof notifyRuleSchema>;
 export type NotificationSettings = z.output<typeof notificationSchema>;
+export type { BaselineSettings } from "./baseline-schema.ts";
+export type { LoadSettings } from "./load-schema.ts";
 export type CheckSettings = z.output<typeof checkSchema>;

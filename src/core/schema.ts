@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { parseDuration } from "./duration.ts";
+import { milliseconds, parseDuration } from "./duration.ts";
 import { OpsError } from "./errors.ts";
 import { parsePercent } from "./percent.ts";
 import { parseRate, parseSize } from "./size.ts";
@@ -31,6 +31,21 @@ export const duration = (description = "A duration: 500ms, 10s, 5m, 1h30m") =>
   parsed(parseDuration, description);
 export const percentage = (description = "A percentage: 10%") => parsed(parsePercent, description);
 export const threshold = (description = 'A limit: "> 5%", "> 500ms"') => parsed(parseThreshold, description);
+
+/** As the tools that make load take it: a bare number is seconds. */
+export const seconds = (description: string) =>
+  z
+    .union([
+      parsed(
+        (text) => parseDuration(/^\d+(\.\d+)?$/.test(text.trim()) ? `${text.trim()}s` : text),
+        description,
+      ),
+      z
+        .number()
+        .nonnegative()
+        .transform((value) => milliseconds(value * 1000)),
+    ])
+    .describe(description);
 
 export const size = (description = "A size: 512KiB, 16MiB, 1.5GiB") => parsed(parseSize, description);
 

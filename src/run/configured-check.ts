@@ -131,7 +131,11 @@ function limitMistakes(
       return [{ check: settings.id, key, message, hint: "leave it out" }];
     }
     const message = `the limit "${limit.text}" has the wrong unit for a check of kind ${check.kind}`;
-    return [{ check: settings.id, key, message, hint: `write ${allowed.map(exampleLimit).join(" or ")}` }];
+    const hint =
+      allowed.length === 0
+        ? `leave it out: it has limits of its own under "with:"`
+        : `write ${allowed.map(exampleLimit).join(" or ")}`;
+    return [{ check: settings.id, key, message, hint }];
   });
 }
 

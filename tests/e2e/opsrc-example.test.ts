@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { z } from "zod";
 import { allChecks } from "../../src/cli/session.ts";
+import { baselineSchema, measureSourceSchema } from "../../src/config/baseline-schema.ts";
 import { loadConfig } from "../../src/config/load.ts";
+import { loadPermissionSchema, loadSchema, loadStepSchema } from "../../src/config/load-schema.ts";
 import { metricsSchema } from "../../src/config/metrics-schema.ts";
 import { notificationSchema } from "../../src/config/notification-schema.ts";
 import { notifyRuleSchema } from "../../src/config/notify-schema.ts";
@@ -85,6 +87,18 @@ describe(".opsrc.example", () => {
     );
     expect([...used(...Object.values(whole.notify))]).toEqual(expect.arrayContaining(keys(notifyRuleSchema)));
     expect([...used(...Object.values(whole.watches))]).toEqual(expect.arrayContaining(keys(watchSchema)));
+    expect([...used(...Object.values(whole.loads))]).toEqual(expect.arrayContaining(keys(loadSchema)));
+    const steps = Object.values(whole.loads).flatMap((each) => each.scenario ?? []);
+    expect([...used(...steps)]).toEqual(expect.arrayContaining(keys(loadStepSchema)));
+    expect([...used(whole.load)]).toEqual(keys(loadPermissionSchema));
+    const baselines = Object.values(whole.baselines);
+    expect([...used(...baselines)]).toEqual(expect.arrayContaining(keys(baselineSchema)));
+    const measures = baselines.flatMap((each) => Object.values(each.measures ?? {}));
+    for (const schema of measureSourceSchema.options) {
+      const { source } = schema.shape;
+      const own = measures.filter((each) => source.safeParse(each.source).success);
+      expect([...used(...own)]).toEqual(expect.arrayContaining(keys(schema)));
+    }
     expect([...used(...gates)]).toEqual(expect.arrayContaining(keys(gateSchema)));
     expect([...used(...checksOf(whole))]).toEqual(expect.arrayContaining(keys(checkSchema)));
     const sections = gates.flatMap((each) => each.sections ?? []);
@@ -107,6 +121,9 @@ type Example = {
   "flag-sources": Record<string, object>;
   schedules: Record<string, object>;
   notifications: Record<string, object>;
+  loads: Record<string, { scenario?: object[] }>;
+  load: object;
+  baselines: Record<string, { measures?: Record<string, { source: string }> }>;
   notify: Record<string, object>;
   gates: Record<string, { checks?: { kind: string }[]; sections?: { checks: { kind: string }[] }[] }>;
   watches: Record<string, object>;
