@@ -1,5 +1,5 @@
 import { UsageError } from "../core/errors.ts";
-import { independentValues } from "../judge/independent.ts";
+import { type Independent, independentValues } from "../judge/independent.ts";
 import { answerOf, type Interval } from "../judge/interval.ts";
 import { compareRanks } from "../judge/mann-whitney.ts";
 import { twoSided } from "../judge/normal.ts";
@@ -10,6 +10,8 @@ import { type Measure, measureName, type Series, type Unit } from "./series.ts";
 
 /** Fewer values on a side than this are no sample. */
 export const fewestSamples = 10;
+/** Of values that are averages of neighbours fewer will do: each of them is steadier. */
+const fewestBatches = 6;
 /** Fewer requests on a side than this say nothing about a share of bad ones. */
 export const fewestRequests = 100;
 /** The chance that one limit or another is answered wrongly, at most, over all limits of a comparison. */
@@ -113,7 +115,7 @@ function answerValue(now: Measure, limit: MeasureLimit, confidence: number): Lim
     return finish(limit, "percent", enough === null ? share : null, enough, { now: share.estimate, samples });
   }
   requireUnit(limit, limitUnits[now.unit]);
-  const independent = independentValues(now.values, fewestSamples);
+  const independent = enough(now.values);
   const samples = { baseline: 0, current: independent?.values.length ?? now.values.length };
   const facts = { now: medianValue(now.values), samples, batch: independent?.batch ?? 1 };
   if (independent === undefined) return finish(limit, now.unit, null, noSample(now.values.length), facts);
@@ -142,7 +144,7 @@ function answerShift(
   limit: MeasureLimit,
   confidence: number,
 ): LimitAnswer {
-  const [old, fresh] = [before, now].map((each) => independentValues(each, fewestSamples));
+  const [old, fresh] = [before, now].map(enough);
   const facts = {
     before: medianValue(before),
     now: medianValue(now),
@@ -210,6 +212,10 @@ function finish(
   return { ...common, status: "unknown", problem: `not enough data: ${more}` };
 }
 
+function enough(values: readonly number[]): Independent | undefined {
+  return values.length < fewestSamples ? undefined : independentValues(values, fewestBatches);
+}
+
 function tooFew(count: number, least: number, what: string): string {
   return `${count} ${what}, ${least - count} more are needed`;
 }
@@ -217,7 +223,7 @@ function tooFew(count: number, least: number, what: string): string {
 function noSample(count: number): string {
   return count < fewestSamples
     ? tooFew(count, fewestSamples, "samples")
-    : `${count} samples that depend on the ones before them count as fewer than ${fewestSamples}; measure longer, or less often`;
+    : `${count} samples that depend on the ones before them count as fewer than ${fewestBatches}; measure longer, or less often`;
 }
 
 function requestsOf({ intervals }: Counts): number {

@@ -37,7 +37,7 @@ describe("false alarms on samples without a difference", () => {
     ["independent ones", { count: 40 }],
     ["with many ties", { count: 40, round: true }],
     ["each like the one before it", { count: 200, likeness: 0.6 }],
-    ["drifting slowly", { count: 300, likeness: 0.85 }],
+    ["drifting slowly", { count: 1000, likeness: 0.85 }],
   ])(
     "%s: a limit at the very change that there is fails less than 5 times in 100",
     (_, { count, ...like }) => {
