@@ -221,9 +221,9 @@ export class Environment {
     const databases = this.names("databases").map(async (name) => {
       const place = await this.database(name)
         .url.reveal()
-        .then(placeOfUrl)
+        .then((url) => new URL(url))
         .catch(() => "unknown");
-      return [`databases.${name}`, place] as const;
+      return [`databases.${name}`, typeof place === "string" ? place : place.host + place.pathname] as const;
     });
     const stores = this.names("stores").map(
       (name) => [`stores.${name}`, placeOfStore(this.store(name))] as const,
@@ -297,9 +297,4 @@ export class Environment {
       hint: suggestion(name, names),
     });
   }
-}
-
-function placeOfUrl(url: string): string {
-  const { host, pathname } = new URL(url);
-  return `${host}${pathname}`;
 }
