@@ -65,7 +65,9 @@ export const answer = defineOperation({
       target: `gate:${input.gate}`,
       action: newest === null ? "create" : "update",
       summary: `answer ${input.check} "${question}": ${input.answer}, by ${input.by}, for ${formatDuration(input.for ?? validFor)}`,
-      ...(newest === null ? {} : { from: `${newest.answer}, by ${newest.by}` }),
+      ...(newest === null
+        ? {}
+        : { from: `${newest.answer}, by ${newest.by}`, to: `${input.answer}, by ${input.by}` }),
     },
   ],
 
