@@ -166,7 +166,8 @@ export class LeftBehindRuns {
     if (run === null && runbook !== null) await writeAtomically(file, runbook, 0o600);
     const words = run === null ? ["run", file] : ["runs", "resume", run];
     const attempts = record.attempts + 1;
-    const pause = Math.min(longestPause, firstPause * 2 ** Math.min(attempts - 1, 20));
+    // The first time that it is cut off, the next tick goes on with it.
+    const pause = attempts === 1 ? 0 : Math.min(longestPause, firstPause * 2 ** Math.min(attempts, 20));
     await startGated({
       words: [...launcher(), ...words, "--yes"],
       cwd: environment.directory,
