@@ -65,11 +65,16 @@ async function talk(
   work: (transport: Transporter) => Promise<Sent>,
 ): Promise<Sent> {
   const over = timeoutSignal(timeout);
-  const ended = endOf(signal === undefined ? over : AbortSignal.any([signal, over]));
+  const stop = signal === undefined ? over : AbortSignal.any([signal, over]);
   let transport: Transporter | undefined;
   try {
-    transport = await connection(target);
-    return await Promise.race([work(transport), ended]);
+    const conversation = async () => {
+      transport = await connection(target);
+      if (stop.aborted) throw noAnswer();
+      return work(transport);
+    };
+    // Both at once: a rejection that nobody waits for would end the process.
+    return await Promise.race([conversation(), endOf(stop)]);
   } catch (error) {
     const said = shortened(redact(causeText(error) ?? "unknown"), wordsLength);
     const code = error instanceof Error && "responseCode" in error ? Number(error.responseCode) : 0;
@@ -85,10 +90,14 @@ async function talk(
 
 function endOf(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    const end = () => reject(new OpsError("E_NOTICE", "no answer in time"));
+    const end = () => reject(noAnswer());
     if (signal.aborted) end();
     else signal.addEventListener("abort", end, { once: true });
   });
+}
+
+function noAnswer(): OpsError {
+  return new OpsError("E_NOTICE", "no answer in time");
 }
 
 async function connection(target: EmailTarget): Promise<Transporter> {

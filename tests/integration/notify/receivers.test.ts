@@ -397,6 +397,21 @@ describe("a mail server with STARTTLS and passwords", () => {
     expect(mails).toEqual([]);
   });
 
+  it("whose password cannot be had leaves nothing behind that would end the process later", async () => {
+    const unheard: unknown[] = [];
+    const hear = (reason: unknown) => unheard.push(reason);
+    process.on("unhandledRejection", hear);
+    const stop = new AbortController();
+
+    const sent = await send(settings({ password: "file:nowhere" }), {}, stop.signal);
+    stop.abort();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    process.off("unhandledRejection", hear);
+
+    expect(sent).toMatchObject({ sent: false, problem: expect.stringContaining("file:nowhere") });
+    expect(unheard).toEqual([]);
+  });
+
   it("that says nothing is left after a while", async () => {
     const mute = createServer(() => undefined);
     await new Promise<void>((resolve) => mute.listen(0, "127.0.0.1", resolve));
