@@ -104,7 +104,7 @@ function shown(answer: LimitAnswer, setup: string | undefined): Comparison["limi
 }
 
 /** `+8.7 ms (+5.2 ms to +12 ms)`: what changed, or what is, and what it may be. */
-function numbers({ interval, unit, samples, p, limit }: LimitAnswer): string | null {
+function numbers({ interval, unit, samples, cliffsDelta, limit }: LimitAnswer): string | null {
   if (interval === null) return null;
   const isDecrease = /\sdecrease\b/.test(limit);
   const { estimate, low, high } = isDecrease
@@ -114,7 +114,7 @@ function numbers({ interval, unit, samples, p, limit }: LimitAnswer): string | n
     return `${shownValue(estimate, unit)} (${shownValue(low, unit)} to ${shownValue(high, unit)})`;
   const change = (each: number) => `${each < 0 ? "-" : "+"}${shownValue(Math.abs(each), unit)}`;
   // A share of bad requests has no ranks: its change is in points, not in percent of what it was.
-  const points = unit === "percent" && p === null ? " points" : "";
+  const points = unit === "percent" && cliffsDelta === null ? " points" : "";
   return `${change(estimate)}${points} (${change(low)} to ${change(high)})`;
 }
 

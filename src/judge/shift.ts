@@ -31,20 +31,6 @@ export function shiftBetween(
 }
 
 /**
- * How many times as large they are; all values must be above 0. The same on a logarithmic scale.
- *
- * @returns factors: 1.05 is 5% more
- */
-export function ratioBetween(
-  baseline: readonly number[],
-  current: readonly number[],
-  confidence: number,
-): Interval {
-  const { estimate, low, high } = shiftBetween(baseline.map(Math.log), current.map(Math.log), confidence);
-  return { estimate: Math.exp(estimate), low: Math.exp(low), high: Math.exp(high) };
-}
-
-/**
  * The median of what a sample is from, and its interval by the order of the sample: the exact one of the binomial
  * distribution (Hollander & Wolfe, 3.6).
  */

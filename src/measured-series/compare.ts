@@ -1,10 +1,11 @@
 import { UsageError } from "../core/errors.ts";
+import { driftingMedian, driftingShift } from "../judge/drifting.ts";
 import { type Independent, independentValues } from "../judge/independent.ts";
 import { answerOf, type Interval } from "../judge/interval.ts";
 import { compareRanks } from "../judge/mann-whitney.ts";
 import { twoSided } from "../judge/normal.ts";
 import { shareIncrease, shareOf } from "../judge/proportion.ts";
-import { medianOf, ratioBetween, shiftBetween } from "../judge/shift.ts";
+import { medianOf, shiftBetween } from "../judge/shift.ts";
 import type { MeasureLimit } from "./limit.ts";
 import { type Measure, measureName, type Series, type Unit } from "./series.ts";
 
@@ -118,7 +119,10 @@ function answerValue(now: Measure, limit: MeasureLimit, confidence: number): Lim
   const independent = enough(now.values);
   const samples = { baseline: 0, current: independent?.values.length ?? now.values.length };
   const facts = { now: medianValue(now.values), samples, batch: independent?.batch ?? 1 };
-  if (independent === undefined) return finish(limit, now.unit, null, noSample(now.values.length), facts);
+  if (now.values.length < fewestSamples)
+    return finish(limit, now.unit, null, tooFew(now.values.length, fewestSamples, "samples"), facts);
+  if (independent === undefined)
+    return finish(limit, now.unit, driftingMedian(now.values), drifting(now.values.length), facts);
   return finish(limit, now.unit, medianOf(independent.values, confidence), null, facts);
 }
 
@@ -156,19 +160,24 @@ function answerShift(
   };
   const isRelative = limit.unit === "percent" && unit !== "percent";
   const shown = isRelative ? ("percent" as const) : unit;
-  if (old === undefined || fresh === undefined) {
-    const [side, values] = old === undefined ? ["the baseline", before] : ["the current sample", now];
-    return finish(limit, shown, null, `${side}: ${noSample(values.length)}`, facts);
-  }
-  const ranks = compareRanks(fresh.values, old.values);
-  const known = { ...facts, p: twoSided(ranks.z), cliffsDelta: ranks.cliffsDelta };
-  if (isRelative && [...old.values, ...fresh.values].some((each) => each <= 0)) {
+  const [side, least] =
+    before.length < now.length ? ["the baseline", before.length] : ["the current sample", now.length];
+  if (least < fewestSamples)
+    return finish(limit, shown, null, `${side}: ${tooFew(least, fewestSamples, "samples")}`, facts);
+  const isIndependent = old !== undefined && fresh !== undefined;
+  const ranks = compareRanks(fresh?.values ?? now, old?.values ?? before);
+  // Of values that depend on each other the test's chance would be wrong; the effect is what it is.
+  const known = { ...facts, p: isIndependent ? twoSided(ranks.z) : null, cliffsDelta: ranks.cliffsDelta };
+  if (isRelative && [...before, ...now].some((each) => each <= 0)) {
     return finish(limit, shown, null, "it is 0 at times: an increase in percent says nothing", known);
   }
-  const change = isRelative
-    ? mapped(ratioBetween(old.values, fresh.values, confidence), (each) => 100 * (each - 1))
-    : shiftBetween(old.values, fresh.values, confidence);
-  return finish(limit, shown, limit.of === "increase" ? change : opposite(change), null, known);
+  const scale = (values: readonly number[]) => (isRelative ? values.map(Math.log) : values);
+  const shift = isIndependent
+    ? shiftBetween(scale(old.values), scale(fresh.values), confidence)
+    : driftingShift(scale(before), scale(now));
+  const change = isRelative ? mapped(shift, (each) => 100 * Math.expm1(each)) : shift;
+  const problem = isIndependent ? null : drifting(least);
+  return finish(limit, shown, limit.of === "increase" ? change : opposite(change), problem, known);
 }
 
 type Facts = Partial<Pick<LimitAnswer, "before" | "now" | "batch" | "p" | "cliffsDelta">> &
@@ -200,6 +209,7 @@ function finish(
   }
   const answered = answerOf(interval, limit);
   if (answered.status !== "unknown") return { ...common, status: answered.status, problem: null };
+  if (problem !== null) return { ...common, status: "unknown", problem: `not enough data: ${problem}` };
   const { factor } = answered;
   const smaller =
     facts.samples.baseline === 0
@@ -220,10 +230,8 @@ function tooFew(count: number, least: number, what: string): string {
   return `${count} ${what}, ${least - count} more are needed`;
 }
 
-function noSample(count: number): string {
-  return count < fewestSamples
-    ? tooFew(count, fewestSamples, "samples")
-    : `${count} samples that depend on the ones before them count as fewer than ${fewestBatches}; measure longer, or less often`;
+function drifting(count: number): string {
+  return `${count} samples that depend on the ones before them count as fewer than ${fewestBatches}; measure longer, or less often`;
 }
 
 function requestsOf({ intervals }: Counts): number {

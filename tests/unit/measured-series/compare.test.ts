@@ -38,6 +38,7 @@ describe("false alarms on samples without a difference", () => {
     ["with many ties", { count: 40, round: true }],
     ["each like the one before it", { count: 200, likeness: 0.6 }],
     ["drifting slowly", { count: 1000, likeness: 0.85 }],
+    ["drifting all the time", { count: 60, likeness: 0.99 }],
   ])(
     "%s: a limit at the very change that there is fails less than 5 times in 100",
     (_, { count, ...like }) => {
@@ -171,6 +172,16 @@ describe("an answer", () => {
       status: "unknown",
       problem: expect.stringContaining("depend on the ones before them"),
     });
+  });
+
+  test("of values that drift is one only where the limit is far from all that was seen", () => {
+    const from = (start: number) => p95(Array.from({ length: 60 }, (_, index) => start + index));
+
+    expect(judged(from(1), from(1), "p95 increase < 1s")).toBe("pass");
+    expect(judged(from(1), from(1), "p95 increase < 100ms")).toBe("unknown");
+    expect(judged(from(1), from(500), "p95 increase < 100ms")).toBe("fail");
+    expect(judged(from(1), from(1), "p95 < 5s")).toBe("pass");
+    expect(judged(from(1), from(1), "p95 < 70ms")).toBe("unknown");
   });
 
   test.each([
