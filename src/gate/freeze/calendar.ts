@@ -44,19 +44,27 @@ export function freezeState(
   exceptions: readonly FreezeException[],
   now: number,
 ): FreezeState {
-  const exceptionAt = (window: FreezeWindow, at: number) =>
-    exceptions.find((each) => each.until > at && (each.freeze === undefined || each.freeze === window.title));
+  const exceptionFrom = (window: FreezeWindow) =>
+    exceptions
+      .filter((each) => each.until > now && (each.freeze === undefined || each.freeze === window.title))
+      .reduce<FreezeException | undefined>(
+        (a, b) => (a === undefined || b.until > a.until ? b : a),
+        undefined,
+      );
   const windows = calendar
     .windows(now, now + horizon)
     .filter((each) => each.end > now && each.end > each.start)
     .sort((a, b) => a.start - b.start);
-  const standing = windows.filter((each) => each.start <= now);
-  const current = standing.find((each) => exceptionAt(each, now) === undefined);
-  const exempt = standing.flatMap((window) => {
-    const exception = exceptionAt(window, now);
+  const exempt = windows.flatMap((window) => {
+    const exception = window.start <= now ? exceptionFrom(window) : undefined;
     return exception === undefined ? [] : [{ window, exception }];
   });
-  const ahead = windows.filter((each) => exceptionAt(each, Math.max(now, each.start)) === undefined);
+  // Where an exception ends in the middle of a freeze, the freeze begins then.
+  const ahead = windows
+    .map((each) => ({ ...each, start: Math.max(each.start, exceptionFrom(each)?.until ?? each.start) }))
+    .filter((each) => each.start < each.end)
+    .sort((a, b) => a.start - b.start);
+  const current = ahead.find((each) => each.start <= now);
   return {
     current: current === undefined ? undefined : { ...current, lasts: lastsUntil(current.end, ahead) },
     exempt: exempt[0],

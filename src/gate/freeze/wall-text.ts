@@ -30,7 +30,8 @@ function written(text: string): Written {
   const there = new Date(Date.UTC(year, month - 1, day, hour, minute, second));
   const exists =
     there.getUTCMonth() === month - 1 && there.getUTCDate() === day && minute < 60 && second < 60;
-  if (!exists || hour > 23) throw notMoment(text);
+  const isOffset = /^([+-]([01]\d|2[0-3]):[0-5]\d|Z)?$/.test(match[7] ?? "");
+  if (!exists || hour > 23 || !isOffset) throw notMoment(text);
   return {
     wall: { year, month, day, hour, minute, second },
     wholeDay: match[4] === undefined,

@@ -178,7 +178,8 @@ freezes:
     expect(yaml(excepted, "2026-06-07T21:59:00Z")).toEqual({
       current: null,
       exempt: "Weekend by Ada",
-      next: "Weekend 2026-06-12T14:00:00.000Z",
+      // The same weekend: it freezes again before it is over.
+      next: "Weekend 2026-06-07T22:00:00.000Z",
     });
     expect(yaml(excepted, "2026-06-07T22:00:00Z").current).toMatch(/^Weekend/);
   });
@@ -200,6 +201,7 @@ freezes:
   test.each([
     ["freezes: [{ from: 2026-02-30, to: 2026-03-01, reason: a }]", '"2026-02-30" is no date'],
     ["freezes: [{ from: 2026-03-02, to: 2026-03-01, reason: a }]", '"to" does not lie after "from"'],
+    ["freezes: [{ from: '2026-03-01T10:00+99:99', weekly: Fri 16:00 - Sat 8:00, reason: a }]", "is no date"],
     ["freezes: [{ weekly: Friday evening, reason: a }]", '"Friday evening" is no part of a week'],
     ["freezes: [{ from: 2026-03-02, reason: a }]", "does not say when"],
     ["freezes: [{ from: 2026-03-02, to: 2026-03-03 }]", 'missing key "reason"'],
