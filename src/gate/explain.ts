@@ -6,6 +6,7 @@ import type { Json } from "../core/errors.ts";
 import { formatMoment } from "../core/moment.ts";
 import { mask, redactJson, secretName } from "../core/redaction.ts";
 import { name } from "../core/schema.ts";
+import { visible } from "../core/visible.ts";
 import { type ConfiguredCheck, configuredChecks } from "../run/configured-check.ts";
 import { type Override, overrideState, overridesIn, shownOverride } from "../run/gate-override.ts";
 import { type GateResult, shownReason, symbols } from "../run/gate-verdict.ts";
@@ -139,7 +140,7 @@ function shownCheck(gate: string, check: Explained): string {
         ? `never measured on this machine: ops gate check ${gate}`
         : `${symbols[last.status]} ${shownReason(last)}, measured ${formatMoment(new Date(last.startedAt))}${last.run === undefined ? "" : `, run ${last.run}`}`,
     ],
-    ["evidence", last?.evidence === undefined ? null : JSON.stringify(last.evidence)],
+    ["evidence", last?.evidence === undefined ? null : visible(JSON.stringify(last.evidence))],
     ["read", last?.rawDigest ?? null],
   ];
   const width = Math.max(...lines.map(([label]) => label.length));

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
 import { ExitCode, OpsError } from "../core/errors.ts";
+import { visible, visibleLine } from "../core/visible.ts";
 import { type Override, shownOverride } from "./gate-override.ts";
 import type { CheckResult } from "./measure-check.ts";
 import { plainScreen } from "./screen.ts";
@@ -46,9 +47,10 @@ export function overridden(result: CheckResult, override: Override | undefined):
 
 export function noGo(result: GateResult): OpsError {
   const failing = result.checks.filter((each) => each.counts === "fail");
-  const named = failing.map((each) =>
-    each.status === "unknown" ? `${each.id} (unknown: ${each.reason})` : `${each.id} (${each.reason})`,
-  );
+  const named = failing.map(({ id, status, reason }) => {
+    const said = visibleLine(reason);
+    return status === "unknown" ? `${id} (unknown: ${said})` : `${id} (${said})`;
+  });
   return new OpsError("E_NO_GO", `Gate ${result.gate} says no-go: ${named.join("; ")}`, {
     exitCode: ExitCode.noGo,
     retryable: false,
@@ -129,7 +131,7 @@ export function renderEvidence(result: GateResult, color = plainScreen.color): s
     const facts = [
       `${each.kind}, value ${JSON.stringify(each.value)}${limits.length === 0 ? "" : `, limits ${limits.join(", ")}`}`,
       `measured ${each.startedAt}, took ${formatDuration(each.durationMs)}${each.kept?.run === undefined ? "" : `, in run ${each.kept.run}`}`,
-      ...(each.evidence === undefined ? [] : [`evidence ${cut(JSON.stringify(each.evidence))}`]),
+      ...(each.evidence === undefined ? [] : [`evidence ${cut(visible(JSON.stringify(each.evidence)))}`]),
       ...(each.rawDigest === undefined ? [] : [`read ${each.rawDigest}`]),
     ];
     return [renderCheck(each, width, color), ...facts.map((fact) => color.dim(indent + fact))].join("\n");

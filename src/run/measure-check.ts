@@ -3,6 +3,7 @@ import { digest } from "../core/digest.ts";
 import { formatDuration } from "../core/duration.ts";
 import { causeText, type Json, OpsError } from "../core/errors.ts";
 import { redact, redactJson } from "../core/redaction.ts";
+import { visible } from "../core/visible.ts";
 import type { CheckStatus } from "./check.ts";
 import type { ConfiguredCheck } from "./configured-check.ts";
 import type { OperationContext } from "./context.ts";
@@ -76,8 +77,8 @@ export async function measureCheck(
       status,
       counts: counted(configured, status),
       value: typeof measurement.value === "string" ? redact(measurement.value) : measurement.value,
-      shown: redact(measurement.shown),
-      reason: redact(reason),
+      shown: visible(redact(measurement.shown)),
+      reason: visible(redact(reason)),
       ...(measurement.evidence === undefined ? {} : { evidence: redactJson(measurement.evidence) }),
       ...(measurement.raw === undefined ? {} : { rawDigest: digest(measurement.raw) }),
     };
@@ -90,7 +91,7 @@ export async function measureCheck(
       counts: counted(configured, "unknown"),
       value: null,
       shown: "not measured",
-      reason: redact(errorReason(error)),
+      reason: visible(redact(errorReason(error))),
     };
   }
 }

@@ -1,6 +1,7 @@
 import type { ChalkInstance } from "chalk";
 import { DiagnosticsError } from "../../core/diagnostic.ts";
 import { causeText, type ErrorRecord, errorRecord, OpsError } from "../../core/errors.ts";
+import { visible } from "../../core/visible.ts";
 
 /** What happened, why, and what to type next. A stack only with --debug. */
 export function renderError(error: unknown, color: ChalkInstance, debug: boolean): string {
@@ -18,9 +19,9 @@ export function renderError(error: unknown, color: ChalkInstance, debug: boolean
 }
 
 export function renderErrorRecord(record: ErrorRecord, color: ChalkInstance): string {
-  const lines = [`${color.red("✖")} ${record.message} ${color.dim(`(${record.code})`)}`];
+  const lines = [`${color.red("✖")} ${visible(record.message)} ${color.dim(`(${record.code})`)}`];
   if (record.cause !== undefined && !record.message.includes(record.cause))
-    lines.push(`  because: ${record.cause}`);
+    lines.push(`  because: ${visible(record.cause)}`);
   if (record.hint !== undefined) lines.push(`  ${color.cyan("→")} ${record.hint}`);
   return lines.join("\n");
 }

@@ -209,6 +209,12 @@ describe("command", () => {
     ["exit 0", {}, "pass", "sh ended with exit code 0"],
     ["echo fine", {}, "pass", "sh ended with exit code 0: fine"],
     ["echo out; echo no disk >&2; exit 3", {}, "fail", "sh ended with exit code 3: no disk"],
+    [
+      "printf 'no\\033[2J\\r\\302\\233x' >&2; exit 3",
+      {},
+      "fail",
+      "sh ended with exit code 3: no\\u{1b}[2J\\u{d}\\u{9b}x",
+    ],
     ["echo checking; echo 7", { fail: "> 5" }, "fail", "7, limit > 5"],
     ["echo 7%", { fail: "> 50%" }, "pass", "7%, within limit > 50%"],
     ["echo 7; exit 1", { fail: "> 50" }, "fail", "sh ended with exit code 1: 7"],

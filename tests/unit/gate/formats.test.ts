@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { addStepSummary, githubReport } from "../../../src/gate/formats/github.ts";
 import { junitReport } from "../../../src/gate/formats/junit.ts";
 import { markdownReport } from "../../../src/gate/formats/markdown.ts";
-import { type GateResult, renderGate, verdict } from "../../../src/run/gate-verdict.ts";
+import { type GateResult, noGo, renderGate, verdict } from "../../../src/run/gate-verdict.ts";
 import type { CheckResult } from "../../../src/run/measure-check.ts";
 
 const at = "2026-11-22T10:00:00.000Z";
@@ -203,6 +203,18 @@ describe("GitHub", () => {
       await rm(folder, { recursive: true });
     }
   });
+});
+
+test("what stops a gate is told on one line, which CI takes for no command", () => {
+  const failed = check("lag", {
+    status: "fail",
+    counts: "fail",
+    reason: "no\n  ::stop-commands::x\r\u001b[2J",
+  });
+
+  expect(noGo(gate(failed)).message).toBe(
+    "Gate pre-deploy says no-go: lag (no ::stop-commands::x \\u{1b}[2J)",
+  );
 });
 
 test("an overridden check shows what it is and whose word stands against it, in text too", () => {
