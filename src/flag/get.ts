@@ -1,8 +1,10 @@
 import { z } from "zod";
 import { documentOf } from "../flag-source/flag-set.ts";
+import { underWay, underWayLine, underWayOf } from "../rollout/under-way.ts";
 import { defineOperation } from "../run/operation.ts";
 import { evaluateFor, evaluationOutput, renderEvaluation } from "./evaluation.ts";
 import { settledAt } from "./layers.ts";
+import { RampFiles, type RampRecord } from "./ramp-record.ts";
 import { describeKill, describeLayers, describeState, flagOutput, shown, whenOn } from "./shown.ts";
 import { flagName, requireFlag, source, withFlagSource } from "./source.ts";
 
@@ -23,6 +25,13 @@ export const get = defineOperation({
     definition: z.json().describe("As flagd reads it"),
     updatedAt: z.string().nullable().describe("When it was last changed (ISO 8601, UTC)"),
     updatedBy: z.string().nullable().describe("Who changed it last"),
+    ramp: underWay
+      .omit({ version: true })
+      .extend({ variant: z.string().describe("What it gives out") })
+      .nullable()
+      .describe(
+        "The ramp that is under way, as far as this machine knows; rules and rollout are where it is",
+      ),
     killed: z.string().optional().describe("When, by whom and why it was killed"),
     user: z.string().describe("The user asked for").optional(),
     evaluation: evaluationOutput.optional(),
@@ -37,6 +46,7 @@ export const get = defineOperation({
     const stored = set.flags.get(input.flag);
     const killed = describeKill(definition);
     const { user } = input;
+    const record = await new RampFiles(context, input.source, input.flag).read();
     return {
       ...shown(input.flag, definition, now),
       rules: [describeState(definition), ...describeLayers(settledAt(whenOn(definition), now))],
@@ -44,6 +54,7 @@ export const get = defineOperation({
         .flags[input.flag] as z.output<ReturnType<typeof z.json>>,
       updatedAt: stored?.changedAt ?? null,
       updatedBy: stored?.changedBy ?? null,
+      ramp: record === undefined ? null : rampOf(record),
       ...(killed !== undefined && { killed }),
       ...(user !== undefined && {
         user,
@@ -52,12 +63,18 @@ export const get = defineOperation({
     };
   },
   render: (output) => {
-    const { flag, rules, description, owner, expires, updatedAt, updatedBy, killed, evaluation } = output;
+    const { flag, rules, description, owner, expires, updatedAt, updatedBy, killed, ramp, evaluation } =
+      output;
     const [state = "", ...rest] = rules;
     const about = [owner === null ? "" : `owner ${owner}`, expires === null ? "" : `expires ${expires}`];
     return [
       `flag ${flag} is ${state}${description === null ? "" : `: ${description}`}`,
       ...(killed === undefined ? [] : [killed]),
+      ...(ramp === null
+        ? []
+        : [
+            `ramp of ${ramp.variant} by ${ramp.actor} since ${ramp.since}: ${underWayLine(ramp, "ops flag", flag)}`,
+          ]),
       ...rest.map((each) => `  ${each}`),
       ...about.filter((each) => each !== ""),
       updatedAt === null ? "never changed by ops" : `last changed ${updatedAt} by ${updatedBy ?? "nobody"}`,
@@ -65,3 +82,8 @@ export const get = defineOperation({
     ].join("\n");
   },
 });
+
+function rampOf(record: RampRecord) {
+  const { version: variant, ...rest } = underWayOf(record);
+  return { variant, ...rest };
+}

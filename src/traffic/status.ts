@@ -3,12 +3,12 @@ import { columns } from "../core/columns.ts";
 import { OpsError } from "../core/errors.ts";
 import { formatPercent } from "../core/percent.ts";
 import { name } from "../core/schema.ts";
-import { liveness } from "../process/live-process.ts";
 import { badRequests } from "../request-source/counters.ts";
 import type { VersionCounts } from "../request-source/request-source.ts";
 import { sharesOf } from "../rollout/shares.ts";
+import { underWay, underWayLine, underWayOf } from "../rollout/under-way.ts";
 import { defineOperation } from "../run/operation.ts";
-import { CanaryFiles, type CanaryRecord } from "./canary-record.ts";
+import { CanaryFiles } from "./canary-record.ts";
 import { openRoute, type Route } from "./route.ts";
 
 const input = z.strictObject({
@@ -41,24 +41,7 @@ const output = z.object({
       inFlight: count.describe("Requests at the version, or waiting for it, now"),
     }),
   ),
-  canary: z
-    .object({
-      version: z.string(),
-      run: z.string().nullable(),
-      actor: z.string(),
-      since: z.string(),
-      state: z
-        .enum(["running", "paused", "stopped"])
-        .describe(
-          "stopped: its process is gone, and the traffic stays until a resume, a roll-back or an abort",
-        ),
-      paused: z
-        .object({ share: z.number(), since: z.string(), until: z.string().nullable() })
-        .nullable()
-        .describe("Where it waits for ops traffic promote"),
-    })
-    .nullable()
-    .describe("The canary that has traffic, as far as this machine knows"),
+  canary: underWay.nullable().describe("The canary that has traffic, as far as this machine knows"),
   mirror: z
     .object({ version: z.string(), share: z.number(), methods: z.array(z.string()) })
     .nullable()
@@ -83,7 +66,7 @@ export const status = defineOperation({
     const record = await new CanaryFiles(context, opened.target.name).read();
     return {
       route: opened.target.name,
-      canary: record === undefined ? null : canaryOf(record),
+      canary: record === undefined ? null : underWayOf(record),
       versions: states.map((state) => ({
         ...state,
         inFlight: state.inFlight ?? null,
@@ -117,26 +100,10 @@ export const status = defineOperation({
       ...(uncounted === null ? [] : [`no counts: ${uncounted}`]),
       ...(canary === null
         ? []
-        : [`canary of ${canary.version} by ${canary.actor}: ${stateLine(route, canary)}`]),
+        : [`canary of ${canary.version} by ${canary.actor}: ${underWayLine(canary, "ops traffic", route)}`]),
     ].join("\n");
   },
 });
-
-type CanaryState = NonNullable<z.output<typeof output>["canary"]>;
-
-function canaryOf({ version, run, actor, since, process, paused }: CanaryRecord): CanaryState {
-  const isGone = liveness(process) === "gone";
-  const pause = paused === null ? null : { share: paused.share, since: paused.since, until: paused.until };
-  const state = isGone ? "stopped" : pause === null ? "running" : "paused";
-  return { version, run, actor, since, state, paused: pause };
-}
-
-function stateLine(route: string, { state, paused }: CanaryState): string {
-  if (state === "stopped") return "stopped; ops runs resume, ops runs rollback or ops traffic abort";
-  if (paused === null) return "running";
-  const until = paused.until === null ? "" : ` until ${paused.until}`;
-  return `paused at ${formatPercent(paused.share)} since ${paused.since}${until}; ops traffic promote ${route}, or ops traffic abort ${route}`;
-}
 
 /** The weights are worth showing also where what counts is away. */
 async function countsOf(

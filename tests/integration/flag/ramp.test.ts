@@ -276,6 +276,11 @@ describe("a ramp over time and a gate, with flags in a file", () => {
       const record = await recordOf(place);
       return record?.paused != null && record.token !== earlier;
     }, "the pause again");
+    const seen = await flag(context, "get", { flag: "checkout" });
+    expect(seen.output).toMatchObject({ ramp: { variant: "on", state: "paused", paused: { share: 10 } } });
+    expect(flagOperation("flag.get").render?.(seen.output)).toMatch(
+      /\nramp of on by .* since .*: paused at 10% since .*; ops flag promote checkout, or ops flag abort checkout\n/,
+    );
     await flag(context, "promote", { flag: "checkout" });
     expect(await again.output).toMatchObject({ share: 50, steps: [{ share: 10 }, { share: 50 }] });
   });
@@ -336,7 +341,8 @@ describe("a ramp over time and a gate, with flags in a file", () => {
     await flag(context, "set", { flag: "checkout", state: "off" });
     const off = await storedFlag(place, "checkout");
     await killedInPause([...words, "--on-crash", "hold"]);
-    expect((await flag(context, "get", { flag: "checkout" })).output).toMatchObject({ rollout: 50 });
+    const seen = await ops(["flag", "get", "checkout", "--json"], cli);
+    expect(JSON.parse(seen.stdout)).toMatchObject({ rollout: 50, ramp: { variant: "on", state: "stopped" } });
     expect(await ops(["runs", "rollback", "last", "--yes"], cli)).toMatchObject({ exitCode: 0 });
     expect(await storedFlag(place, "checkout")).toEqual(off);
   });
