@@ -12,6 +12,7 @@ const pause = 60_000;
 const longestPause = 30 * 60_000;
 /** For a next attempt where this one was cut short by us. Milliseconds. */
 const soon = 1000;
+/** Attempts beside each other, to one receiver. */
 const atOnce = 8;
 
 export interface Delivery {
@@ -39,19 +40,26 @@ export interface Attempt {
 
 /**
  * Sends what is waiting, each at least once: a process that is killed between the sending and the note of it leaves it
- * to be sent again, with the same id. Notices of one subject go in their order, the others beside each other.
+ * to be sent again, with the same id. Notices of one subject go in their order, the others beside each other; no receiver
+ * waits for another one.
  */
 export async function deliver(outbox: Outbox, delivery: Delivery): Promise<Attempt[]> {
   const { channels, only = () => true, signal = new AbortController().signal } = delivery;
   const waiting = outbox.notices("waiting").filter((each) => channels.includes(each.channel) && only(each));
-  const queues = Map.groupBy(waiting, ({ id, channel, target, subject }) =>
-    subject === null ? `${id}` : JSON.stringify([channel, target, subject]),
+  const receivers = Map.groupBy(waiting, ({ channel, target, source }) =>
+    JSON.stringify([channel, channel === "ping" ? source : target]),
   );
   const never = new AbortController().signal;
-  const attempts = await inParallel([...queues.values()], atOnce, never, (queue) =>
-    deliverQueue(outbox, delivery, queue, signal),
+  const attempts = await Promise.all(
+    [...receivers.values()].map((notices) =>
+      inParallel(queuesOf(notices), atOnce, never, (queue) => deliverQueue(outbox, delivery, queue, signal)),
+    ),
   );
-  return attempts.flat();
+  return attempts.flat(2);
+}
+
+function queuesOf(notices: readonly Notice[]): (readonly Notice[])[] {
+  return [...Map.groupBy(notices, ({ id, subject }) => subject ?? id).values()];
 }
 
 /** Stops at the first one that does not get through. */

@@ -8,6 +8,8 @@ import { isPrepared, prepareOutbox } from "./tables.ts";
 
 /** Clocks are set right by seconds; what is further ahead was written while this machine's clock was wrong. */
 export const clockTolerance = 5 * 60_000;
+/** Nothing is postponed for longer than an hour; what says so was written while this machine's clock was ahead. */
+const longestPause = 2 * 3_600_000;
 /** How long what was delivered is remembered, so that it is not sent again, and what was given up. Milliseconds. */
 const remembered = 30 * 86_400_000;
 
@@ -99,14 +101,12 @@ export class Outbox {
   /** Takes what it does not have yet; returns how many those were. */
   add(notices: readonly NewNotice[], now: number): number {
     if (notices.length === 0) return 0;
-    return this.transaction(() => {
-      this.forget(now);
-      return this.insert(notices, now);
-    });
+    return this.transaction(() => this.insert(notices, now));
   }
 
   /** As `add`, inside a transaction of the same file. */
   insert(notices: readonly NewNotice[], now: number): number {
+    if (notices.length > 0) this.forget(now);
     const statement = this.database.prepare(
       `INSERT OR IGNORE INTO notice (environment, source, channel, target, key, subject, body, created_at, not_before)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -160,8 +160,11 @@ export class Outbox {
       const notice = noticeOf(row);
       const claimant =
         row.claimed_by === null ? undefined : (JSON.parse(String(row.claimed_by)) as ProcessIdentity);
-      const due = notice.notBefore <= now || notice.createdAt > now + clockTolerance;
-      const mayTry = due || (claimant === undefined ? early === "at-once" : liveness(claimant) === "gone");
+      const { notBefore, createdAt } = notice;
+      // Written while the clock was wrong.
+      const isAstray = notBefore > now + longestPause || createdAt > now + clockTolerance;
+      const isDue = notBefore <= now || isAstray || early === "at-once";
+      const mayTry = claimant === undefined ? isDue : notBefore <= now || liveness(claimant) === "gone";
       if (!mayTry || this.isBehindAnother(notice)) return undefined;
       this.database
         .prepare("UPDATE notice SET not_before = ?, claimed_by = ? WHERE id = ?")

@@ -6,7 +6,7 @@ import type { RunListener } from "../run/run-listener.ts";
 import { isNews } from "./checkpoint-messages.ts";
 import { type Collecting, collect, startOf } from "./collect.ts";
 import { type Attempt, deliver } from "./delivery.ts";
-import { type NewNotice, Outbox } from "./outbox.ts";
+import { type NewNotice, type Notice, Outbox } from "./outbox.ts";
 import { noticesOf, requiredFor } from "./rules.ts";
 import { sendNotice } from "./send.ts";
 
@@ -59,8 +59,10 @@ class LiveNotices implements RunNotices {
   private readonly outbox: Outbox;
   private readonly over = new AbortController();
   private readonly problems = new Map<string, string>();
-  private telling: Promise<void> | undefined;
+  private collecting: Promise<void> | undefined;
   private again = false;
+  /** By receiver: one that hangs holds no other one up. */
+  private readonly telling = new Map<string, { again: boolean; done: Promise<void> }>();
 
   constructor(context: Collecting, journal: Journal, outbox: Outbox) {
     this.context = context;
@@ -85,10 +87,17 @@ class LiveNotices implements RunNotices {
     const start = await startOf(this.journal, run);
     const required = start === undefined ? [] : requiredFor(environment, start);
     if (start === undefined || required.length === 0) return;
-    await this.telling;
     const keys = required.map((target) => `${start.key}/${target}`);
     this.owe(noticesOf(environment, start).filter(({ key }) => keys.includes(key)));
-    const attempts = await this.tell(AbortSignal.timeout(startPatience), run);
+    const over = AbortSignal.timeout(startPatience);
+    await this.collecting;
+    // What is under way to them may be this very notice.
+    const underWay = required.map((target) => this.telling.get(target)?.done);
+    await Promise.race([
+      Promise.all(underWay),
+      new Promise((resolve) => over.addEventListener("abort", resolve)),
+    ]);
+    const attempts = await this.deliver(over, ({ key }) => keys.includes(key));
     const mine = this.outbox.notices().filter(({ key }) => keys.includes(key));
     const missing = mine.filter(({ state }) => state !== "delivered");
     if (missing.length === 0) return;
@@ -101,7 +110,7 @@ class LiveNotices implements RunNotices {
         : [],
     );
     throw new OpsError("E_NOTICE", `Nothing was begun: ${names.join(", ")} could not be told of it`, {
-      cause: why.join("; ") || missing.map(({ problem }) => problem).join("; "),
+      cause: why.join("; ") || missing.map(({ problem }) => problem ?? "no answer in time").join("; "),
       hint: `see what it says: ops notify test ${names[0]}, or take "required" off the rule in .opsrc`,
     });
   }
@@ -109,8 +118,9 @@ class LiveNotices implements RunNotices {
   async end(): Promise<string[]> {
     const cancel = after(patience, () => this.over.abort());
     const told = (async () => {
-      await this.telling;
-      await this.attempt();
+      this.wake();
+      await this.collecting;
+      await Promise.all([...this.telling.values()].map(({ done }) => done));
       this.outbox.close();
     })();
     let insisted = () => {};
@@ -121,6 +131,8 @@ class LiveNotices implements RunNotices {
     await Promise.race([told, enough]);
     cancel();
     insisted();
+    for (const target of this.telling.keys())
+      this.problems.set(target, `notification ${target}: no answer in time; will be tried again`);
     return [...this.problems.values()];
   }
 
@@ -133,36 +145,57 @@ class LiveNotices implements RunNotices {
       this.outbox.tryAgain(id, now);
   }
 
-  /** Beside the run: one telling at a time, and another one where something happened in the meantime. */
+  /** Beside the run: what has happened is taken into the outbox, and each receiver that is owed something is told. */
   private wake(): void {
     this.again = true;
-    this.telling ??= (async () => {
-      while (this.again && !this.over.signal.aborted) {
+    this.collecting ??= (async () => {
+      while (this.again) {
         this.again = false;
-        await this.attempt();
+        await this.attempt(async () => {
+          await collect(this.context, this.outbox, this.journal);
+          const waiting = this.outbox.notices("waiting").filter(({ channel }) => channel === "notification");
+          for (const target of new Set(waiting.map((each) => each.target))) this.tell(target);
+        });
       }
-      this.telling = undefined;
+      this.collecting = undefined;
+    })();
+  }
+
+  /** One telling at a time for each receiver, and another one where something happened in the meantime. */
+  private tell(target: string): void {
+    const present = this.telling.get(target);
+    if (present !== undefined) {
+      present.again = true;
+      return;
+    }
+    const telling = { again: true, done: Promise.resolve() };
+    this.telling.set(target, telling);
+    telling.done = (async () => {
+      while (telling.again && !this.over.signal.aborted) {
+        telling.again = false;
+        await this.attempt(() => this.deliver(this.over.signal, (notice) => notice.target === target));
+      }
+      this.telling.delete(target);
     })();
   }
 
   /** Whatever goes wrong with telling is told at the end and stops nothing. */
-  private async attempt(): Promise<void> {
+  private async attempt(work: () => Promise<unknown>): Promise<void> {
     try {
-      await this.tell(this.over.signal);
+      await work();
     } catch (error) {
       this.problems.set("outbox", errorRecord(error).message);
     }
   }
 
-  private async tell(signal: AbortSignal, run?: string): Promise<Attempt[]> {
+  private async deliver(signal: AbortSignal, only: (notice: Notice) => boolean): Promise<Attempt[]> {
     const { environment, clock } = this.context;
-    await collect(this.context, this.outbox, this.journal);
     const attempts = await deliver(this.outbox, {
       clock,
       channels: ["notification"],
       signal,
+      only,
       send: (notice, ended) => sendNotice(environment, clock, notice, ended),
-      ...(run === undefined ? {} : { only: (notice) => notice.source === run }),
     });
     for (const { notice, problem } of attempts) {
       if (problem === null) this.problems.delete(notice.target);

@@ -102,6 +102,20 @@ describe("a run", () => {
     expect(await waiting()).toEqual([]);
   });
 
+  it("tells one receiver of its end although another one hangs since its beginning", async () => {
+    site.configure({
+      notifications: { web: { url: `${server.url}/in` }, mute: { command: ["sleep", "60"] } },
+      notify: { all: { events: ["run.*"], to: ["mute", "web"] } },
+    });
+    runbook("true");
+
+    const { exitCode, stderr } = await run();
+
+    expect(exitCode).toBe(0);
+    expect(events().sort()).toEqual(["run.done", "run.started"]);
+    expect(stderr).toContain("! notification mute: sleep did not end in time; will be tried again");
+  });
+
   it("that was killed after an event is told by the next process, also that it was cut off", async () => {
     site.configure({
       notifications: web(),

@@ -113,6 +113,35 @@ describe("the outbox", () => {
     expect(sent.slice(2)).toEqual(["deploy failed", "deploy done"]);
   });
 
+  it("tells one receiver although many notices wait for another that hangs", async () => {
+    const stop = new AbortController();
+    const many = Array.from({ length: 20 }, (_, index) => notice(`mute ${index}`, { target: "mute" }));
+    outbox.add([...many, notice("urgent", { target: "pager" })], now());
+    const send = ({ target, key }: { target: string; key: string }, signal: AbortSignal) => {
+      if (target === "mute")
+        return new Promise<Sent>((end) => signal.addEventListener("abort", () => end(failed())));
+      sent.push(key);
+      stop.abort();
+      return Promise.resolve<Sent>({ sent: true, answer: "200" });
+    };
+    await deliver(outbox, { clock, channels: ["notification"], send, signal: stop.signal });
+
+    expect(sent).toEqual(["urgent"]);
+  });
+
+  it("tries again in time what was postponed while the clock was a year ahead", async () => {
+    outbox.add([notice("a")], now());
+    answers = [failed()];
+    const year = 365 * 24 * hour;
+    const [waiting] = outbox.notices();
+    outbox.postpone(waiting?.id ?? 0, now() + year, "it is down");
+    await flush();
+    clock.move(hour);
+    await flush();
+
+    expect(sent).toEqual(["a", "a"]);
+  });
+
   it("has what an earlier version had not sent yet", () => {
     outbox.close();
     rmSync(Outbox.file(folder));
@@ -176,6 +205,18 @@ describe("what is taken out of the journal", () => {
     await take();
 
     expect(told()).toEqual(["run.started", "gate.go", "run.done"]);
+  });
+
+  it("does not heap up: what was delivered over a month ago is forgotten when more happens", async () => {
+    await take();
+    await run("r1", done);
+    await take();
+    await flush();
+    clock.move(31 * 24 * hour);
+    await run("r2", done);
+    await take();
+
+    expect(outbox.notices().map(({ source }) => source)).toEqual(["r2", "r2"]);
   });
 
   it("is nothing of the time in which no rule asked for anything", async () => {
