@@ -1,5 +1,7 @@
 import { z } from "zod";
-import { name } from "../core/schema.ts";
+import { formatDuration } from "../core/duration.ts";
+import { OpsError } from "../core/errors.ts";
+import { duration, name } from "../core/schema.ts";
 import { type Check, defineCheck } from "../run/check.ts";
 import { fromInput, limitsInput } from "./compare.ts";
 import { type Comparison, compareWithBaseline } from "./comparison.ts";
@@ -16,6 +18,7 @@ const baseline = defineCheck({
     baseline: name("The baseline"),
     from: fromInput,
     limits: limitsInput,
+    "max-age": duration("How old the newest result of a load may be").prefault("24h"),
   }),
 
   async measure(context, input) {
@@ -23,6 +26,14 @@ const baseline = defineCheck({
       from: input.from,
       limits: input.limits,
     });
+    const age = found.madeAt === null ? 0 : context.clock.now().getTime() - Date.parse(found.madeAt);
+    if (age > input["max-age"]) {
+      const old = `the newest ${found.from} is ${formatDuration(age)} old`;
+      throw new OpsError("E_BASELINE", `${old}, ${formatDuration(input["max-age"])} is allowed`, {
+        hint: "make the load again",
+        retryable: false,
+      });
+    }
     const held = found.limits.filter(({ status }) => status === "pass").length;
     return {
       value: found.verdict,

@@ -10,8 +10,8 @@ import { machineDifference } from "../measured-series/machine.ts";
 import { type Unit, unitSchema } from "../measured-series/series.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Sample } from "../run/sample.ts";
-import { fileOf, readBaseline, requireBaseline } from "./baseline-file.ts";
-import { fromOf, measure, setupDifference } from "./source.ts";
+import { type BaselineFile, fileOf, readBaseline, requireBaseline } from "./baseline-file.ts";
+import { fromOf, type Measured, measure, setupDifference } from "./source.ts";
 
 const bound = z.number().nullable();
 
@@ -21,6 +21,7 @@ export const comparisonSchema = z.object({
   verdict: z.enum(["pass", "fail", "unknown"]),
   recordedAt: z.string().nullable(),
   recordedBy: z.string().nullable(),
+  madeAt: z.string().nullable().describe("When the load ended; null for measures, which are taken now"),
   /** Of the baseline, and of now. */
   versions: z.object({ before: z.string().nullable(), now: z.string().nullable() }),
   commits: z.object({ before: z.string().nullable(), now: z.string().nullable() }),
@@ -71,11 +72,11 @@ export async function compareWithBaseline(
     ? await readBaseline(fileOf(environment, name))
     : await requireBaseline(environment, name);
   const found = await measure(context, from, undefined, progress);
-  const setup = file === undefined ? undefined : setupDifference(file.setup, found.setup);
+  const apart = file === undefined ? undefined : incomparable(file, found);
   const machine = file === undefined ? undefined : machineDifference(file.machine, found.machine);
   const answers = compareSeries(file?.measures, found.series, limits);
   // Of another number of users, or in other intervals, any difference may come from that.
-  const judged = answers.map((each) => shown(each, setup));
+  const judged = answers.map((each) => shown(each, apart));
   return {
     baseline: name,
     from: found.from,
@@ -86,6 +87,7 @@ export async function compareWithBaseline(
         : "unknown",
     recordedAt: file?.recordedAt ?? null,
     recordedBy: file?.recordedBy ?? null,
+    madeAt: found.madeAt ?? null,
     versions: { before: file?.version ?? null, now: found.version },
     commits: { before: file?.commit ?? null, now: found.commit },
     warnings: machine === undefined ? [] : [machine],
@@ -93,13 +95,19 @@ export async function compareWithBaseline(
   };
 }
 
-function shown(answer: LimitAnswer, setup: string | undefined): Comparison["limits"][number] {
+/** Why no change between the two says anything; undefined where nothing speaks against it. */
+function incomparable(file: BaselineFile, { from, madeAt, setup }: Measured): string | undefined {
+  // The load that the baseline was recorded from has not changed since.
+  if (madeAt !== undefined && from === file.from && Date.parse(madeAt) <= Date.parse(file.recordedAt))
+    return `the newest ${from} ended before the baseline was recorded: make it again`;
+  const difference = setupDifference(file.setup, setup);
+  return difference === undefined ? undefined : `measured in another way than the baseline: ${difference}`;
+}
+
+function shown(answer: LimitAnswer, apart: string | undefined): Comparison["limits"][number] {
   const { problem, ...rest } = answer;
   const isChange = answer.samples.baseline > 0;
-  if (setup !== undefined && isChange) {
-    const reason = `measured in another way than the baseline: ${setup}`;
-    return { ...rest, status: "unknown", reason };
-  }
+  if (apart !== undefined && isChange) return { ...rest, status: "unknown", reason: apart };
   return { ...rest, reason: [numbers(answer), problem].filter((each) => each !== null).join("; ") };
 }
 

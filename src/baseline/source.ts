@@ -23,6 +23,8 @@ export interface Measured {
   readonly machine: Machine;
   readonly version: string | null;
   readonly commit: string | null;
+  /** When a load ended; undefined for measures, which are taken now. ISO 8601, UTC. */
+  readonly madeAt?: string;
 }
 
 /** @param given `load:NAME`, or the name of a baseline with measures; undefined: as the baseline has it. Throws `E_BASELINE`. */
@@ -81,7 +83,7 @@ async function newestOf(
 }
 
 function ofLoad(found: LoadResult): Measured {
-  const { load, target, engine, users, intervalMs, machine, version, commit } = found;
+  const { load, target, engine, users, intervalMs, machine, version, commit, endedAt } = found;
   return {
     series: seriesOfLoad(found),
     from: `load:${load}`,
@@ -89,6 +91,7 @@ function ofLoad(found: LoadResult): Measured {
     machine,
     version,
     commit,
+    madeAt: endedAt,
   };
 }
 

@@ -1,11 +1,16 @@
 import { z } from "zod";
-import { formatDuration } from "../core/duration.ts";
+import type { LoadSettings } from "../config/load-schema.ts";
+import { formatDuration, parseDuration } from "../core/duration.ts";
 import { OpsError } from "../core/errors.ts";
 import { duration, name } from "../core/schema.ts";
-import { LoadResults } from "../measured-series/load-result.ts";
+import { showUrl } from "../http/client.ts";
+import { type LoadResult, LoadResults } from "../measured-series/load-result.ts";
 import { type Check, defineCheck } from "../run/check.ts";
 import { judgeByLimits } from "../run/limits.ts";
 import { shownTime } from "./verdict.ts";
+
+/** Clocks of two machines may differ a little. */
+const clockTolerance = parseDuration("5m");
 
 type LoadEvidence = {
   readonly id: string;
@@ -13,6 +18,8 @@ type LoadEvidence = {
   readonly ageMs: number;
   readonly verdict: "pass" | "fail" | "unknown" | "none";
   readonly interrupted: boolean;
+  /** How it was made easier than the load is configured; null where it was not. */
+  readonly weaker: string | null;
   readonly version: string | null;
   readonly commit: string | null;
   readonly thresholds: { threshold: string; status: string; reason: string }[];
@@ -39,7 +46,7 @@ const load = defineCheck({
   }),
 
   async measure(context, input) {
-    context.environment.load(input.load);
+    const settings = context.environment.load(input.load);
     const results = new LoadResults(context.stateDirectory, context.environment.name);
     const found = await results.newest(input.load);
     if (found === undefined) {
@@ -53,6 +60,7 @@ const load = defineCheck({
       ageMs: context.clock.now().getTime() - Date.parse(found.endedAt),
       verdict: found.verdict,
       interrupted: found.interrupted,
+      weaker: weakerThan(settings, found),
       version: found.version,
       commit: found.commit,
       thresholds: found.thresholds.map(({ threshold, status, reason }) => ({ threshold, status, reason })),
@@ -65,7 +73,8 @@ const load = defineCheck({
   },
 
   judge({ value, shown, evidence }, input, limits) {
-    const { made, ageMs, verdict, interrupted, version, commit, thresholds } = evidence as LoadEvidence;
+    const { made, ageMs, verdict, interrupted, weaker, version, commit, thresholds } =
+      evidence as LoadEvidence;
     const unknown = (reason: string) => ({ status: "unknown" as const, reason });
     const missed = thresholds
       .filter(({ status }) => status === "fail")
@@ -78,22 +87,37 @@ const load = defineCheck({
       return unknown(
         `the newest load was of ${commit === null ? "no known commit" : `commit ${commit.slice(0, 12)}`}, not ${input.commit}`,
       );
+    if (ageMs < -clockTolerance)
+      return unknown(`the newest load is from ${formatDuration(-ageMs)} in the future: clocks differ`);
     if (ageMs > input["max-age"])
       return unknown(
         `the newest load is ${formatDuration(ageMs)} old (${made}), ${formatDuration(input["max-age"])} is allowed`,
       );
     if (interrupted) return unknown("the newest load was ended early");
     if (verdict === "fail") return { status: "fail", reason: missed.join("; ") };
+    if (weaker !== null) return unknown(`the newest load was not made as it is configured: ${weaker}`);
     if (verdict === "unknown") return unknown(thresholds.map(({ reason }) => reason).join("; "));
     const hasLimits = limits.fail !== undefined || limits.warn !== undefined;
     if (verdict === "none" && !hasLimits)
       return unknown("the load has no thresholds, and the check has no limit for p95");
-    const reason = `${shown}, ${formatDuration(ageMs)} ago`;
+    const reason = `${shown}, ${formatDuration(Math.max(0, ageMs))} ago`;
     if (!hasLimits) return { status: "pass", reason };
     return value === null
       ? unknown("no request was answered well")
       : judgeByLimits(Number(value), reason, limits);
   },
 });
+
+/** A load of one user for a second proves nothing about a hundred, nor does one that was held to nothing. */
+function weakerThan(settings: LoadSettings, found: LoadResult): string | null {
+  const target = showUrl(new URL(settings.target).href);
+  const kept = new Set(found.thresholds.map(({ threshold }) => threshold));
+  const missing = settings.thresholds.map((each) => each.trim()).filter((each) => !kept.has(each));
+  if (found.target !== target) return `on ${found.target}, not ${target}`;
+  if (found.users < settings.users) return `by ${found.users} users, not ${settings.users}`;
+  if (found.durationMs < settings.duration)
+    return `for ${formatDuration(found.durationMs)}, not ${formatDuration(settings.duration)}`;
+  return missing.length === 0 ? null : `without the threshold ${missing.join(", ")}`;
+}
 
 export const checks: readonly Check[] = [load];

@@ -5,6 +5,7 @@ import { loadSchema } from "../config/load-schema.ts";
 import { formatDuration } from "../core/duration.ts";
 import { causeText, UsageError } from "../core/errors.ts";
 import { name, seconds } from "../core/schema.ts";
+import { parseHttpUrl } from "../http/client.ts";
 import { revealHeaders } from "../http/headers.ts";
 import type { LoadPlan, LoadStep } from "../load-engine/plan.ts";
 import { type LoadThreshold, parseLoadThreshold } from "../measured-series/load-threshold.ts";
@@ -54,7 +55,7 @@ export function settingsOf(
   const { name, ...settings } =
     input.url === undefined
       ? environment.load(input.load)
-      : { name: unnamed, ...loadSchema.parse({ target: input.url }) };
+      : { name: unnamed, ...loadSchema.parse({ target: parseHttpUrl(input.url).href }) };
   return {
     name,
     ...settings,

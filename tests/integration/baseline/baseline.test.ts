@@ -86,6 +86,11 @@ describe("a baseline of real services", () => {
     const load = () => perform(operation("load.run"), context(), {});
     await load();
     const recorded = await perform(operation("baseline.record"), context(), { baseline: "web" });
+    // What it was recorded from says nothing of a change.
+    expect((await compare({ baseline: "web" })).limits[0]).toMatchObject({
+      status: "unknown",
+      reason: expect.stringContaining("ended before the baseline was recorded"),
+    });
     delay = 5;
     await load();
     const same = await compare({ baseline: "web" });
@@ -122,6 +127,10 @@ describe("a baseline of real services", () => {
       reason: expect.stringContaining("p50 increase < 30ms: +"),
       evidence: { recordedBy: "test@localhost" },
     });
+    const stale = { id: "stale", kind: "baseline", with: { baseline: "web", "max-age": "1ms" } };
+    expect(
+      (await measureGate(context({ gates: { ready: { checks: [stale] } } }), "ready", 20_000)).checks[0],
+    ).toMatchObject({ status: "unknown", reason: expect.stringMatching(/is .* old, 1ms is allowed/) });
     // Another number of users is another experiment.
     await perform(operation("load.run"), context(), { users: 2 });
     const other = await compare({ baseline: "web" });

@@ -149,6 +149,17 @@ describe("load on a real server", () => {
     expect(afterSlow).toMatchObject({ status: "fail", reason: expect.stringContaining("p50<60ms: p50 1") });
     expect(fast.thresholds[0]?.status).toBe("pass");
     expect(await gate()).toMatchObject({ status: "pass", evidence: { verdict: "pass" } });
+    // What was made easier on the way proves nothing of what is configured.
+    const { thresholds, ...held } = settings;
+    for (const [harder, reason] of [
+      [{ ...held, users: 9, thresholds }, "by 8 users, not 9"],
+      [{ ...settings, duration: "1h" }, "for 1.6s, not 1h 00m"],
+      [{ ...settings, thresholds: [...thresholds, "p99<2s"] }, "without the threshold p99<2s"],
+      [{ ...settings, target: `${server.url}/other` }, `not ${server.url}/other`],
+    ] as const) {
+      const [found] = (await measureGate(context(harder, { gates }), "ready", 5000)).checks;
+      expect(found).toMatchObject({ status: "unknown", reason: expect.stringContaining(reason) });
+    }
     const other = {
       ready: { checks: [{ id: "load", kind: "load", with: { load: "web", version: "2.0.0" } }] },
     };

@@ -90,6 +90,10 @@ describe("what is wrong before the first request", () => {
     await expect(ask(settings)).rejects.toMatchObject({ code, exitCode: 2 });
   });
 
+  test("a URL of something else than HTTP", async () => {
+    await expect(ask({}, { url: "ftp://127.0.0.1/" })).rejects.toMatchObject({ exitCode: 2 });
+  });
+
   test("k6, where it is not installed", async () => {
     const path = process.env.PATH;
     process.env.PATH = "/nowhere";
