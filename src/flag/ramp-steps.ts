@@ -1,6 +1,6 @@
 import { OpsError, UsageError } from "../core/errors.ts";
 import { formatPercent, percent } from "../core/percent.ts";
-import type { FlagDefinition } from "../flag-source/definition.ts";
+import type { FlagDefinition, Rule } from "../flag-source/definition.ts";
 import { isPause, type Pause, type StepEntry } from "../rollout/step-field.ts";
 import type { WatchedStep } from "../rollout/watched.ts";
 import { existing, type FlagBefore } from "./change.ts";
@@ -51,7 +51,7 @@ export function rampPlan(before: FlagBefore, { flag, to: wanted, steps: entries 
       hint: `name another variant with --to: ${Object.keys(inside.variants).join(", ")}`,
     });
   }
-  const present = presentShare(flag, definition, to, now);
+  const present = presentShare(flag, definition, { to, other, now });
   const at = (share: number): FlagDefinition => ({
     ...withRollout(flag, inside, { percent: share, variant: to, now }),
     state: "ENABLED",
@@ -91,8 +91,14 @@ export function rampStepAt(steps: readonly RampStep[], index: number): RampStep 
   return step;
 }
 
-/** Percent of those on no list who get the variant now. */
-function presentShare(flag: string, definition: FlagDefinition, to: string, now: Date): number {
+interface Given {
+  readonly to: string;
+  readonly other: string;
+  readonly now: Date;
+}
+
+/** Percent of those on no list who get the variant now. Throws where the ramp would take a third one from somebody. */
+function presentShare(flag: string, definition: FlagDefinition, { to, other, now }: Given): number {
   const state = stateOf(definition);
   if (state === "disabled") {
     throw new UsageError(
@@ -105,14 +111,28 @@ function presentShare(flag: string, definition: FlagDefinition, to: string, now:
   }
   if (state !== "on") return 0;
   const settled = settledAt(definition, now);
-  const found = rolloutOfRule(settled, layersOf(settled).rest);
+  const { rest } = layersOf(settled);
   // A rule of one's own is refused where the share would be put in its place.
-  if (found === undefined) return 0;
-  if (found.variant === to) return found.percent;
-  if (found.percent === 0) return found.other === to ? 100 : 0;
+  const shares = sharesOf(settled, rest);
+  // The share that grows must stand first: behind another one it would move to other users.
+  const taken = shares.find(
+    ([variant], index) =>
+      variant !== to && (variant !== other || shares.slice(index).some(([each]) => each === to)),
+  );
+  if (taken === undefined) return shares[0]?.[0] === to ? shares[0][1] : 0;
+  const [variant, share] = taken;
   throw new UsageError(
     "E_FLAG_RAMP",
-    `Flag ${flag} gives ${found.variant} to ${formatPercent(found.percent)}: a ramp of ${to} would take it from them`,
-    { hint: `ramp ${found.variant}, or take it back first: ops flag rollout ${flag} 0%` },
+    `Flag ${flag} gives ${variant} to ${formatPercent(share)}: a ramp of ${to} would take it from them`,
+    { hint: `ramp ${variant}, or take it back first: ops flag rollout ${flag} 0%` },
   );
+}
+
+/** Variants and percent of the users, in the order of their buckets; none for a rule of one's own. */
+function sharesOf(definition: FlagDefinition, rest: Rule): (readonly [variant: string, share: number])[] {
+  if (typeof rest === "string") return [[rest, 100]];
+  const found = rolloutOfRule(definition, rest);
+  if (found === undefined) return [];
+  const both = [[found.variant, found.percent] as const, [found.other, 100 - found.percent] as const];
+  return both.filter(([, share]) => share > 0);
 }

@@ -1,5 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { percent } from "../../../src/core/percent.ts";
 import { operations } from "../../../src/flag/operations.ts";
+import { rampPlan } from "../../../src/flag/ramp-steps.ts";
+import type { FlagDefinition } from "../../../src/flag-source/definition.ts";
 import { simpleFlag } from "../../../src/flag-source/simple-flag.ts";
 import type { Operation } from "../../../src/run/operation.ts";
 
@@ -65,4 +68,36 @@ test.each([
   ],
 ])("%j is refused: %s", (input, message) => {
   expect(set.input.safeParse(input).error?.issues[0]?.message).toBe(message);
+});
+
+describe("a ramp of one of several variants takes none from anybody", () => {
+  const blue = (rest: string | object): FlagDefinition => ({
+    state: "ENABLED",
+    variants: { green: "g", blue: "b", red: "r" },
+    defaultVariant: typeof rest === "string" ? rest : "green",
+    ...(typeof rest === "object" && { targeting: { fractional: rest as [] } }),
+    metadata: { "off-variant": "green" },
+  });
+  const plan = (rest: string | object) =>
+    rampPlan(seen(blue(rest)), { flag: "f", to: "blue", steps: [10, 50, 100].map(percent) }).steps.map(
+      ({ share }) => share,
+    );
+  const shares = (...weights: [string, number][]) => weights;
+
+  test.each([
+    ["green", [10, 50, 100]],
+    ["blue", [100]],
+    [shares(["blue", 30], ["green", 70]), [50, 100]],
+    [shares(["blue", 0], ["green", 100]), [10, 50, 100]],
+  ])("from %j: %j", (rest, steps) => {
+    expect(plan(rest)).toEqual(steps);
+  });
+
+  test.each([
+    ["red", "red to 100%"],
+    [shares(["blue", 30], ["red", 70]), "red to 70%"],
+    [shares(["green", 70], ["blue", 30]), "green to 70%"],
+  ])("from %j: refused", (rest, taken) => {
+    expect(() => plan(rest)).toThrow(`Flag f gives ${taken}: a ramp of blue would take it from them`);
+  });
 });
