@@ -2,7 +2,7 @@ import { applyEdits, modify, type ParseError, parseTree, printParseErrorCode } f
 import { Document, isMap, isScalar, isSeq, parseDocument, visit } from "yaml";
 import type { z } from "zod";
 import { DiagnosticsError } from "../core/diagnostic.ts";
-import { type Json, OpsError } from "../core/errors.ts";
+import { type Json, OpsError, UsageError } from "../core/errors.ts";
 import { schemaDiagnostics, YamlSource } from "../core/yaml-source.ts";
 import { documentSchema, type FlagDocument, isRecord, sameJson } from "./definition.ts";
 import { differences } from "./differences.ts";
@@ -18,8 +18,19 @@ export function formOf(file: string): FileForm {
 /** Above so many changes a JSON file is written anew: each single edit reads the whole text. */
 const singleEdits = 50;
 
+/** Levels of a text, at most. */
+const deepest = 500;
+
 /** The flags of a text. Throws a DiagnosticsError with every mistake at its place. */
 export function readText(file: string, form: FileForm, text: string): FlagSet {
+  try {
+    return parsedText(file, form, text);
+  } catch (error) {
+    throw error instanceof RangeError ? tooDeep(file) : error;
+  }
+}
+
+function parsedText(file: string, form: FileForm, text: string): FlagSet {
   if (text.trim() === "") return setOf({ flags: {} });
   const value = form === "json" ? parseJson(text) : undefined;
   // Read with places only where something is wrong, and as YAML: JSON is a part of it.
@@ -36,9 +47,42 @@ export function readText(file: string, form: FileForm, text: string): FlagSet {
       ),
     ]);
   }
+  if (isDeep(document)) throw tooDeep(file);
+  refuseProto(file, text, document);
   const { error } = documentSchema.safeParse(document, { reportInput: true });
   if (error !== undefined) throw mistakes(source ?? new YamlSource(file, text, "E_FLAG_FILE"), error);
   return setOf(document as FlagDocument);
+}
+
+function isDeep(document: Json): boolean {
+  let level: readonly unknown[] = [document];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > deepest) return true;
+    level = level.flatMap((each) => (typeof each === "object" && each !== null ? Object.values(each) : []));
+  }
+  return false;
+}
+
+function tooDeep(file: string): UsageError {
+  return new UsageError("E_FLAG_FILE", `The flags in ${file} are more than ${deepest} levels deep`, {
+    hint: "write the rules flatter; who reads them goes down into them by calling itself",
+  });
+}
+
+/** No schema looks at what has this name, and half of the readers of the format lose it. */
+function refuseProto(file: string, text: string, document: Json): void {
+  for (const part of ["flags", "$evaluators", "metadata"]) {
+    const found = isRecord(document) ? document[part] : undefined;
+    if (!isRecord(found) || !Object.hasOwn(found, "__proto__")) continue;
+    const source = new YamlSource(file, text, "E_FLAG_FILE");
+    throw new DiagnosticsError("E_FLAG_FILE", [
+      source.at(
+        source.position([part, "__proto__"]),
+        "nothing can be called __proto__",
+        "give it another name",
+      ),
+    ]);
+  }
 }
 
 function mistakes(source: YamlSource, error: z.ZodError): DiagnosticsError {
@@ -135,8 +179,13 @@ function editsOf(
   if (!isRecord(before) || !isRecord(after)) return [{ path, value: after, order }];
   const keys = Object.keys(after);
   return [...new Set([...Object.keys(before), ...keys])].flatMap((key) =>
-    editsOf([...path, key], before[key], after[key], keys),
+    editsOf([...path, key], own(before, key), own(after, key), keys),
   );
+}
+
+/** Every object has a `constructor`, and a flag may be called so. */
+function own(record: { [key: string]: Json | undefined }, key: string): Json | undefined {
+  return Object.hasOwn(record, key) ? record[key] : undefined;
 }
 
 /** Where a new key goes among those that are there. */

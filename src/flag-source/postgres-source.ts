@@ -6,7 +6,7 @@ import { definitionSchema, type FlagDefinition, type Rule, type Scalar } from ".
 import { type Difference, emptySet, type FlagSet, type StoredFlag } from "./flag-set.ts";
 import type { ChangeNote, FlagChange, FlagSource } from "./flag-source.ts";
 import type { Finding } from "./lint.ts";
-import { ensureFlagTables, lockFlags, tableForm } from "./postgres-tables.ts";
+import { ensureFlagTables, limitWaiting, lockFlags, tableForm } from "./postgres-tables.ts";
 import { watchDatabase } from "./postgres-watch.ts";
 import { changedByHand, prepared } from "./prepared.ts";
 import { simpleFlag } from "./simple-flag.ts";
@@ -44,10 +44,12 @@ export class PostgresFlagSource implements FlagSource {
       if ((await tableForm(client)) !== "current") prepared(await readSet(client), edit, note);
       await ensureFlagTables(client);
       return inTransaction(client, "BEGIN", async () => {
+        await limitWaiting(client);
         await lockFlags(client);
-        const now = await readSet(client);
+        const texts: StoredTexts = new Map();
+        const now = await readSet(client, texts);
         const { next, changes } = prepared(now, edit, note);
-        for (const change of changes) await this.write(client, note, change, next);
+        for (const change of changes) await this.write(client, note, change, next, texts);
         return changes.length === 0 ? now : readSet(client);
       });
     });
@@ -91,9 +93,10 @@ export class PostgresFlagSource implements FlagSource {
     note: ChangeNote,
     { subject, name, before, after }: Difference,
     next: FlagSet,
+    texts: StoredTexts,
   ): Promise<void> {
     const text = after === null ? null : JSON.stringify(after);
-    if (subject === "flag") await this.writeFlag(client, note, name, before, text);
+    if (subject === "flag") await this.writeFlag(client, note, name, texts.get(name), text);
     else if (text === null) {
       await client.query("DELETE FROM ops.flag_shared WHERE kind = $1 AND name = $2", [subject, name]);
     } else {
@@ -126,35 +129,39 @@ export class PostgresFlagSource implements FlagSource {
     );
   }
 
-  /** Only where the row still is what was read: a change by hand, past our lock, must not be lost. */
+  /**
+   * Only where the row still is what was read: a change by hand, past our lock, must not be lost. Compared as text: not every
+   * JSON is a jsonb, and a flag with such a text must be killed as well.
+   */
   private async writeFlag(
     client: pg.Client,
     note: ChangeNote,
     name: string,
-    before: Difference["before"],
+    before: string | undefined,
     text: string | null,
   ): Promise<void> {
     const { rowCount } =
       text === null
-        ? await client.query("DELETE FROM ops.flag WHERE name = $1 AND definition::jsonb = $2::jsonb", [
-            name,
-            JSON.stringify(before),
-          ])
-        : before === null
+        ? await client.query("DELETE FROM ops.flag WHERE name = $1 AND definition::text = $2", [name, before])
+        : before === undefined
           ? await client.query(
               `INSERT INTO ops.flag (name, definition, updated_by) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
               [name, text, note.actor],
             )
           : await client.query(
               `UPDATE ops.flag SET definition = $2, updated_at = now(), updated_by = $3
-                WHERE name = $1 AND definition::jsonb = $4::jsonb`,
-              [name, text, note.actor, JSON.stringify(before)],
+                WHERE name = $1 AND definition::text = $4`,
+              [name, text, note.actor, before],
             );
     if (rowCount !== 1) throw changedByHand(name, this.place);
   }
 }
 
-async function readSet(client: pg.ClientBase): Promise<FlagSet> {
+/** Of each flag, by its name: its definition as the database has it. */
+type StoredTexts = Map<string, string>;
+
+/** @param texts gets the definitions as they are written */
+async function readSet(client: pg.ClientBase, texts?: StoredTexts): Promise<FlagSet> {
   const form = await tableForm(client);
   if (form === "missing") return emptySet;
   if (form === "simple") return readSimple(client);
@@ -162,6 +169,7 @@ async function readSet(client: pg.ClientBase): Promise<FlagSet> {
     `SELECT name, definition::text AS definition, ${utc("updated_at")} AS "changedAt", updated_by AS "changedBy"
        FROM ops.flag ORDER BY name COLLATE "C"`,
   );
+  for (const { name, definition } of rows) texts?.set(name, definition);
   const { rows: shared } = await client.query<{ kind: string; name: string; definition: Rule }>(
     "SELECT kind, name, definition FROM ops.flag_shared ORDER BY position, name",
   );

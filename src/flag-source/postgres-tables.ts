@@ -59,6 +59,18 @@ export async function tableForm(client: pg.ClientBase): Promise<TableForm> {
   return (await opsTableExists(client, "ops.flag_change")) ? "current" : "missing";
 }
 
+/** Seconds that a change may hang between two statements, and that others, a kill among them, wait for it or for a row. */
+const [hanging, waiting] = [20, 30];
+
+/**
+ * For the transaction: where its process is stopped or cut off, the server ends it, and others have their turn. Throws
+ * `E_LOCK_TIMEOUT`, later, where somebody else's transaction has a row for too long.
+ */
+export async function limitWaiting(client: pg.ClientBase): Promise<void> {
+  await client.query(`SET LOCAL lock_timeout = '${waiting}s'`);
+  await client.query(`SET LOCAL idle_in_transaction_session_timeout = '${hanging}s'`);
+}
+
 /** Waits for whoever changes flags; the lock ends with the transaction. */
 export async function lockFlags(client: pg.ClientBase): Promise<void> {
   await client.query("SELECT pg_advisory_xact_lock($1, $2)", [opsLockSpace, flagsAreChanged]);

@@ -4,6 +4,7 @@ import type { FlagDefinition } from "../../../src/flag-source/definition.ts";
 import { documentOf, emptySet, withEvaluator, withFlag } from "../../../src/flag-source/flag-set.ts";
 import type { FlagSource } from "../../../src/flag-source/flag-source.ts";
 import type { Cluster } from "../../../src/postgres/cluster.ts";
+import { contextOf, flag } from "../../support/flag-operations.ts";
 import { databasePlace, type FlagPlace, filePlace, note, sql } from "../../support/flag-sources.ts";
 import { startTestCluster } from "../../support/postgres.ts";
 
@@ -96,6 +97,28 @@ describe.each(["postgres", "flags.json", "flags.yaml"] as const)("flags in %s", 
     ]);
     expect(await source.changes({ limit: 1 })).toHaveLength(1);
     expect((await source.read()).flags.size).toBe(0);
+  });
+
+  test("may be called what every object of JavaScript has", async () => {
+    await source.update(note, (now) => withFlag(withFlag(now, "colour", colour), "constructor", colour));
+    expect([...(await another().read()).flags.keys()]).toEqual(["colour", "constructor"]);
+    await source.update(note, (now) => withFlag(now, "constructor", null));
+    expect([...(await another().read()).flags.keys()]).toEqual(["colour"]);
+  });
+
+  test("can be killed whatever their texts and numbers are", async () => {
+    const odd = { ...colour, metadata: { description: "a\u0000b \ud800" } };
+    await source.update(note, (now) => withFlag(now, "colour", odd));
+    if (place.url !== undefined) {
+      await sql(
+        place.url,
+        `UPDATE ops.flag SET definition = replace(definition::text, '255', '1234567890123456789.25')::json`,
+      );
+    }
+    await flag(contextOf(place), "kill", { flag: "colour", variant: "none" });
+    expect((await another().read()).flags.get("colour")?.definition.metadata).toHaveProperty("killed-by");
+    await source.update(note, (now) => withFlag(now, "colour", null));
+    expect((await another().read()).flags.size).toBe(0);
   });
 
   test("that say the same already are not written again", async () => {
