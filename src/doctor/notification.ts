@@ -5,6 +5,7 @@ import { counted } from "../core/counted.ts";
 import { causeText, OpsError } from "../core/errors.ts";
 import { parseHttpUrl } from "../http/client.ts";
 import { revealHeaders } from "../http/headers.ts";
+import { signedHeaders } from "../notifier/webhook.ts";
 import { Outbox } from "../outbox/outbox.ts";
 import { requireProgram } from "../process/find-program.ts";
 import { type Finding, missing, missingBecause, ok, warn } from "./finding.ts";
@@ -57,7 +58,7 @@ async function look(subject: string, target: NotificationTarget, signal: AbortSi
     }
     default: {
       const url = parseHttpUrl(await target.url.reveal());
-      if (target.kind === "webhook") await target.secret.reveal();
+      if (target.kind === "webhook") signedHeaders(await target.secret.reveal(), "", 0, "");
       if (target.kind === "pagerduty") await target.routingKey.reveal();
       if (target.kind === "webhook" || target.kind === "url")
         await revealHeaders(target.headers, target.directory);

@@ -72,10 +72,11 @@ function outcome(what: string, url: string, response: HttpResponse): Sent {
   };
 }
 
-/** One line of the body, without the URL's own path in it. */
+/** One line of the body, without the URL's own path in it, nor a long part of that: a token. */
 function wordsOf({ body }: HttpResponse, url: string): string {
-  const { pathname, search } = new URL(url);
-  const secrets = [pathname, search].filter((each) => each.length > 3);
+  const { pathname, search, searchParams } = new URL(url);
+  const tokens = [...pathname.split("/"), ...searchParams.values()].filter((each) => each.length >= 8);
+  const secrets = [...[pathname, search].filter((each) => each.length > 3), ...tokens];
   const plain = secrets.reduce((text, each) => text.replaceAll(each, mask), body);
   const line = plain
     .replace(/<[^>]*>/g, " ")

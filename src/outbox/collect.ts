@@ -132,9 +132,9 @@ interface Cursor {
   readonly since: number;
 }
 
-function cursorOf({ database, environment }: Outbox): Cursor | undefined {
+function cursorOf(outbox: Outbox): Cursor | undefined {
   const query = "SELECT position, since FROM journal_cursor WHERE environment = ?";
-  const row = database.prepare(query).get(environment);
+  const row = outbox.row(query, outbox.environment);
   return row === undefined ? undefined : { position: Number(row.position), since: Number(row.since) };
 }
 

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue, SQLOutputValue } from "node:sqlite";
 import { type Json, OpsError } from "../core/errors.ts";
 import { liveness, type ProcessIdentity, thisProcess } from "../process/live-process.ts";
 import { inTransaction, openDatabase } from "../run/sqlite-database.ts";
@@ -132,7 +132,7 @@ export class Outbox {
 
   knows(key: string): boolean {
     const query = "SELECT 1 FROM notice WHERE environment = ? AND key = ?";
-    return guarded(this.file, () => this.database.prepare(query).get(this.environment, key)) !== undefined;
+    return this.row(query, this.environment, key) !== undefined;
   }
 
   /** In the order in which they were written. */
@@ -202,6 +202,11 @@ export class Outbox {
         )
         .run(now, id),
     );
+  }
+
+  /** The first row of a query. */
+  row(query: string, ...values: SQLInputValue[]): Record<string, SQLOutputValue> | undefined {
+    return guarded(this.file, () => this.database.prepare(query).get(...values));
   }
 
   /** Durable when it returns, all of it or nothing. */

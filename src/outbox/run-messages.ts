@@ -6,6 +6,7 @@ import type { JournalEntry } from "../run/events.ts";
 import type { RunState } from "../run/run-state.ts";
 import { checkpointWords } from "./checkpoint-messages.ts";
 import type { Happening } from "./rules.ts";
+import { subjectOf } from "./step-operations.ts";
 
 /** What a message says beside what every message about a run says. */
 export interface Words {
@@ -91,7 +92,7 @@ function happening(
       environment: request.environment,
       host,
       at,
-      subject: `run/${request.environment}/${request.name}`,
+      subject: `run/${request.environment}/${subjectOf(request)}`,
       incident,
       command: command ?? `ops runs show ${id}`,
       facts: [

@@ -17,3 +17,18 @@ export function stepOperations({ text }: RunRequest): ReadonlyMap<string, string
   look(steps);
   return found;
 }
+
+/** The inputs that say which of several things an operation is about, as far as one can name it. */
+const named = ["watch", "gate", "load", "baseline", "flag", "route", "pool", "database", "store"] as const;
+
+/**
+ * What a run is about, the same for a trouble and for its end: a runbook by its name; of a single operation that says
+ * nothing, as there are many gates: `gate.check/pre-deploy`.
+ */
+export function subjectOf({ kind, name, text }: Pick<RunRequest, "kind" | "name" | "text">): string {
+  if (kind === "runbook") return name;
+  const { steps = [] } = parse(text) as { steps?: readonly { readonly with?: Record<string, unknown> }[] };
+  const input = steps[0]?.with ?? {};
+  const things = named.map((key) => input[key]).filter((each) => typeof each === "string");
+  return [name, ...things].join("/");
+}

@@ -70,10 +70,16 @@ export class LeftBehindRuns {
     await this.write({ ...fields, environment: environment.name, attempts: 0, notBefore });
   }
 
+  /** Undefined also where the file holds none: a disk that was full or damaged has no say in the others. */
   async read(key: string): Promise<LeftBehind | undefined> {
     const file = this.file(key, "json");
     if (!existsSync(file)) return undefined;
-    return leftBehind.safeParse(JSON.parse(await readFile(file, "utf8"))).data;
+    try {
+      return leftBehind.safeParse(JSON.parse(await readFile(file, "utf8"))).data;
+    } catch (error) {
+      if (error instanceof SyntaxError) return undefined;
+      throw error;
+    }
   }
 
   async forget(key: string): Promise<void> {

@@ -82,7 +82,12 @@ export const runDue = defineOperation({
     const wanted = schedulesOf(context.environment, input.schedules, now);
     const left = new LeftBehindRuns(context);
     await left.tick();
-    const takenUp = await left.lookAfter();
+    // Another process may have them for long; what is due is due all the same.
+    const takenUp = await left
+      .lookAfter()
+      .catch((error: unknown) => [
+        { run: null, what: "failed" as const, problem: errorRecord(error).message },
+      ]);
     const ledger = Ledger.open(context.stateDirectory, context.environment.name);
     try {
       ledger.transaction(() => {

@@ -139,6 +139,18 @@ describe("a signed webhook", () => {
   });
 });
 
+it("a webhook is not signed with what is no key: an empty one is known to everybody", async () => {
+  const settings = { kind: "webhook", url: `${server.url}/hook`, secret: "file:empty" };
+  for (const secret of ["whsec_", "whsec_no base64!"]) {
+    writeFileSync(join(folder, "empty"), secret);
+    expect(await send(settings)).toMatchObject({
+      sent: false,
+      problem: expect.stringContaining("is no key"),
+    });
+  }
+  expect(server.requests).toEqual([]);
+});
+
 describe("PagerDuty", () => {
   const settings = () => ({
     kind: "pagerduty",
@@ -189,7 +201,7 @@ describe("a receiver that does not take it", () => {
 
   it("says when to come again, and its words are kept short, without the path that lets one in", async () => {
     [status, headers] = [429, { "retry-after": "120" }];
-    said = `<html><b>slow down</b> /services/T0/B0/path-that-lets-one-in ${"z".repeat(5000)}`;
+    said = `<html><b>slow down</b> /services/T0/B0/path-that-lets-one-in: path-that-lets-one-in ${"z".repeat(5000)}`;
 
     const sent = await send(settings());
 

@@ -31,7 +31,9 @@ describe("what is due", () => {
     expect((await site.list()).schedules[0]).toMatchObject({ last: { outcome: "done" }, overdue: false });
   });
 
-  it("can be a runbook with inputs", async () => {
+  it("can be a runbook with inputs, and runs although what was left behind beside it cannot be read", async () => {
+    mkdirSync(site.path(".ops/left-behind"), { recursive: true });
+    writeFileSync(site.path(".ops/left-behind/damaged.json"), "\0\0\0");
     const runbook =
       "name: greet\ninputs:\n  who: { type: string }\nsteps:\n  - id: say\n    uses: shell.run\n    with: { command: [sh, -c, 'echo \"$1\" > out', sh, '${{ inputs.who }}'] }\n";
     mkdirSync(site.path("books"));

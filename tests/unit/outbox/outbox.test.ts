@@ -174,6 +174,22 @@ describe("the outbox", () => {
   });
 });
 
+it("says that it cannot be used where its file is damaged, so that a run goes on without it", async () => {
+  const journal = SqliteJournal.open(folder, clock);
+  outbox.database.exec("DROP TABLE journal_cursor");
+  const environment = new Environment(
+    "test",
+    folder,
+    environmentSchema.parse({
+      notifications: { team: { kind: "file", file: "told" } },
+      notify: { all: { events: ["*"], to: ["team"] } },
+    }),
+  );
+
+  await expect(collect({ environment, clock }, outbox, journal)).rejects.toMatchObject({ code: "E_OUTBOX" });
+  await journal.close();
+});
+
 describe("what is taken out of the journal", () => {
   let journal: SqliteJournal;
   beforeEach(() => {
@@ -294,6 +310,27 @@ describe("what is taken out of the journal", () => {
       text: "errors: 7% > 5%",
       command: "ops watch report r1",
     });
+  });
+
+  it("is about the gate that a single operation measures: a go of another one ends no trouble", async () => {
+    await take();
+    for (const gate of ["pre", "post"]) {
+      const text = JSON.stringify({
+        steps: [{ id: "check", uses: "gate.check", with: { gate, timeout: "5s" } }],
+      });
+      const lease = await journal.create(gate, runRequest({ kind: "operation", name: "gate.check", text }));
+      await journal.append(lease, done);
+      await journal.release(lease);
+    }
+    await run("r1", done);
+    await take();
+
+    const subjects = outbox.notices().map(({ body }) => (body as { subject: string }).subject);
+    expect([...new Set(subjects)]).toEqual([
+      "run/test/gate.check/pre",
+      "run/test/gate.check/post",
+      "run/test/deploy",
+    ]);
   });
 
   it("is one short line and a text that fits, whatever a program said", async () => {
