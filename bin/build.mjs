@@ -26,7 +26,7 @@ const dist = join(root, "dist");
 const stamp = join(dist, ".ops-setup");
 
 /** Programs of their own: the command, its reference page, and what the sandbox starts. */
-const entryPoints = [
+export const entryPoints = [
   "src/cli/main.ts",
   "src/cli/wal.ts",
   "src/cli/reference.ts",

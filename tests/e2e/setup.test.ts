@@ -3,6 +3,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } f
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { entryPoints } from "../../bin/build.mjs";
 import { projectRoot } from "../support/ops.ts";
 
 /** A checkout of its own whose node_modules is this one's. */
@@ -14,9 +15,9 @@ describe("the set-up script", () => {
     for (const each of ["bin", "package.json", "package-lock.json", "tsconfig.json", "tsconfig.build.json"]) {
       await cp(join(projectRoot, each), join(checkout, each), { recursive: true });
     }
-    for (const entry of ["cli/main.ts", "cli/reference.ts", "cli/wal.ts", "sandbox/sample-app.ts"]) {
-      await mkdir(join(checkout, "src", dirname(entry)), { recursive: true });
-      await writeFile(join(checkout, "src", entry), `export const entry = "${entry}";\n`);
+    for (const entry of entryPoints) {
+      await mkdir(join(checkout, dirname(entry)), { recursive: true });
+      await writeFile(join(checkout, entry), `export const entry = "${entry}";\n`);
     }
     await mkdir(join(checkout, "node_modules"));
     for (const each of await readdir(join(projectRoot, "node_modules"))) {
