@@ -1,5 +1,5 @@
-import { watch as watchFolder } from "node:fs";
-import { mkdir, open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
+import { type Stats, watch as watchFolder } from "node:fs";
+import { type FileHandle, mkdir, open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { digest } from "../core/digest.ts";
 import { UsageError } from "../core/errors.ts";
@@ -61,6 +61,7 @@ export class FileFlagSource implements FlagSource {
       const { next, changes } = prepared(present, edit, note);
       if (changes.length === 0) return present;
       const text = editedText(this.place, this.form, before.text, before.set, next);
+      await this.refuseReadOnly();
       await mkdir(dirname(file), { recursive: true });
       await appendHistory(history, note, changes, now());
       await this.replace(text, before.version, changes);
@@ -109,7 +110,13 @@ export class FileFlagSource implements FlagSource {
   private async lock(): Promise<string> {
     const folder = join(this.options.stateDirectory, "flag-locks");
     await mkdir(folder, { recursive: true });
-    return join(folder, digest(this.options.file).slice("sha256:".length, 24));
+    return join(folder, digest(await this.realFile()).slice("sha256:".length, 24));
+  }
+
+  /** Behind symbolic links: those stay, and whoever changes the same file by another name waits for the same lock. */
+  private realFile(): Promise<string> {
+    const { file } = this.options;
+    return realpath(file).catch(() => file);
   }
 
   /** Of what the file says now; of a file that is not there, that of nothing. */
@@ -135,16 +142,28 @@ export class FileFlagSource implements FlagSource {
     return { text, version: digest(text), set: readText(this.place, this.form, text) };
   }
 
+  /** It is replaced, which its own rights would not stop. */
+  private async refuseReadOnly(): Promise<void> {
+    const { file } = this.options;
+    const mode = (await stat(file).catch(() => undefined))?.mode ?? 0o644;
+    if ((mode & 0o222) !== 0) return;
+    throw new UsageError("E_FLAG_FILE", `${file} is read-only`, {
+      hint: `nothing was written; where it may be changed: chmod u+w ${file}`,
+    });
+  }
+
   /** Writes aside, durably, then puts it in place, unless somebody changed the file since it was read. */
   private async replace(text: string, version: string, changes: readonly Difference[]): Promise<void> {
-    // Behind a symbolic link: the link stays.
-    const file = await realpath(this.options.file).catch(() => this.options.file);
-    const mode = (await stat(file).catch(() => undefined))?.mode ?? 0o644;
-    // One name for all: the lock is ours, and what a crash left is written over.
-    const partial = join(dirname(file), `.${basename(file)}.ops-partial`);
-    const handle = await open(partial, "w", mode & 0o777);
+    const file = await this.realFile();
+    const before = await stat(file).catch(() => undefined);
+    // One name for all who have the same lock: it is ours, and what a crash left is written over. With another state folder,
+    // and so another lock, it is another one.
+    const own = digest(this.options.stateDirectory).slice("sha256:".length, 15);
+    const partial = join(dirname(file), `.${basename(file)}.${own}.ops-partial`);
+    const handle = await open(partial, "w", (before?.mode ?? 0o644) & 0o777);
     try {
       await handle.writeFile(text);
+      if (before !== undefined) await keepOwner(handle, before);
       await handle.sync();
     } finally {
       await handle.close();
@@ -176,4 +195,16 @@ export class FileFlagSource implements FlagSource {
     });
     return { ...set, flags: new Map(flags) };
   }
+}
+
+/** Whoever reads the file must be able to afterwards, also where root or a colleague has changed it. */
+async function keepOwner(handle: FileHandle, { uid, gid, mode }: Stats): Promise<void> {
+  const made = await handle.stat();
+  try {
+    if (made.uid !== uid || made.gid !== gid) await handle.chown(uid, gid);
+  } catch (error) {
+    // Only root gives files away: then it is the writer's, as a file that an editor replaces.
+    if ((error as NodeJS.ErrnoException).code !== "EPERM") throw error;
+  }
+  await handle.chmod(mode & 0o777);
 }

@@ -9,6 +9,8 @@ import type { ServedFlags } from "./served-flags.ts";
 
 /** Bytes that a request may have: contexts are small. */
 const largestBody = 256 * 1024;
+/** What paths are taken to begin with. */
+const here = "http://localhost";
 /** Listeners for changes at the same time. */
 const mostStreams = 10_000;
 /** Milliseconds between two signs of life on a stream, and that open requests get when the server stops. */
@@ -81,7 +83,10 @@ export class OfrepServer {
   }
 
   private async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { pathname } = new URL(request.url ?? "/", "http://localhost");
+    const asWritten = request.url ?? "/";
+    if (!URL.canParse(asWritten, here))
+      return send(response, { status: 400, body: { errorDetails: "this is no address" } });
+    const { pathname } = new URL(asWritten, here);
     if (pathname === "/healthz") return send(response, this.health());
     const refusal = this.refusal(request);
     if (refusal !== undefined) return send(response, refusal);

@@ -22,20 +22,21 @@ export interface FlagPlace {
   readonly url: string | undefined;
   readonly file: string | undefined;
   readonly directory: string;
-  open(): FlagSource;
+  /** @param file the same one by another name */
+  open(file?: string): FlagSource;
   remove(): Promise<void>;
 }
 
 export async function filePlace(name: "flags.json" | "flags.yaml"): Promise<FlagPlace> {
   const directory = await mkdtemp(join(tmpdir(), "ops-flags-"));
   const file = join(directory, name);
-  const target = { name: "main", driver: "file" as const, file, history: `${file}.history.jsonl` };
+  const target = { name: "main", driver: "file" as const, history: `${file}.history.jsonl` };
   return {
     settings: { file: name },
     url: undefined,
     file,
     directory,
-    open: () => openFlagSource(target, options(directory)),
+    open: (named = file) => openFlagSource({ ...target, file: named }, options(directory)),
     remove: () => rm(directory, { recursive: true, force: true }),
   };
 }

@@ -203,6 +203,10 @@ describe("a server of flags in a file", () => {
     expect(large?.status ?? 413).toBe(413);
     expect((await fetch(`${serving.url}${all}`)).status).toBe(405);
     expect((await fetch(`${serving.url}/etc/passwd`)).status).toBe(404);
+    for (const path of ["//", "//[", "/%00", "/\\..\\"]) {
+      const [odd] = await once(request(serving.url, { path }).end(), "response");
+      expect(odd.resume().statusCode, path).toBeOneOf([400, 404]);
+    }
     // Under another name than this machine's own: a page of somebody else, in a browser here.
     const asked = request(`${serving.url}${all}`, { method: "POST", headers: { host: "evil.example" } });
     asked.end('{"context":{}}');

@@ -1,4 +1,5 @@
-import { appendFile, readFile, writeFile } from "node:fs/promises";
+import { appendFile, chmod, chown, lstat, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import type { FlagDefinition } from "../../../src/flag-source/definition.ts";
 import { documentOf, emptySet, withEvaluator, withFlag } from "../../../src/flag-source/flag-set.ts";
@@ -271,6 +272,34 @@ flags:
     expect(await at(made)).toBe(text);
     await source.update(note, (now) => withFlag(withFlag(now, "c", colour), "d", colour));
     expect((await at(made)).match(/[&*]\w/g)).toHaveLength(2);
+  });
+
+  test("behind a link keeps the link, its owner and rights, and loses no change by either name; a read-only one is left", async () => {
+    const made = await place("flags.json", '{"flags": {}}');
+    const file = made.file ?? "";
+    await chmod(file, 0o640);
+    if (process.getuid?.() === 0) await chown(file, 4711, 4712);
+    const before = await stat(file);
+    const link = join(made.directory, "link.json");
+    await symlink(file, link);
+    const linked = made.open(link);
+    const open = made.open();
+    await Promise.all(
+      Array.from({ length: 16 }, (_, index) =>
+        (index % 2 === 0 ? linked : open).update(note, (now) => withFlag(now, `f${index}`, colour)),
+      ),
+    );
+
+    expect((await open.read()).flags.size).toBe(16);
+    expect((await lstat(link)).isSymbolicLink()).toBe(true);
+    const { mode, uid, gid } = await stat(file);
+    expect({ mode, uid, gid }).toEqual({ mode: before.mode, uid: before.uid, gid: before.gid });
+    await chmod(file, 0o444);
+    await expect(linked.update(note, (now) => withFlag(now, "f1", null))).rejects.toMatchObject({
+      code: "E_FLAG_FILE",
+      message: expect.stringContaining("is read-only"),
+    });
+    expect((await open.read()).flags.size).toBe(16);
   });
 
   test("that somebody changes while it is written is left as that person has it", async () => {
