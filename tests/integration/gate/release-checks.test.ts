@@ -103,6 +103,13 @@ describe("junit", () => {
       "a critical test",
     ],
     [
+      "many critical ones, of a path that begins with a dot",
+      cases(40, '<testcase name="./pays"><failure/></testcase>'.repeat(30)),
+      { critical: ["*pays*"] },
+      "fail",
+      "./pays and 29 more",
+    ],
+    [
       "a critical pattern finds nothing",
       cases(40),
       { critical: ["*pays*"] },
@@ -214,6 +221,27 @@ describe("coverage", () => {
       "50% of 2 functions",
     ],
     ["no lines at all", "SF:a\nLF:0\nLH:0\nend_of_record\n", {}, "unknown", "the reports count no lines"],
+    [
+      "a sum beyond reason",
+      "SF:a\nLF:99999999999\nLH:1\nend_of_record\n",
+      {},
+      "unknown",
+      "LF is 99999999999",
+    ],
+    [
+      "sums beyond reason",
+      '<coverage lines-valid="99999999999"/>',
+      {},
+      "unknown",
+      "lines-valid is 99999999999",
+    ],
+    [
+      "a line with more branches than one can have",
+      cobertura(line(1, 1, 'condition-coverage="0% (0/99999999999)"')),
+      { of: "branches" },
+      "unknown",
+      "more branches than",
+    ],
     ["cut off", "SF:a\nDA:1,1\n", {}, "unknown", "end_of_record is missing"],
     ["not lcov", "hello\n", {}, "unknown", "line 1: this is no line of lcov"],
     [
@@ -557,7 +585,7 @@ describe("freeze", () => {
       exception(hours(1)),
       {},
       "warn",
-      /exception by Ada until .* UTC: fix 4711; no freeze within a year$/,
+      /exception by Ada until .* UTC: fix 4711; next freeze \("Audit"\) begins in (59m|1h 00m)/,
     ],
     ["an exception that has ended", now, exception(hours(-1)), {}, "fail", /; the exception by Ada ended /],
     [
