@@ -32,6 +32,16 @@ export const duration = (description = "A duration: 500ms, 10s, 5m, 1h30m") =>
 export const percentage = (description = "A percentage: 10%") => parsed(parsePercent, description);
 export const threshold = (description = 'A limit: "> 5%", "> 500ms"') => parsed(parseThreshold, description);
 
+/** Words of a person that are shown wherever what they are about is shown: one line. */
+export const words = (description: string, longest = 500) =>
+  z
+    .string()
+    .trim()
+    .min(1, "must not be empty")
+    .max(longest, `must not be longer than ${longest} characters`)
+    .regex(/^[^\p{Cc}\u2028\u2029]*$/u, "must be one line")
+    .describe(description);
+
 /** As the tools that make load take it: a bare number is seconds. */
 export const seconds = (description: string) =>
   z

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
 import { UsageError } from "../core/errors.ts";
 import { formatMoment } from "../core/moment.ts";
-import { duration, name } from "../core/schema.ts";
+import { duration, name, words } from "../core/schema.ts";
 import { configuredChecks } from "../run/configured-check.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation } from "../run/operation.ts";
@@ -37,8 +37,8 @@ export const answer = defineOperation({
     gate: name("The gate's name in .opsrc"),
     check: name("The manual check"),
     answer: z.enum(["yes", "no"]).describe("The answer"),
-    by: z.string().trim().min(1, "must not be empty").max(100).describe("Name of the person who answers"),
-    note: z.string().trim().min(1, "must not be empty").max(1000).describe("What the answer rests on"),
+    by: words("Name of the person who answers", 100),
+    note: words("What the answer rests on", 1000),
     for: duration("How long it counts; default: as long as the check lets it (valid-for)").optional(),
   }),
   positional: ["gate", "check", "answer"],

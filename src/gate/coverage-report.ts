@@ -49,6 +49,10 @@ export async function readCoverage(
   return { format: "cobertura", at };
 }
 
+/** A sum that stands alone is counted out one by one: what is larger was made to hang whoever reads it. */
+const mostCounted = 2_000_000;
+const mostBranches = 10_000;
+
 function sourceOf(coverage: Coverage, path: string): SourceCoverage {
   const known = coverage.get(path);
   if (known !== undefined) return known;
@@ -69,6 +73,7 @@ type LcovRecord = {
 
 function readLcov(file: ReportFile, into: Coverage): void {
   let record: LcovRecord | undefined;
+  let room = mostCounted;
   for (const [index, raw] of file.text.split("\n").entries()) {
     const line = raw.trim();
     if (line === "" || line.startsWith("#")) continue;
@@ -78,7 +83,7 @@ function readLcov(file: ReportFile, into: Coverage): void {
       record = { path: line.slice(3), own: emptySource(), sums: {} };
     } else if (line === "end_of_record") {
       if (record === undefined) throw wrong("a record ends that never began");
-      addRecord(record, into, wrong);
+      room -= addRecord(record, into, room, wrong);
       record = undefined;
     } else if (record === undefined ? !/^(TN|VER):/.test(line) : !readLine(line, record)) {
       throw wrong(`this is no line of lcov: ${line.slice(0, 60)}`);
@@ -122,9 +127,15 @@ function readLine(line: string, { own, sums }: LcovRecord): boolean {
   }
 }
 
-/** Sums are only gone by where nothing is listed that they could be the sums of. */
-function addRecord({ path, own, sums }: LcovRecord, into: Coverage, wrong: (why: string) => Error): void {
+/** Sums are only gone by where nothing is listed that they could be the sums of. How much was counted from them. */
+function addRecord(
+  { path, own, sums }: LcovRecord,
+  into: Coverage,
+  room: number,
+  wrong: (why: string) => Error,
+): number {
   const source = sourceOf(into, path);
+  let summed = 0;
   for (const [metric, all, covered] of [
     ["lines", "LF", "LH"],
     ["branches", "BRF", "BRH"],
@@ -136,9 +147,12 @@ function addRecord({ path, own, sums }: LcovRecord, into: Coverage, wrong: (why:
     if (source[metric].size > 0)
       throw wrong(`${path} is there twice, once without its ${metric}: they cannot be added`);
     if ((sums[covered] ?? 0) > count) throw wrong(`${covered} is greater than ${all}`);
+    summed += count;
+    if (summed > room) throw wrong(`${all} is ${count}, which is more than can be added up`);
     for (let index = 0; index < count; index += 1)
       source[metric].set(`#${index}`, index < (sums[covered] ?? 0));
   }
+  return summed;
 }
 
 function readCobertura(file: ReportFile, root: XmlElement, into: Coverage): void {
@@ -149,7 +163,10 @@ function readCobertura(file: ReportFile, root: XmlElement, into: Coverage): void
     const own = each.children.filter((child) => child.name === "lines").flatMap((child) => child.children);
     const methods = elements(each, "method");
     const lines = own.length > 0 ? own : methods.flatMap((method) => elements(method, "line"));
-    for (const line of lines) readCoberturaLine(source, line);
+    for (const line of lines) {
+      if (!readCoberturaLine(source, line))
+        throw broken(file, "a line has more branches than a line can have");
+    }
     for (const method of methods) {
       const { name = "", signature = "" } = method.attributes;
       const executed = elements(method, "line").some((line) => Number(line.attributes.hits) > 0);
@@ -169,20 +186,23 @@ function readCobertura(file: ReportFile, root: XmlElement, into: Coverage): void
     )
       continue;
     if (hits > count) throw broken(file, `${covered} is greater than ${all}`);
+    if (count > mostCounted) throw broken(file, `${all} is ${count}, which is more than can be added up`);
     const source = sourceOf(into, `all of ${file.shown}`);
     for (let index = 0; index < count; index += 1) source[metric].set(`#${index}`, index < hits);
   }
 }
 
-/** `condition-coverage="50% (1/2)"` counts the branches of a line, not which of them. */
-function readCoberturaLine(source: SourceCoverage, { attributes }: XmlElement): void {
+/** `condition-coverage="50% (1/2)"` counts the branches of a line, not which of them. False where it is out of reason. */
+function readCoberturaLine(source: SourceCoverage, { attributes }: XmlElement): boolean {
   const { number = "", hits = "" } = attributes;
   hit(source.lines, number, Number(hits) > 0);
   const [, covered, total] = /\((\d+)\/(\d+)\)/.exec(attributes["condition-coverage"] ?? "") ?? [];
-  if (covered === undefined || total === undefined) return;
+  if (covered === undefined || total === undefined) return true;
+  if (Number(total) > mostBranches) return false;
   for (let index = 0; index < Number(total); index += 1) {
     hit(source.branches, `${number},${index}`, index < Number(covered));
   }
+  return true;
 }
 
 function emptySource(): SourceCoverage {

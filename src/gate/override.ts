@@ -5,7 +5,7 @@ import { columns } from "../core/columns.ts";
 import { type Duration, formatDuration, parseDuration } from "../core/duration.ts";
 import { UsageError } from "../core/errors.ts";
 import { formatMoment } from "../core/moment.ts";
-import { duration, name } from "../core/schema.ts";
+import { duration, name, words } from "../core/schema.ts";
 import {
   keepOverride,
   type Override,
@@ -21,18 +21,9 @@ import { checkSettings } from "./place.ts";
 /** How long an override may last where the gate says nothing else. */
 const usualLongest = parseDuration("30d");
 
-const line = (description: string) =>
-  z
-    .string()
-    .trim()
-    .min(1, "must not be empty")
-    .max(500, "must not be longer than 500 characters")
-    .regex(/^\P{Cc}*$/u, "must be one line")
-    .describe(description);
-
 const gate = name("The gate's name in .opsrc");
 const check = name("The check's id in the gate");
-const by = line("Who answers for it: a person's name");
+const by = words("Who answers for it: a person's name");
 
 const moment = z
   .string()
@@ -68,7 +59,7 @@ export const override = defineOperation({
     .strictObject({
       gate,
       check,
-      reason: line("Why the check may fail; shown wherever the check is"),
+      reason: words("Why the check may fail; shown wherever the check is"),
       by,
       until: moment.optional().describe("When it ends: 2026-11-22T18:00:00Z"),
       for: duration("How long it holds: 2h").optional(),
@@ -153,7 +144,7 @@ export const revoke = defineOperation({
   summary: "Take an override back: the check counts again",
   example: 'gate revoke pre-deploy health --by "Ann Lee"',
   effect: "change",
-  input: z.strictObject({ gate, check, by, reason: line("Why").optional() }),
+  input: z.strictObject({ gate, check, by, reason: words("Why").optional() }),
   positional: ["gate", "check"],
   output: z.object({ gate: z.string(), check: z.string(), revoked: z.array(overrideSchema) }),
 

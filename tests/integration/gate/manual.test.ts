@@ -171,6 +171,6 @@ test.each([
   expect((await perform(operation("gate.answers"), context, {})).output).toEqual({ answers: [] });
 });
 
-test.each(["", "  "])("a note of %j is none", (note) => {
+test.each(["", "  ", "fine\n::error::", "\u001b[2J"])("a note of %j is none", (note) => {
   expect(operation("gate.answer").input.safeParse({ ...yes, note }).success).toBe(false);
 });
