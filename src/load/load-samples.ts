@@ -1,5 +1,5 @@
 import { formatPercent } from "../core/percent.ts";
-import type { LoadInterval } from "../load-engine/plan.ts";
+import type { LoadInterval, LoadPlan } from "../load-engine/plan.ts";
 import type { LoadThreshold } from "../measured-series/load-threshold.ts";
 import type { Sample } from "../run/sample.ts";
 import { shownRate, shownTime } from "./verdict.ts";
@@ -13,14 +13,21 @@ export class LoadSamples {
   private readonly intervalMs: number;
   private readonly limits: { readonly p95: number | undefined; readonly bad: number | undefined };
   private readonly startedAt: Date;
+  /** A longer load has a coarser chart. */
+  private readonly every: number;
   private samples: Sample[] = [];
-  private every = 1;
   private seen = 0;
 
-  constructor(name: string, intervalMs: number, thresholds: readonly LoadThreshold[], startedAt: Date) {
+  constructor(
+    name: string,
+    plan: Pick<LoadPlan, "intervalMs" | "durationMs">,
+    thresholds: readonly LoadThreshold[],
+    startedAt: Date,
+  ) {
     this.name = name;
-    this.intervalMs = intervalMs;
+    this.intervalMs = plan.intervalMs;
     this.startedAt = startedAt;
+    this.every = Math.max(1, Math.ceil(plan.durationMs / plan.intervalMs / mostSamples));
     const limit = (measure: string) =>
       thresholds.find((each) => each.measure === measure && /</.test(each.operator))?.value;
     this.limits = { p95: limit("p95"), bad: limit("error-rate") };
@@ -45,16 +52,14 @@ export class LoadSamples {
     };
     if (this.seen % this.every === 0) this.samples.push(sample);
     this.seen += 1;
-    if (this.samples.length > mostSamples) {
-      // A longer load has a coarser chart.
-      this.samples = this.samples.filter((_, index) => index % 2 === 0);
-      this.every *= 2;
-    }
     return sample;
   }
 
-  kept(): Sample[] {
-    return [...this.samples];
+  /** Those for the report's charts that came since the last call: each is journaled once. */
+  take(): Sample[] {
+    const taken = this.samples;
+    this.samples = [];
+    return taken;
   }
 
   line(interval: LoadInterval): string {

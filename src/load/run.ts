@@ -121,7 +121,7 @@ async function measured(
   const plan = await loadPlan(load, environment.directory);
   const commit = await commitOf(environment.directory, signal);
   const startedAt = clock.now();
-  const samples = new LoadSamples(name, plan.intervalMs, thresholds, startedAt);
+  const samples = new LoadSamples(name, plan, thresholds, startedAt);
   let keptAt = clock.elapsed();
   let keeping = Promise.resolve();
   const figures = await makeLoad(plan, {
@@ -134,12 +134,12 @@ async function measured(
         done: Math.min(interval.at + plan.intervalMs, plan.durationMs),
         total: plan.durationMs,
         unit: "ms",
-        ...(sample === undefined ? {} : { sample }),
+        sample,
       });
       if (clock.elapsed() - keptAt < keepEvery) return;
       keptAt = clock.elapsed();
-      const kept = samples.kept();
-      keeping = keeping.then(() => report.checkpoint({ samples: kept }));
+      const taken = samples.take();
+      keeping = keeping.then(() => report.checkpoint({ samples: taken }));
       // Thrown below, where it is awaited.
       keeping.catch(() => undefined);
     },
@@ -173,6 +173,6 @@ async function measured(
   await results.add(result);
   // A missed threshold is measured again by a retry; one that was kept is not.
   const isOver = !interrupted && (result.verdict === "pass" || result.verdict === "none");
-  await report.checkpoint({ samples: samples.kept(), ...(isOver && { result: result.id }) });
+  await report.checkpoint({ samples: samples.take(), ...(isOver && { result: result.id }) });
   return result;
 }
