@@ -5,7 +5,7 @@ import { OpsError } from "../core/errors.ts";
 import { redact } from "../core/redaction.ts";
 import { duration } from "../core/schema.ts";
 import { timeoutSignal } from "../core/timer.ts";
-import { showCommand } from "../process/command-line.ts";
+import { plannedCommand, showCommand } from "../process/command-line.ts";
 import { requireProgram } from "../process/find-program.ts";
 import { liveness, type ProcessIdentity, processIdentity } from "../process/live-process.ts";
 import { namedEnvironment } from "../process/named-environment.ts";
@@ -78,7 +78,7 @@ const run = defineOperation({
     {
       target: `program:${command[0] ?? ""}`,
       action: "run",
-      summary: `run ${showCommand(command)}`,
+      summary: `run ${plannedCommand(command)}`,
     },
   ],
   apply: async (context, given, _before, report) => {

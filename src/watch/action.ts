@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { formatDuration } from "../core/duration.ts";
 import { ExitCode } from "../core/errors.ts";
-import { redact } from "../core/redaction.ts";
+import { mask, redact } from "../core/redaction.ts";
 import { showCommand } from "../process/command-line.ts";
 import { startGated } from "../process/gated-program.ts";
 import { launcher } from "../process/launcher.ts";
@@ -37,7 +37,11 @@ export async function runAction(
   keeper: Keeper,
   report: Report,
 ): Promise<void> {
-  const words = keeper.state.action?.words ?? settings.onFail;
+  const journaled = keeper.state.action?.words;
+  // Masked words are no command any more; what they were stands in the step.
+  const words = journaled?.some((each) => each.includes(mask))
+    ? settings.onFail
+    : (journaled ?? settings.onFail);
   if (words === undefined) return keeper.journal({ phase: "over" });
   const action = new Action(context, settings, keeper, report, words);
   for (;;) {

@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
-import type { Json } from "../core/errors.ts";
-import { redactJson } from "../core/redaction.ts";
+import { causeText, type Json } from "../core/errors.ts";
+import { redactDistinct, redactJson } from "../core/redaction.ts";
 import { thisProcess } from "../process/live-process.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
@@ -30,6 +30,8 @@ export class Keeper {
   private journaledAt: number;
   private changesLeft = changes;
   private readonly pause: number;
+  /** How the newest write of the file went; undefined: there was none. */
+  private filed: "well" | "badly" | undefined;
 
   private constructor(context: OperationContext, report: Report, state: WatchState, length: number) {
     this.context = context;
@@ -73,21 +75,43 @@ export class Keeper {
     const samples = this.samples.slice(-samplesKept);
     this.samples = [];
     this.journaledAt = this.context.clock.elapsed();
-    await this.report.checkpoint(redactJson({ ...this.state, samples } as Json));
+    await this.report.checkpoint({ ...kept(this.state), samples: redactJson(samples) } as unknown as Json);
     await this.file();
   }
 
+  /** A disk that is full for a while ends no watch: the file is only what the journal does not have yet. */
   private async file(): Promise<void> {
+    try {
+      await this.writeFile();
+      this.filed = "well";
+    } catch (error) {
+      const isOfTheDisk = error instanceof Error && "code" in error;
+      if (this.filed === undefined || !isOfTheDisk) throw error;
+      if (this.filed === "well") this.report.log(`! what was seen cannot be kept: ${causeText(error)}`);
+      this.filed = "badly";
+    }
+  }
+
+  private async writeFile(): Promise<void> {
     const { environment, actor, runId } = this.context;
     const record = {
       run: runId ?? "",
       environment: environment.name,
       actor,
       process: { ...thisProcess() },
-      state: this.state,
+      state: kept(this.state),
     };
-    await this.files.write(redactJson(record as Json) as typeof record);
+    await this.files.write(record);
   }
+}
+
+/** Without secrets; what is worked with later is left as it is where a secret is an ordinary word in it. */
+function kept(state: WatchState): WatchState {
+  const { id, title, gate, action } = state;
+  const shown = redactJson(state);
+  if (action === null) return { ...shown, id, title, gate };
+  const words = redactDistinct(action.words);
+  return { ...shown, id, title, gate, action: { ...redactJson(action), words } };
 }
 
 function newState({ clock, runId }: OperationContext, settings: WatchSettings): WatchState {

@@ -1,6 +1,6 @@
 import { formatDuration } from "../core/duration.ts";
 import { ExitCode, type Json, OpsError } from "../core/errors.ts";
-import { showCommand } from "../process/command-line.ts";
+import { plannedCommand, showCommand } from "../process/command-line.ts";
 import { requireProgram } from "../process/find-program.ts";
 import { thisProcess } from "../process/live-process.ts";
 import { namedEnvironment } from "../process/named-environment.ts";
@@ -55,7 +55,10 @@ export const run = defineOperation({
     const look = { target, action: "run" as const, summary: watched };
     if (before.onFail === null) return [look];
     const when = before.triggers.join(", or ");
-    return [look, { target, action: "run" as const, summary: `on ${when}: ${showCommand(before.onFail)}` }];
+    return [
+      look,
+      { target, action: "run" as const, summary: `on ${when}: ${plannedCommand(before.onFail)}` },
+    ];
   },
   async apply(context, input, _before, report) {
     const settings = await watchSettings(context, input);

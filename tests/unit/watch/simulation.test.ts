@@ -1,10 +1,11 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import type { Clock } from "../../../src/core/clock.ts";
 import { OpsError } from "../../../src/core/errors.ts";
+import { rememberSecret } from "../../../src/core/redaction.ts";
 import { defineCheck } from "../../../src/run/check.ts";
 import { judgeByLimits } from "../../../src/run/limits.ts";
 import { operations } from "../../../src/watch/operations.ts";
@@ -71,6 +72,41 @@ async function watched(input: object, report = new RecordingReport()): Promise<W
     return { verdict: watchReport.parse(error.details), report, error };
   }
 }
+
+it("goes on where its file cannot be written for a while, and says so once", async () => {
+  const folder = join(directory, ".ops", "watches");
+  rate = (minutes) => {
+    if (minutes === 1) {
+      rmSync(folder, { recursive: true, force: true });
+      writeFileSync(folder, "");
+    }
+    return 1;
+  };
+  const { verdict, report } = await watched({ for: "5m" });
+
+  expect(verdict).toMatchObject({ verdict: "pass", looks: 5 });
+  expect(report.lines.filter((line) => line.includes("cannot be kept"))).toHaveLength(1);
+});
+
+it("plans the same, and keeps a command that works, where a secret is an ordinary word in it", async () => {
+  const input = { gate: "g", for: "5m", "on-fail": ["sh", "-c", "true snowdrop"], "failures-in-a-row": 1 };
+  const context = testContext(
+    { gates: { g: { checks: [{ id: "errors", kind: "rate", with: {} }] } } },
+    { directory, checks: [rateCheck] },
+  );
+  const plan = async () => {
+    if (run === undefined) throw new Error("there is no watch.run");
+    const parsed = run.input.parse(input);
+    return run.plan(await run.observe(context, parsed), parsed);
+  };
+  const before = await plan();
+  rememberSecret("snowdrop");
+  rate = () => 7;
+  const { report } = await watched(input);
+
+  expect(await plan()).toEqual(before);
+  expect(report.checkpoints.at(-1)).toMatchObject({ action: { state: "done", words: input["on-fail"] } });
+});
 
 describe("in simulated time", () => {
   it("48 hours, every minute: it looks 2,880 times, and neither checkpoints nor their size grow with that", async () => {
