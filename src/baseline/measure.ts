@@ -1,17 +1,15 @@
-import { resolve } from "node:path";
 import type { MeasureSource } from "../config/baseline-schema.ts";
 import { endpoint } from "../config/metrics-target.ts";
 import { parseDuration } from "../core/duration.ts";
 import { OpsError } from "../core/errors.ts";
 import { redact } from "../core/redaction.ts";
-import { timeoutSignal } from "../core/timer.ts";
 import { fetchJson } from "../json-http/document.ts";
 import { numberAt } from "../json-http/path.ts";
 import type { Series, Unit } from "../measured-series/series.ts";
 import { readOnlyRows } from "../postgres/read-only-query.ts";
-import { runProgram } from "../process/run-program.ts";
 import { queryValue } from "../prometheus/client.ts";
 import type { OperationContext } from "../run/context.ts";
+import { runDeclared } from "../run/declared-program.ts";
 import { pause } from "../run/pause.ts";
 import type { Sample } from "../run/sample.ts";
 
@@ -118,22 +116,18 @@ async function rawValue(context: OperationContext, source: MeasureSource): Promi
 }
 
 async function runCommand(
-  { clock, environment, signal }: OperationContext,
+  context: OperationContext,
   { command, cwd, timeout, measure }: Extract<MeasureSource, { source: "command" }>,
 ): Promise<number> {
-  const [program = "", ...args] = command;
-  const limit = timeoutSignal(parseDuration(timeout));
-  const began = clock.elapsed();
-  const { exitCode, stdout, stderr } = await runProgram(program, args, {
-    cwd: resolve(environment.directory, cwd ?? "."),
-    signal: AbortSignal.any([signal, limit]),
-  });
-  const took = clock.elapsed() - began;
+  const declared = { command, cwd, timeout: parseDuration(timeout) };
+  const began = context.clock.elapsed();
+  const { exitCode, stdout, stderr } = await runDeclared(context, declared);
+  const took = context.clock.elapsed() - began;
   if (exitCode !== 0) {
     const said = redact((stderr || stdout).trim().split("\n").at(-1) ?? "");
     throw new OpsError(
       "E_MEASURE",
-      `${program} ended with exit code ${exitCode}${said === "" ? "" : `: ${said}`}`,
+      `${command[0]} ended with exit code ${exitCode}${said === "" ? "" : `: ${said}`}`,
     );
   }
   return measure === "time" ? took : number(stdout.trim().split("\n").at(-1), "the last line of its output");

@@ -1,15 +1,11 @@
-import { resolve } from "node:path";
 import { z } from "zod";
 import { counted } from "../../core/counted.ts";
-import { formatDuration } from "../../core/duration.ts";
-import { OpsError } from "../../core/errors.ts";
 import { formatMoment } from "../../core/moment.ts";
 import { duration } from "../../core/schema.ts";
 import { parseThreshold } from "../../core/threshold.ts";
-import { timeoutSignal } from "../../core/timer.ts";
-import { runProgram } from "../../process/run-program.ts";
 import { defineCheck, type Judgement, type Measurement } from "../../run/check.ts";
 import type { OperationContext } from "../../run/context.ts";
+import { runDeclared } from "../../run/declared-program.ts";
 import { judgeByLimits } from "../../run/limits.ts";
 import { type Finding, readAudit, severities } from "../audit-report.ts";
 import { momentField } from "../freeze/moment-field.ts";
@@ -126,20 +122,10 @@ async function reports(
   if (asked.command === undefined) {
     return { sources: await readReports(context, asked.files ?? [], asked["max-age"]) };
   }
-  const [program = "", ...args] = asked.command;
-  const timeout = timeoutSignal(asked.timeout);
-  let result: Awaited<ReturnType<typeof runProgram>>;
-  try {
-    result = await runProgram(program, args, {
-      cwd: resolve(context.environment.directory, asked.cwd ?? "."),
-      signal: AbortSignal.any([context.signal, timeout]),
-    });
-  } catch (error) {
-    if (!timeout.aborted || context.signal.aborted) throw error;
-    throw new OpsError("E_CHECK_TIMEOUT", `${program} did not end within ${formatDuration(asked.timeout)}`);
-  }
+  const { command } = asked;
+  const result = await runDeclared(context, { ...asked, command });
   // With findings npm audit ends with 1; whether there are some is in what it prints.
-  const shown = `the output of ${program} (exit code ${result.exitCode})`;
+  const shown = `the output of ${command[0]} (exit code ${result.exitCode})`;
   return { sources: [{ shown, text: result.stdout }], raw: result.stdout };
 }
 

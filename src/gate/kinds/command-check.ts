@@ -1,13 +1,10 @@
-import { resolve } from "node:path";
 import { z } from "zod";
-import { formatDuration } from "../../core/duration.ts";
 import { OpsError } from "../../core/errors.ts";
 import { redact } from "../../core/redaction.ts";
 import { duration } from "../../core/schema.ts";
 import { parseThreshold, type Threshold } from "../../core/threshold.ts";
-import { timeoutSignal } from "../../core/timer.ts";
-import { runProgram } from "../../process/run-program.ts";
 import { type CheckLimits, defineCheck, type Judgement, type Measurement } from "../../run/check.ts";
+import { runDeclared } from "../../run/declared-program.ts";
 import { hasLimits, judgeByLimits, needsDuration } from "../../run/limits.ts";
 
 type CommandEvidence = { readonly exitCode: number; readonly lastLine: string; readonly complaint: string };
@@ -24,19 +21,7 @@ export const commandCheck = defineCheck({
     timeout: duration("How long it may run").prefault("30s"),
   }),
   measure: async (context, input): Promise<Measurement> => {
-    const [program = "", ...args] = input.command;
-    const timeout = timeoutSignal(input.timeout);
-    const { directory } = context.environment;
-    let result: Awaited<ReturnType<typeof runProgram>>;
-    try {
-      result = await runProgram(program, args, {
-        cwd: resolve(directory, input.cwd ?? "."),
-        signal: AbortSignal.any([context.signal, timeout]),
-      });
-    } catch (error) {
-      if (!timeout.aborted || context.signal.aborted) throw error;
-      throw new OpsError("E_CHECK_TIMEOUT", `${program} did not end within ${formatDuration(input.timeout)}`);
-    }
+    const result = await runDeclared(context, input);
     const lastLine = last(result.stdout);
     const evidence: CommandEvidence = {
       exitCode: result.exitCode,
