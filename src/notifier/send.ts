@@ -1,6 +1,7 @@
 import type { NotificationTarget } from "../config/notification-target.ts";
 import { OpsError } from "../core/errors.ts";
 import { redactJson } from "../core/redaction.ts";
+import { visibleLine } from "../core/visible.ts";
 import { revealHeaders } from "../http/headers.ts";
 import { appendLine } from "./file.ts";
 import { exchange } from "./http-post.ts";
@@ -14,11 +15,29 @@ import { signedHeaders, webhookBody } from "./webhook.ts";
 const json = { "content-type": "application/json" };
 
 /**
- * Tells one receiver, once. Whatever goes wrong is in what comes back; nothing is thrown for it.
+ * Tells one receiver, once. Whatever goes wrong is in what comes back; nothing is thrown for it. A receiver's own words
+ * are one line without anything that a terminal would obey.
  * @param id the same at every attempt to tell this receiver of this notice
  * @param now milliseconds since 1970
  */
 export async function sendMessage(
+  target: NotificationTarget,
+  message: Message,
+  id: string,
+  now: number,
+  signal?: AbortSignal,
+): Promise<Sent> {
+  const sent = await attempt(target, message, id, now, signal);
+  if (!sent.sent) return { ...sent, problem: visibleLine(sent.problem) };
+  const { answer, remark } = sent;
+  return {
+    ...sent,
+    answer: visibleLine(answer),
+    ...(remark === undefined ? {} : { remark: visibleLine(remark) }),
+  };
+}
+
+async function attempt(
   target: NotificationTarget,
   unsafe: Message,
   id: string,

@@ -3,6 +3,7 @@ import { noticeLanguage, noticeScope } from "../config/notify-language.ts";
 import { matches } from "../config/notify-schema.ts";
 import type { NotifyRule } from "../config/schema.ts";
 import { redactJson } from "../core/redaction.ts";
+import { visible } from "../core/visible.ts";
 import { ExpressionError } from "../expression/expression.ts";
 import { parseTemplate, render } from "../expression/template.ts";
 import { type Message, severities, shortened } from "../notifier/message.ts";
@@ -45,7 +46,7 @@ const longestTitle = 300;
 const longestText = 4000;
 
 function oneLine(text: string): string {
-  return shortened(text.replace(/\s+/g, " ").trim(), longestTitle);
+  return shortened(visible(text.replace(/\s+/g, " ").trim()), longestTitle);
 }
 
 /** A pager has to hear of a trouble before it hears of its end; everybody else may hear as it comes. */
@@ -65,7 +66,7 @@ export function noticeTo(
     body: redactJson({
       ...message,
       title: oneLine(message.title),
-      text: shortened(message.text, longestText),
+      text: shortened(visible(message.text.replaceAll("\r\n", "\n")), longestText),
     }),
   };
 }

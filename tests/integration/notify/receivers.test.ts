@@ -225,6 +225,13 @@ describe("a receiver that does not take it", () => {
     expect("final" in sent ? sent.final : undefined).toBe(final);
   });
 
+  it("is a program that says what a terminal would obey", async () => {
+    const command = ["sh", "-c", "printf '\\033[31mred\\007 words\\n' >&2; exit 3"];
+    const sent = await send({ command });
+
+    expect(sent).toMatchObject({ problem: expect.stringContaining("\\u{1b}[31mred\\u{7} words") });
+  });
+
   it("never answers: the attempt ends with its signal", async () => {
     status = 0;
     const sent = await send(settings(), {}, AbortSignal.timeout(100));

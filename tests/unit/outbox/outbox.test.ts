@@ -337,13 +337,13 @@ describe("what is taken out of the journal", () => {
     await take();
     await run("r1", {
       type: "run.failed",
-      data: { error: { code: "E_X", message: "a\r\nb".repeat(9000), exitCode: 1 } },
+      data: { error: { code: "E_X", message: `\u001b${"a\r\nb".repeat(9000)}`, exitCode: 1 } },
     });
     await take();
 
     const bodies = outbox.notices().map(({ body }) => body as { title: string; text: string });
     const { title = "", text = "" } = bodies[1] ?? {};
-    expect(title).toMatch(/^deploy on test failed: a ba b/);
+    expect(title).toMatch(/^deploy on test failed: \\u\{1b\}a ba b/);
     expect([title.length, text.length]).toEqual([300, 4000]);
   });
 
