@@ -76,6 +76,15 @@ function metadataProblems(flag: string, definition: FlagDefinition, now: Date | 
       hint: `take the rules away, or: ops flag restore ${flag}`,
     });
   }
+  if (isKilled(definition) && definition.state === "DISABLED") {
+    problems.push({
+      severity: "error",
+      rule: "killed-disabled",
+      message:
+        "is killed, and disabled nevertheless: the default in the application's code counts, which may be on",
+      hint: 'write "state": "ENABLED", as ops flag kill does',
+    });
+  }
   if (metadata.expires !== undefined) problems.push(...expiryProblems(metadata.expires, now));
   return problems;
 }

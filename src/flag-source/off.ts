@@ -67,9 +67,15 @@ export interface Kill {
   readonly variant?: string | undefined;
 }
 
-/** As turned off, but stronger: no other change brings anything back. Killing again changes nothing. */
+/**
+ * As turned off, but stronger: no other change brings anything back. Killing again changes nothing, but for what somebody
+ * has brought into the killed flag by hand.
+ */
 export function killed(definition: FlagDefinition, { at, by, reason, variant }: Kill): FlagDefinition {
-  if (isKilled(definition)) return definition;
+  if (isKilled(definition)) {
+    const { targeting, ...rest } = definition;
+    return targeting === undefined && rest.state === "ENABLED" ? definition : { ...rest, state: "ENABLED" };
+  }
   const notes = {
     "killed-at": at,
     "killed-by": by,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { visible } from "../core/visible.ts";
 import { documentOf } from "../flag-source/flag-set.ts";
 import { underWay, underWayLine, underWayOf } from "../rollout/under-way.ts";
 import { defineOperation } from "../run/operation.ts";
@@ -67,7 +68,7 @@ export const get = defineOperation({
       output;
     const [state = "", ...rest] = rules;
     const about = [owner === null ? "" : `owner ${owner}`, expires === null ? "" : `expires ${expires}`];
-    return [
+    const lines = [
       `flag ${flag} is ${state}${description === null ? "" : `: ${description}`}`,
       ...(killed === undefined ? [] : [killed]),
       ...(ramp === null
@@ -79,7 +80,8 @@ export const get = defineOperation({
       ...about.filter((each) => each !== ""),
       updatedAt === null ? "never changed by ops" : `last changed ${updatedAt} by ${updatedBy ?? "nobody"}`,
       ...(evaluation === undefined ? [] : [renderEvaluation(flag, evaluation)]),
-    ].join("\n");
+    ];
+    return visible(lines.join("\n"));
   },
 });
 

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { UsageError } from "../core/errors.ts";
 import { suggestion } from "../core/suggestion.ts";
+import { visibleLine } from "../core/visible.ts";
 import type { FlagDefinition } from "../flag-source/definition.ts";
 import type { FlagChange } from "../flag-source/flag-source.ts";
 import { defineOperation } from "../run/operation.ts";
@@ -63,7 +64,9 @@ export const history = defineOperation({
           `${at}  ${subject === "flag" ? "" : `${subject} `}${name}  ${operation} by ${actor}${run === null ? "" : ` (run ${run})`}`,
           `  ${described(subject, before)} → ${described(subject, after)}`,
           ...(reason === null ? [] : [`  because: ${reason}`]),
-        ].join("\n"),
+        ]
+          .map(visibleLine)
+          .join("\n"),
       )
       .join("\n");
   },

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { OpsError } from "../core/errors.ts";
+import { visibleLine } from "../core/visible.ts";
 import { differences } from "../flag-source/differences.ts";
 import type { FlagSet } from "../flag-source/flag-set.ts";
 import { type Finding, findings } from "../flag-source/lint.ts";
@@ -70,7 +71,7 @@ export const lint = defineOperation({
     [
       ...found.map(
         ({ severity, subject, name, message, hint }) =>
-          `${severity === "error" ? "✖" : "!"} ${subject} ${name}: ${message}${hint === undefined ? "" : `\n    → ${hint}`}`,
+          `${severity === "error" ? "✖" : "!"} ${visibleLine(`${subject} ${name}: ${message}`)}${hint === undefined ? "" : `\n    → ${visibleLine(hint)}`}`,
       ),
       `${flags} ${flags === 1 ? "flag" : "flags"}, ${errors} ${errors === 1 ? "error" : "errors"}, ${warnings} ${warnings === 1 ? "warning" : "warnings"}`,
     ].join("\n"),

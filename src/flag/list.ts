@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { columns } from "../core/columns.ts";
 import { formatPercent } from "../core/percent.ts";
+import { visibleLine } from "../core/visible.ts";
 import { defineOperation } from "../run/operation.ts";
 import { flagOutput, shown } from "./shown.ts";
 import { source, withFlagSource } from "./source.ts";
@@ -41,12 +42,12 @@ export const list = defineOperation({
     const rows = [
       ["FLAG", "STATE", "ROLLOUT", "OWNER", "EXPIRES", "DESCRIPTION"],
       ...flags.map((each) => [
-        each.flag,
+        visibleLine(each.flag),
         each.state,
         each.rollout === null ? "rules" : formatPercent(each.rollout),
-        each.owner ?? "-",
-        each.expires ?? "-",
-        each.description ?? "",
+        visibleLine(each.owner ?? "-"),
+        visibleLine(each.expires ?? "-"),
+        visibleLine(each.description ?? ""),
       ]),
     ];
     return columns(rows, new Set([2])).join("\n");

@@ -3,12 +3,12 @@ import { UsageError } from "../core/errors.ts";
 import { defineFlagChange, existing } from "./change.ts";
 import { layersOf, settledAt, withLayers } from "./layers.ts";
 import { shareFor } from "./rollout.ts";
-import { changedInside, share } from "./set.ts";
+import { changedInside, namesDay, share } from "./set.ts";
 
 const moment = z
   .string()
   .refine(
-    (each) => /T.*(Z|[+-]\d\d:?\d\d)$/.test(each) && !Number.isNaN(Date.parse(each)),
+    (each) => namesDay(each) && /T.*(Z|[+-]\d\d:?\d\d)$/.test(each) && !Number.isNaN(Date.parse(each)),
     "must be a moment with its zone: 2027-01-31T09:00:00Z, 2027-01-31T09:00+01:00",
   );
 

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { OpsError, UsageError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { suggestion } from "../core/suggestion.ts";
+import { visibleLine } from "../core/visible.ts";
 import { isRecord, type Rule, sameJson } from "../flag-source/definition.ts";
 import { type FlagSet, withEvaluator } from "../flag-source/flag-set.ts";
 import { prepared } from "../flag-source/prepared.ts";
@@ -37,7 +38,7 @@ export const listSegments = defineOperation({
       : segments
           .map(
             ({ segment, rule, flags }) =>
-              `${segment}  ${JSON.stringify(rule)}${flags.length === 0 ? "" : `  (${flags.join(", ")})`}`,
+              `${visibleLine(segment)}  ${JSON.stringify(rule)}${flags.length === 0 ? "" : `  (${flags.join(", ")})`}`,
           )
           .join("\n"),
 });

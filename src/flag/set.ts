@@ -14,10 +14,15 @@ export const share = (description: string) =>
     "must have at most two decimals",
   );
 
+/** Whether a text begins with a day that there is: the clock of JavaScript takes "spring 1" for one, and 30 February for March. */
+export function namesDay(text: string): boolean {
+  return /^.{10}(T|$)/.test(text) && z.iso.date().safeParse(text.slice(0, 10)).success;
+}
+
 const date = z
   .string()
   .refine(
-    (each) => each === "never" || !Number.isNaN(Date.parse(each)),
+    (each) => each === "never" || (namesDay(each) && !Number.isNaN(Date.parse(each))),
     "must be a date: 2027-01-31, or never",
   );
 

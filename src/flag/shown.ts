@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { canonicalJson } from "../core/digest.ts";
 import { formatPercent } from "../core/percent.ts";
+import { visibleLine } from "../core/visible.ts";
 import { type FlagDefinition, kindOf } from "../flag-source/definition.ts";
 import { beforeKill, beforeOff, isKilled, isOff, killOf } from "../flag-source/off.ts";
 import { type Audience, layersOf, settledAt } from "./layers.ts";
@@ -86,9 +87,8 @@ export function describeFlag(definition: FlagDefinition): string {
     expires === undefined ? undefined : `expires ${String(expires)}`,
     isProtected === true ? "protected" : undefined,
   ];
-  return [describeState(definition), ...describeLayers(whenOn(definition)), ...people]
-    .filter((each) => each !== undefined)
-    .join(", ");
+  const parts = [describeState(definition), ...describeLayers(whenOn(definition)), ...people];
+  return visibleLine(parts.filter((each) => each !== undefined).join(", "));
 }
 
 /** Lists, prerequisites, rules and times, one line each. */

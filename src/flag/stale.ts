@@ -2,6 +2,7 @@ import { z } from "zod";
 import { columns } from "../core/columns.ts";
 import { formatPercent } from "../core/percent.ts";
 import { duration } from "../core/schema.ts";
+import { visibleLine } from "../core/visible.ts";
 import type { FlagDefinition } from "../flag-source/definition.ts";
 import type { StoredFlag } from "../flag-source/flag-set.ts";
 import { defineOperation } from "../run/operation.ts";
@@ -53,7 +54,7 @@ export const stale = defineOperation({
       : columns(
           [
             ["FLAG", "WHY", "NOW", "OWNER"],
-            ...flags.map(({ flag, why, state, owner }) => [flag, why, state, owner ?? "-"]),
+            ...flags.map(({ flag, why, state, owner }) => [flag, why, state, owner ?? "-"].map(visibleLine)),
           ],
           new Set(),
         ).join("\n"),

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { UsageError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
+import { visibleLine } from "../core/visible.ts";
 import { documentOf } from "../flag-source/flag-set.ts";
 import { defineOperation } from "../run/operation.ts";
 import {
@@ -148,10 +149,10 @@ export const diff = defineOperation({
       : differences
           .map(({ subject, name, here, there }) => {
             const [before, after] = [here, there].map((each) =>
-              each === null ? undefined : JSON.stringify(each),
+              each === null ? undefined : visibleLine(JSON.stringify(each)),
             );
             return [
-              `${subject} ${name}`,
+              visibleLine(`${subject} ${name}`),
               ...(before === undefined ? [] : [`  here   ${before}`]),
               ...(after === undefined ? [] : [`  there  ${after}`]),
             ].join("\n");

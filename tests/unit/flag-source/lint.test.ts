@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { FlagDefinition } from "../../../src/flag-source/definition.ts";
 import { emptySet, withEvaluator, withFlag } from "../../../src/flag-source/flag-set.ts";
 import { findings } from "../../../src/flag-source/lint.ts";
-import { turnedOff } from "../../../src/flag-source/off.ts";
+import { killed, turnedOff } from "../../../src/flag-source/off.ts";
 
 const plain: FlagDefinition = {
   state: "ENABLED",
@@ -155,6 +155,14 @@ test.each<[string, FlagDefinition, string]>([
 
 test("a name that commands do not take is found", () => {
   expect(rulesOf(plain, "a flag")).toEqual(["warning name"]);
+});
+
+test("a killed flag that somebody disables or gives rules to is found, and off again when it is killed again", () => {
+  const dead = killed(plain, { at: "2026-05-01T00:00:00Z", by: "ann" });
+  const brokenByHand: FlagDefinition = { ...dead, state: "DISABLED", targeting: { if: [isGerman, "on"] } };
+  expect(rulesOf(dead)).toEqual([]);
+  expect(rulesOf(brokenByHand)).toEqual(["error killed-targeting", "error killed-disabled"]);
+  expect(killed(brokenByHand, { at: "2026-05-02T00:00:00Z", by: "bob" })).toEqual(dead);
 });
 
 describe("a segment", () => {

@@ -101,3 +101,16 @@ describe("a ramp of one of several variants takes none from anybody", () => {
     expect(() => plan(rest)).toThrow(`Flag f gives ${taken}: a ramp of blue would take it from them`);
   });
 });
+
+describe("a day that there is not", () => {
+  test.each(["spring 1", "2027-02-30", "2027-13-01", "1", "2027-01-31 or so"])("%s is refused", (expires) => {
+    expect(() => set.input.parse({ flag: "f", expires })).toThrow("must be a date: 2027-01-31, or never");
+    const schedule = operations.find((each) => each.name === "flag.schedule");
+    const at = `${expires}T09:00:00Z`;
+    expect(schedule?.input.safeParse({ flag: "f", at, rollout: "10%" }).success).toBe(false);
+  });
+
+  test.each(["2027-01-31", "2028-02-29", "2027-01-31T09:00:00+01:00", "never"])("%s is taken", (expires) => {
+    expect(set.input.safeParse({ flag: "f", expires }).success).toBe(true);
+  });
+});

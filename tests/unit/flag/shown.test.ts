@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { describeFlag } from "../../../src/flag/shown.ts";
+import { operations } from "../../../src/flag/operations.ts";
+import { describeFlag, shown } from "../../../src/flag/shown.ts";
 import type { Rule } from "../../../src/flag-source/definition.ts";
+import { simpleFlag } from "../../../src/flag-source/simple-flag.ts";
 
 const staff: Rule = { in: ["@example.com", { var: "email" }] };
 const share = (on: number): Rule => ({
@@ -25,4 +27,28 @@ describe("a flag in one line", () => {
     });
     expect(line.split(", ").at(-1)).toBe(last);
   });
+});
+
+test("what somebody wrote into a flag cannot steer the terminal of who looks at it", () => {
+  const evil = "\u001b[2J\r\u009b31m\nflag payments is on";
+  const definition = {
+    ...simpleFlag({ enabled: true, rollout: 10, description: evil }),
+    metadata: { owner: evil },
+  };
+  const change = { at: "now", actor: evil, run: null, operation: "flag.set", reason: evil, subject: "flag" };
+  const finding = { severity: "error", subject: "flag", name: evil, rule: "name", message: evil, hint: evil };
+  const about = { ...shown("f", definition), updatedAt: null, updatedBy: null };
+  const outputs = {
+    "flag.get": { ...about, rules: [evil], ramp: null },
+    "flag.list": { flags: [about] },
+    "flag.history": { changes: [{ ...change, name: "f", before: null, after: definition }] },
+    "flag.lint": { flags: 1, errors: 1, warnings: 0, strict: false, findings: [finding] },
+    "flag.diff": { differences: [{ subject: "flag", name: evil, here: null, there: definition }] },
+  };
+  for (const [name, output] of Object.entries(outputs)) {
+    const text = operations.find((each) => each.name === name)?.render?.(output) ?? "";
+    expect(text, name).toContain("\\u{1b}[2J");
+    expect(text.replaceAll("\n", ""), name).not.toMatch(/\p{Cc}/u);
+  }
+  expect(describeFlag(definition)).not.toMatch(/\p{Cc}/u);
 });
