@@ -1,7 +1,8 @@
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import type { OpsError } from "../core/errors.ts";
+import { readJson } from "../process/read-json.ts";
 import { writeAtomically } from "../process/write-atomically.ts";
 import type { OperationContext } from "../run/context.ts";
 import { type AbortRequest, type PromotionRequest, promotionSchema, requestSchema } from "./requests.ts";
@@ -123,15 +124,4 @@ export class RolloutFiles<R extends RolloutRecord> {
 
 async function writeJson(path: string, data: object): Promise<void> {
   await writeAtomically(path, `${JSON.stringify(data, null, 2)}\n`);
-}
-
-/** Undefined where it is not there, or is not what this version writes. */
-async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
-  try {
-    return schema.safeParse(JSON.parse(await readFile(path, "utf8"))).data;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-    throw error;
-  }
 }

@@ -8,6 +8,7 @@ import { withFileLock } from "../process/file-lock.ts";
 import { startGated } from "../process/gated-program.ts";
 import { launcher } from "../process/launcher.ts";
 import { liveness } from "../process/live-process.ts";
+import { readJson } from "../process/read-json.ts";
 import { killGroup } from "../process/run-program.ts";
 import { writeAtomically } from "../process/write-atomically.ts";
 import type { OperationContext } from "./context.ts";
@@ -71,15 +72,8 @@ export class LeftBehindRuns {
   }
 
   /** Undefined also where the file holds none: a disk that was full or damaged has no say in the others. */
-  async read(key: string): Promise<LeftBehind | undefined> {
-    const file = this.file(key, "json");
-    if (!existsSync(file)) return undefined;
-    try {
-      return leftBehind.safeParse(JSON.parse(await readFile(file, "utf8"))).data;
-    } catch (error) {
-      if (error instanceof SyntaxError) return undefined;
-      throw error;
-    }
+  read(key: string): Promise<LeftBehind | undefined> {
+    return readJson(this.file(key, "json"), leftBehind);
   }
 
   async forget(key: string): Promise<void> {

@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { readJson } from "../process/read-json.ts";
 import { writeAtomically } from "../process/write-atomically.ts";
 import type { OperationContext } from "../run/context.ts";
 import { watchState } from "./state.ts";
@@ -87,15 +88,5 @@ export class WatchFiles {
 
   private stopFile(id: string): string {
     return join(this.folder, `${id}.stop.json`);
-  }
-}
-
-async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
-  try {
-    return schema.safeParse(JSON.parse(await readFile(path, "utf8"))).data;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-    throw error;
   }
 }
