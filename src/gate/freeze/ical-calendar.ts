@@ -1,3 +1,4 @@
+import { Script } from "node:vm";
 import type ICAL from "ical.js";
 import { causeText, OpsError } from "../../core/errors.ts";
 import { isTimeZone } from "../../core/time-zone.ts";
@@ -14,15 +15,21 @@ type Library = typeof ICAL;
  * occurrences, all-day events, and time zones of the file or by their IANA names. Throws `E_CALENDAR`.
  *
  * @param wanted the time zone of whole days and of times that name none; undefined: the calendar's own, else UTC
+ * @param patience milliseconds that reading it, and each look into it, may take
  */
-export async function icalCalendar(text: string, shown: string, wanted?: string): Promise<FreezeCalendar> {
+export async function icalCalendar(
+  text: string,
+  shown: string,
+  wanted?: string,
+  patience = 5000,
+): Promise<FreezeCalendar> {
   const { default: library } = await import("ical.js");
   const broken = (why: string, cause?: unknown) =>
     new OpsError("E_CALENDAR", `${shown} is no calendar that can be relied on: ${why}`, {
       cause,
       retryable: false,
     });
-  try {
+  const read = (): FreezeCalendar => {
     const parsed = library.parse(text) as unknown[];
     const trees = (Array.isArray(parsed[0]) ? parsed : [parsed]) as unknown[][];
     const calendars = trees.map(
@@ -37,11 +44,35 @@ export async function icalCalendar(text: string, shown: string, wanted?: string)
     return {
       timeZone,
       exceptions: [],
-      windows: (from, to) => series.flatMap((each) => occurrences(each, { from, to, timeZone, broken })),
+      windows: (from, to) =>
+        guarded(() => series.flatMap((each) => occurrences(each, { from, to, timeZone, broken })), {
+          patience,
+          broken,
+        }),
     };
+  };
+  return guarded(read, { patience, broken });
+}
+
+const call = new Script("work()");
+
+/**
+ * A rule that never comes true (the 30th of February, every day) has the library look for it for ever, and nothing else in
+ * this process would run again. Throws `E_CALENDAR`.
+ */
+function guarded<T>(work: () => T, { patience, broken }: { patience: number; broken: Broken }): T {
+  try {
+    return call.runInNewContext({ work }, { timeout: patience }) as T;
   } catch (error) {
     if (error instanceof OpsError) throw error;
-    throw broken(causeText(error) ?? "it cannot be read");
+    // It is an error of the other context, and none of this one's class.
+    const code = typeof error === "object" && error !== null && "code" in error ? error.code : undefined;
+    const isLate = code === "ERR_SCRIPT_EXECUTION_TIMEOUT";
+    throw broken(
+      isLate
+        ? "an event recurs by a rule that comes true too seldom, or never"
+        : (causeText(error) ?? "it cannot be read"),
+    );
   }
 }
 
@@ -61,8 +92,12 @@ function useTimeZones(library: Library, calendar: ICAL.Component, broken: Broken
   }
 }
 
+/** Zones by the rules of this machine. */
+const byThisMachine = new WeakSet<ICAL.Timezone>();
+
 function ianaZone(library: Library, name: string): ICAL.Timezone {
   const zone = new library.Timezone({ tzid: name });
+  byThisMachine.add(zone);
   zone.utcOffset = (time: ICAL.Time) => {
     const at = momentOf({ ...fields(time) }, name, "earliest");
     return offset(at, name) / 1000;
@@ -133,7 +168,11 @@ function within(found: readonly (FreezeWindow | undefined)[], from: number, to: 
 /** A time without a zone, and a whole day, are those of the calendar's zone. */
 function momentOfTime(time: ICAL.Time, timeZone: string, pick: "earliest" | "latest"): number {
   const floating = time.isDate || time.zone === null || time.zone.tzid === "floating";
-  return floating ? momentOf(fields(time), timeZone, pick) : time.toUnixTime() * 1000;
+  if (floating) return momentOf(fields(time), timeZone, pick);
+  // A time that clocks show twice is the later one where a freeze ends.
+  return byThisMachine.has(time.zone)
+    ? momentOf(fields(time), time.zone.tzid, pick)
+    : time.toUnixTime() * 1000;
 }
 
 function fields(time: ICAL.Time) {

@@ -6,7 +6,11 @@ import { yamlCalendar } from "../../../src/gate/freeze/yaml-calendar.ts";
 const at = (text: string) => Date.parse(text);
 
 /** What an iCalendar with these events says of a moment. */
-async function ical(events: string, moment: string, options: { zones?: string; timeZone?: string } = {}) {
+async function ical(
+  events: string,
+  moment: string,
+  options: { zones?: string; timeZone?: string; patience?: number } = {},
+) {
   const text = [
     "BEGIN:VCALENDAR",
     "VERSION:2.0",
@@ -16,7 +20,12 @@ async function ical(events: string, moment: string, options: { zones?: string; t
     "END:VCALENDAR",
   ];
   const lines = text.flatMap((each) => each.split("\n")).map((each) => each.trim());
-  const calendar = await icalCalendar(lines.filter(Boolean).join("\r\n"), "f.ics", options.timeZone);
+  const calendar = await icalCalendar(
+    lines.filter(Boolean).join("\r\n"),
+    "f.ics",
+    options.timeZone,
+    options.patience,
+  );
   return state(freezeState(calendar, [], at(moment)));
 }
 
@@ -145,6 +154,27 @@ describe("iCalendar", () => {
   ])("%j cannot be relied on", async (text, message) => {
     await expect(icalCalendar(text, "f.ics")).rejects.toThrow(message);
   });
+
+  test("a freeze ends at the later of two times that the clocks show alike", async () => {
+    const night = event(
+      "SUMMARY:Night",
+      "DTSTART;TZID=Europe/Berlin:20261025T010000",
+      "DTEND;TZID=Europe/Berlin:20261025T023000",
+    );
+
+    expect(await ical(night, "2026-10-25T01:29:00Z")).toMatchObject({
+      current: "Night until 2026-10-25T01:30:00.000Z",
+    });
+  });
+
+  test.each(["FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "FREQ=DAILY;INTERVAL=99999999999"])(
+    "%s never comes true, and does not hang the gate",
+    async (rule) => {
+      const never = event("SUMMARY:A", "DTSTART:20200101T000000Z", "DURATION:PT1H", `RRULE:${rule}`);
+
+      await expect(ical(never, "2026-01-01T12:00:00Z", { patience: 200 })).rejects.toThrow("or never");
+    },
+  );
 
   test("a series without number does not hang the gate", async () => {
     const often = event("SUMMARY:A", "DTSTART:20200101T000000Z", "DURATION:PT1S", "RRULE:FREQ=SECONDLY");
