@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { UsageError } from "../core/errors.ts";
+import { visibleLine } from "../core/visible.ts";
 import { defineOperation } from "../run/operation.ts";
 import { WatchFiles } from "./files.ts";
 import { findWatch, standingOf } from "./find.ts";
@@ -12,7 +13,7 @@ const output = z.object({
     .describe("Whether it has heard of it; one that is cut off hears of it when it is resumed"),
 });
 
-/** Milliseconds that it is waited for, and between two looks at whether it has ended: it glances once in a second. */
+/** Milliseconds that it is waited for, and between two looks at whether it has ended: it glances every five seconds. */
 const [patience, lookEvery] = [10_000, 100];
 
 export const stop = defineOperation({
@@ -55,7 +56,11 @@ export const stop = defineOperation({
   apply: async (context, { reason }, { id, run, gate, standing }, report) => {
     const { clock, actor } = context;
     const files = new WatchFiles(context);
-    await files.askToStop(id, { by: actor, reason: reason ?? null, at: clock.now().toISOString() });
+    await files.askToStop(id, {
+      by: visibleLine(actor),
+      reason: reason === undefined ? null : visibleLine(reason),
+      at: clock.now().toISOString(),
+    });
     const end = clock.elapsed() + patience;
     while (standing !== "cut-off" && clock.elapsed() < end) {
       if ((await files.read(id))?.state.phase === "over") return { run, gate, ended: true };

@@ -114,7 +114,7 @@ describe("a watch of a file", () => {
     const second = site.start(["runs", "resume", "last", "--yes"]);
     await until(() => looks() > before + 2, "it goes on");
     const other = await site.ops(["watch", "list", "--json"]);
-    const stopped = await site.ops(["watch", "stop", "last", "--reason", "enough"]);
+    const stopped = await site.ops(["watch", "stop", "last", "--reason", "enough\n\u001b[31m"]);
     const resumed = await second.result;
 
     expect(interrupted.exitCode).toBe(130);
@@ -126,7 +126,7 @@ describe("a watch of a file", () => {
     expect(report).toMatchObject({
       verdict: "stopped",
       noGoes,
-      stopped: { reason: "enough" },
+      stopped: { reason: "enough \\u{1b}[31m" },
     });
     expect(site.lines("acted")).toEqual([]);
     expect(interrupted.stderr.split("\n").filter((line) => line.includes("watch-run:")).length).toBeLessThan(
