@@ -9,8 +9,8 @@ import { startGated } from "../process/gated-program.ts";
 import { launcher } from "../process/launcher.ts";
 import { liveness } from "../process/live-process.ts";
 import { readJson } from "../process/read-json.ts";
+import { replaceFile } from "../process/replace-file.ts";
 import { killGroup } from "../process/run-program.ts";
-import { writeAtomically } from "../process/write-atomically.ts";
 import type { OperationContext } from "./context.ts";
 import { findJournaledRun, journaledRun } from "./journaled-run.ts";
 
@@ -163,7 +163,7 @@ export class LeftBehindRuns {
     const { environment, stateDirectory, clock } = this.context;
     const { key, run, runbook, actor } = record;
     const file = this.file(key, "yaml");
-    if (run === null && runbook !== null) await writeAtomically(file, runbook, 0o600);
+    if (run === null && runbook !== null) await replaceFile(file, runbook, 0o600);
     const words = run === null ? ["run", file] : ["runs", "resume", run];
     const attempts = record.attempts + 1;
     // The first time that it is cut off, the next tick goes on with it.
@@ -201,7 +201,7 @@ export class LeftBehindRuns {
   }
 
   private async write(record: LeftBehind): Promise<void> {
-    await writeAtomically(this.file(record.key, "json"), `${JSON.stringify(record)}\n`, 0o600);
+    await replaceFile(this.file(record.key, "json"), `${JSON.stringify(record)}\n`, 0o600);
   }
 
   private file(key: string, kind: "json" | "yaml" | "log" | "end"): string {
