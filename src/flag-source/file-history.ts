@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { type FileHandle, open, readFile } from "node:fs/promises";
 import type { Json } from "../core/errors.ts";
 import { sameJson } from "./definition.ts";
@@ -6,17 +7,29 @@ import type { ChangeNote, FlagChange } from "./flag-source.ts";
 
 /*
  * The history of a file of flags: one JSON object a line. An entry is written, and durable, before the file gets its
- * change; where a crash comes between the two, the entry tells of something that did not happen. Such entries are the
- * newest of their flag, and what they say comes after is not what the file says: they are left out when it is read.
+ * change, and another line says that it has got it. Where a crash comes between the two, what the file says tells
+ * whether the change has happened: such an entry is the newest of its flag, and is left out where it led nowhere.
  */
 
-/** Writes the entries, durable when it returns. Half a line that a crash left is ended first. */
+/** A change as it was announced. */
+export interface AnnouncedChange {
+  readonly change: FlagChange;
+  /** Whether a line says that it has happened; undefined in an entry of before there were such lines. */
+  readonly done: boolean | undefined;
+}
+
+/**
+ * Writes the entries, durable when it returns. Half a line that a crash left is ended first.
+ *
+ * @returns what `confirmHistory` is told once the file has the change
+ */
 export async function appendHistory(
   path: string,
   note: ChangeNote,
   changes: readonly Difference[],
   at: Date,
-): Promise<void> {
+): Promise<string> {
+  const id = randomUUID();
   const entries = changes.map(({ subject, name, before, after }) =>
     JSON.stringify({
       at: at.toISOString(),
@@ -28,12 +41,22 @@ export async function appendHistory(
       name,
       before,
       after,
-    } satisfies FlagChange),
+      id,
+    } satisfies FlagChange & { id: string }),
   );
+  await appendLines(path, entries);
+  return id;
+}
+
+export function confirmHistory(path: string, id: string): Promise<void> {
+  return appendLines(path, [JSON.stringify({ done: id })]);
+}
+
+async function appendLines(path: string, lines: readonly string[]): Promise<void> {
   const handle = await open(path, "a+", 0o644);
   try {
     const start = (await endsInLine(handle)) ? "" : "\n";
-    await handle.appendFile(`${start}${entries.join("\n")}\n`);
+    await handle.appendFile(`${start}${lines.join("\n")}\n`);
     await handle.datasync();
   } finally {
     await handle.close();
@@ -48,22 +71,27 @@ async function endsInLine(handle: FileHandle): Promise<boolean> {
 }
 
 /** Oldest first; lines that are none (half of one, or by another hand) are left out. */
-export async function readHistory(path: string): Promise<FlagChange[]> {
+export async function readHistory(path: string): Promise<AnnouncedChange[]> {
   const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return "";
     throw error;
   });
-  return text.split("\n").flatMap((line) => {
-    const entry = parsed(line);
-    return entry === undefined ? [] : [entry];
+  const lines = text.split("\n").map(parsed);
+  const done = new Set(lines.flatMap((line) => (typeof line?.done === "string" ? [line.done] : [])));
+  return lines.flatMap((line) => {
+    if (typeof line?.at !== "string" || typeof line.name !== "string") return [];
+    const { id, ...change } = line;
+    return [
+      { change: change as unknown as FlagChange, done: typeof id === "string" ? done.has(id) : undefined },
+    ];
   });
 }
 
-function parsed(line: string): FlagChange | undefined {
+function parsed(line: string): { readonly [key: string]: unknown } | undefined {
   if (line.trim() === "") return undefined;
   try {
-    const value = JSON.parse(line) as FlagChange;
-    return typeof value.at === "string" && typeof value.name === "string" ? value : undefined;
+    const value: unknown = JSON.parse(line);
+    return typeof value === "object" && value !== null ? { ...value } : undefined;
   } catch {
     return undefined;
   }
@@ -71,21 +99,22 @@ function parsed(line: string): FlagChange | undefined {
 
 /** Without what was announced and then did not happen: each entry begins where the one before it has led. */
 export function carriedOut(
-  history: readonly FlagChange[],
+  history: readonly AnnouncedChange[],
   present: (entry: Difference) => Json | null,
 ): FlagChange[] {
   const kept: FlagChange[] = [];
   const next = new Map<string, Json | null>();
-  for (const entry of history.toReversed()) {
-    const key = `${entry.subject} ${entry.name}`;
+  for (const { change, done } of history.toReversed()) {
+    const key = `${change.subject} ${change.name}`;
     const follows = next.get(key);
-    // By hand, between two entries, anything may have happened: only an entry that led nowhere is left out.
     const isLast = follows === undefined;
-    const led = isLast ? present(entry) : follows;
-    const failed = !sameJson(entry.after, led) && sameJson(entry.before, led);
+    const led = isLast ? present(change) : follows;
+    // By hand, between two entries, anything may have happened: of an old one only what led nowhere is left out.
+    const nowhere = !sameJson(change.after, led);
+    const failed = done === undefined ? nowhere && sameJson(change.before, led) : !done && nowhere;
     if (!failed) {
-      kept.push(entry);
-      next.set(key, entry.before);
+      kept.push(change);
+      next.set(key, change.before);
     }
   }
   return kept.toReversed();

@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { digest } from "../core/digest.ts";
 import { UsageError } from "../core/errors.ts";
 import { withFileLock } from "../process/file-lock.ts";
-import { appendHistory, carriedOut, readHistory } from "./file-history.ts";
+import { appendHistory, carriedOut, confirmHistory, readHistory } from "./file-history.ts";
 import { editedText, type FileForm, formOf, readText } from "./file-text.ts";
 import type { Difference, FlagSet } from "./flag-set.ts";
 import type { ChangeNote, FlagChange, FlagSource } from "./flag-source.ts";
@@ -63,8 +63,9 @@ export class FileFlagSource implements FlagSource {
       const text = editedText(this.place, this.form, before.text, before.set, next);
       await this.refuseReadOnly();
       await mkdir(dirname(file), { recursive: true });
-      await appendHistory(history, note, changes, now());
+      const announced = await appendHistory(history, note, changes, now());
       await this.replace(text, before.version, changes);
+      await confirmHistory(history, announced);
       return this.withTimes(next);
     });
   }
