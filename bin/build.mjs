@@ -77,17 +77,20 @@ const forStartUp = {
   },
 };
 
-/** The files of src/ that are named in an `import(…)`. */
+/** The files of src/ that are named in an `import(…)`, but for entries: `--help` needs none of what is common to the others. */
 function lazyFiles() {
   const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
     .filter((each) => each.endsWith(".ts"))
     .map((each) => join(root, "src", each));
+  const entries = entryPoints.map((each) => join(root, each));
   return new Set(
-    sources.flatMap((path) =>
-      [...readFileSync(path, "utf8").matchAll(/\bimport\("(\.[^"]+\.ts)"\)/g)].map(([, file = ""]) =>
-        join(dirname(path), file),
-      ),
-    ),
+    sources
+      .flatMap((path) =>
+        [...readFileSync(path, "utf8").matchAll(/\bimport\("(\.[^"]+\.ts)"\)/g)].map(([, file = ""]) =>
+          join(dirname(path), file),
+        ),
+      )
+      .filter((each) => !entries.includes(each)),
   );
 }
 
