@@ -2,6 +2,7 @@ import { isMap, isNode, isPair, isScalar, LineCounter, type Node, parseDocument 
 import type { z } from "zod";
 import { type Diagnostic, DiagnosticsError, type Position } from "./diagnostic.ts";
 import { schemaMistakes } from "./schema-mistake.ts";
+import { deepestLevel, tooDeepAt } from "./yaml-depth.ts";
 import { syntaxMistakes } from "./yaml-syntax.ts";
 
 export type Path = readonly (string | number)[];
@@ -22,6 +23,20 @@ export class YamlSource {
     this.text = text;
     this.lines = text.split(/\r?\n/);
     this.lineCounter = new LineCounter();
+    const tooDeep = tooDeepAt(text);
+    if (tooDeep !== undefined) {
+      const before = text.slice(0, tooDeep).split(/\r?\n/);
+      const place = { line: before.length, column: (before.at(-1)?.length ?? 0) + 1 };
+      throw new DiagnosticsError(code, [
+        // Without its line, which may be all of the text.
+        {
+          file,
+          position: place,
+          message: `this is more than ${deepestLevel} levels deep`,
+          hint: "write it flatter",
+        },
+      ]);
+    }
     const document = parseDocument(text, {
       lineCounter: this.lineCounter,
       prettyErrors: false,

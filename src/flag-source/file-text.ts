@@ -3,6 +3,7 @@ import { Document, isMap, isScalar, isSeq, parseDocument, visit } from "yaml";
 import type { z } from "zod";
 import { DiagnosticsError } from "../core/diagnostic.ts";
 import { type Json, OpsError, UsageError } from "../core/errors.ts";
+import { deepestLevel } from "../core/yaml-depth.ts";
 import { schemaDiagnostics, YamlSource } from "../core/yaml-source.ts";
 import { documentSchema, type FlagDocument, isRecord, sameJson } from "./definition.ts";
 import { differences } from "./differences.ts";
@@ -17,9 +18,6 @@ export function formOf(file: string): FileForm {
 
 /** Above so many changes a JSON file is written anew: each single edit reads the whole text. */
 const singleEdits = 50;
-
-/** Levels of a text, at most. */
-const deepest = 500;
 
 /** The flags of a text. Throws a DiagnosticsError with every mistake at its place. */
 export function readText(file: string, form: FileForm, text: string): FlagSet {
@@ -57,14 +55,14 @@ function parsedText(file: string, form: FileForm, text: string): FlagSet {
 function isDeep(document: Json): boolean {
   let level: readonly unknown[] = [document];
   for (let depth = 0; level.length > 0; depth += 1) {
-    if (depth > deepest) return true;
+    if (depth > deepestLevel) return true;
     level = level.flatMap((each) => (typeof each === "object" && each !== null ? Object.values(each) : []));
   }
   return false;
 }
 
 function tooDeep(file: string): UsageError {
-  return new UsageError("E_FLAG_FILE", `The flags in ${file} are more than ${deepest} levels deep`, {
+  return new UsageError("E_FLAG_FILE", `The flags in ${file} are more than ${deepestLevel} levels deep`, {
     hint: "write the rules flatter; who reads them goes down into them by calling itself",
   });
 }

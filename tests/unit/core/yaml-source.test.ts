@@ -19,6 +19,28 @@ function places(text: string): string[] {
   return [];
 }
 
+describe("a text that goes down further than anybody can follow", () => {
+  it.each([
+    ["brackets", `a: ${"[".repeat(600)}${"]".repeat(600)}`, "1:503"],
+    ["brackets without end", `a: ${"[".repeat(100_000)}`, "1:503"],
+    ["maps of one line", `${"{a: ".repeat(600)}1${"}".repeat(600)}`, "1:2001"],
+    ["lists of one line", `${"- ".repeat(600)}x`, "1:1001"],
+    ["lines", Array.from({ length: 600 }, (_, level) => `${" ".repeat(level)}a:`).join("\n"), "501:501"],
+  ])("is refused at its place: %s", (_, text, place) => {
+    expect(places(text)).toEqual([`${place} this is more than 500 levels deep`]);
+  });
+
+  it("is not one with many brackets in texts", () => {
+    const text = `a: "${"[".repeat(2000)}"\n# ${"{".repeat(2000)}\nb: 1`;
+
+    expect(source(text).value).toEqual({ a: "[".repeat(2000), b: 1 });
+  });
+
+  it("may go down 500 levels", () => {
+    expect(places(`${"[".repeat(500)}${"]".repeat(500)}`)).toEqual([]);
+  });
+});
+
 describe("the place of a value", () => {
   it("is where it begins, in lines and columns from 1", () => {
     const yaml = source("a: 1\nb:\n  - x\n  - { c: d }\n");
