@@ -49,12 +49,12 @@ export async function beginComparison(
   context: OperationContext,
   { watched, what, input, report, times, state, onLook, onFailure }: ComparisonSetup,
 ): Promise<Comparison | undefined> {
-  const { alpha, tolerate, learn: given } = input.compare;
+  const { alpha, tolerate, learn: given, "slower-by": slowerBy } = input.compare;
   if (alpha === 0) return undefined;
   const settings = { alpha: alpha / 100, tolerate };
   if (state !== undefined) return new Comparison(input.to, settings, state.learned, state);
   const duration = given ?? Math.min(input.bake, longestLearning);
-  const learned = await learn(context, watched, times, duration, report, onLook).catch(
+  const learned = await learn(context, watched, times, { duration, slowerBy }, report, onLook).catch(
     async (error: unknown) => {
       await onFailure();
       throw error;

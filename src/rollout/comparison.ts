@@ -16,7 +16,7 @@ export const learnedSchema = z.object({
   /** Null where request times are not known. */
   slow: z
     .object({
-      /** Milliseconds: their p95. A request that takes longer is slow. */
+      /** Milliseconds: their p95 and what nobody notices. A request that takes longer is slow. */
       limit: z.number(),
       dispersion: z.number(),
     })
@@ -41,7 +41,7 @@ export type ComparisonState = z.output<typeof comparisonState>;
 export const finding = z.object({
   of: z
     .enum(["errors", "slow"])
-    .describe("slow: requests that took longer than the p95 of before the canary"),
+    .describe("slow: requests that took longer than the p95 of before the canary by slower-by"),
   evidence: z.number().describe("The e-value; 1: nothing is known"),
   threshold: z
     .number()
@@ -65,7 +65,7 @@ export interface ComparisonSettings {
   readonly tolerate: number;
 }
 
-/** A latency that is a little longer puts many requests over the p95; twice as many are no reason to abort. */
+/** A latency that is a little longer puts many requests over a limit; twice as many are no reason to abort. */
 const toleratedSlow = 2;
 
 /** The new version against those that serve beside it at the same time, over all steps of one canary. */

@@ -16,13 +16,14 @@ const [stretches, longestStretch] = [12, 10_000];
 
 /**
  * Watches a route before its canary, a flag before its ramp: how much its bad and its slow requests vary from stretch to stretch by
- * themselves, and what its p95 is. Of all versions together; what has no traffic adds nothing.
+ * themselves, and what is slow for it. Of all versions together; what has no traffic adds nothing.
  */
 export async function learn(
   context: OperationContext,
   route: Watched,
   times: RequestTimesFollower | undefined,
-  duration: number,
+  /** Milliseconds; and how much longer than the p95 a slow request takes. */
+  { duration, slowerBy }: { duration: number; slowerBy: number },
   report: Report,
   /** Throws where it must end. */
   onLook: () => Promise<void>,
@@ -59,7 +60,7 @@ export async function learn(
       unit: "ms",
     });
   }
-  return { dispersion: dispersionOf(errors), slow: slowOf(served) };
+  return { dispersion: dispersionOf(errors), slow: slowOf(served, slowerBy) };
 }
 
 /** @param what is learned of: `route web` */
@@ -68,7 +69,7 @@ export function learnedLine(what: string, { dispersion, slow }: Learned): string
     dispersion === 1
       ? "errors come one by one"
       : `errors come in bursts (dispersion ${dispersion.toFixed(1)})`,
-    ...(slow === null ? [] : [`p95 ${formatDuration(slow.limit)}`]),
+    ...(slow === null ? [] : [`slow is more than ${formatDuration(slow.limit)}`]),
   ];
   return `${what} as it is: ${parts.join(", ")}`;
 }
@@ -89,11 +90,12 @@ async function wait(context: OperationContext, ms: number, onLook: () => Promise
 /** A p95 of fewer requests than this is not one. */
 const enoughTimes = 100;
 
-function slowOf(served: readonly ResponseTimes[]): Learned["slow"] {
+function slowOf(served: readonly ResponseTimes[], slowerBy: number): Learned["slow"] {
   const all = new ResponseTimes();
   for (const each of served) all.addAll(each);
-  const limit = all.percentile(95);
-  if (limit === undefined || all.total < enoughTimes) return null;
+  const p95 = all.percentile(95);
+  if (p95 === undefined || all.total < enoughTimes) return null;
+  const limit = p95 + slowerBy;
   const slow = served.map((each) => ({ requests: each.total, bad: each.count((time) => time > limit) }));
   return { limit, dispersion: dispersionOf(slow) };
 }

@@ -40,6 +40,9 @@ export const compareWith = z.strictObject({
     .max(100)
     .default(1)
     .describe("How many times as often as the other versions the new one may fail"),
+  "slower-by": duration(
+    "How much longer than the p95 of before a request must take to count as slow: what is less than that no user notices",
+  ).prefault("10ms"),
 });
 
 /** What is not limited is not judged. */

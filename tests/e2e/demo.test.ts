@@ -34,7 +34,7 @@ describe("the demo", () => {
     expect(output).toMatch(/The broken version was stopped and taken back in [\d.]+ s, exit code 4/);
     expect(output).toMatch(/green answered \d+ of \d+ requests badly/);
     expect(output).toContain("blue 100%, green 0% · schema 0001 · no flag");
-    expect(exitCode).toBe(0);
+    expect(exitCode, output).toBe(0);
 
     const [, recommended = ""] = output.split("look around.");
     const tried = await start("sh", ["-e", "-c", recommended], folder).ended;
@@ -55,7 +55,7 @@ describe("the demo", () => {
     const { exitCode, output } = await demo.ended;
 
     expect(output).toContain("The healthy version went live");
-    expect(exitCode).toBe(0);
+    expect(exitCode, output).toBe(0);
   });
 
   it("stops with everything it started at Ctrl-C, and takes the sandbox down where it was told to", async () => {

@@ -412,8 +412,31 @@ describe("beside the version that serves", () => {
     expect(error.message).toMatch(
       /^green takes longer than \d+ms( \d+\.?\d* times as often as the others|, and)/,
     );
-    expect(report.lines[0]).toMatch(/^route web as it is: errors come one by one, p95 \d+ms$/);
+    expect(report.lines[0]).toMatch(/^route web as it is: errors come one by one, slow is more than \d+ms$/);
     expect(await balancer.weights()).toEqual(start);
+  });
+
+  test("a version that is slower by what no user notices passes, unless every millisecond counts", async () => {
+    await begin();
+    balancer.green.latency = 20;
+    await using _load = new Load(balancer.port);
+    const input = (slowerBy: string) => ({
+      bake: "3s",
+      steps: ["50%"],
+      compare: { learn: "1s", "slower-by": slowerBy },
+      "abort-when": deaf,
+    });
+    const forgiving = await prepare(input("1s"));
+
+    expect(await forgiving.run()).toMatchObject({
+      verdict: "pass",
+      steps: [{ comparison: [{}, { of: "slow", bad: 0 }] }],
+    });
+
+    await balancer.setWeight("green", 0);
+    await balancer.setWeight("blue", 100);
+    const strict = await prepare({ ...input("0ms"), bake: "30s" });
+    expect((await failureOf(strict.run())).message).toMatch(/^green takes longer than \d+ms/);
   });
 
   test("nothing is compared where that is not wanted, or where the new version has everything", async () => {
