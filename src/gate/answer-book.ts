@@ -1,8 +1,8 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
-import { OpsError, UsageError } from "../core/errors.ts";
-import { inTransaction, openDatabase } from "../run/sqlite-database.ts";
+import { inTransaction } from "../run/sqlite-database.ts";
+import { formatOf, StateFile } from "../run/state-file.ts";
 
 const formatVersion = 1;
 
@@ -46,30 +46,24 @@ export type Answer = {
  */
 export class AnswerBook {
   private readonly database: DatabaseSync;
-  private readonly file: string;
   private readonly environment: string;
 
-  private constructor(file: string, environment: string, readOnly: boolean) {
-    this.file = file;
+  private constructor(database: DatabaseSync, environment: string) {
+    this.database = database;
     this.environment = environment;
-    this.database = openDatabase(file, { readOnly });
   }
 
   /** Does the work with the book; makes the folder (mode 0700) and the file. Throws `E_GATE_ANSWERS`. */
   static write<T>(stateDirectory: string, environment: string, work: (book: AnswerBook) => T): T {
     const file = fileIn(stateDirectory);
-    return guarded(file, () => {
-      mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
-      const book = new AnswerBook(file, environment, false);
+    return file.guarded(() => {
+      const database = file.open();
       try {
-        book.database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
-        book.refuseNewer();
-        inTransaction(book.database, () =>
-          book.database.exec(`${tables}PRAGMA user_version = ${formatVersion}`),
-        );
-        return work(book);
+        if (formatOf(database) > formatVersion) throw file.newer();
+        inTransaction(database, () => database.exec(`${tables}PRAGMA user_version = ${formatVersion}`));
+        return work(new AnswerBook(database, environment));
       } finally {
-        book.database.close();
+        database.close();
       }
     });
   }
@@ -81,14 +75,14 @@ export class AnswerBook {
     of: { readonly gate?: string | undefined; readonly check?: string | undefined },
   ): Answer[] {
     const file = fileIn(stateDirectory);
-    if (!existsSync(file)) return [];
-    return guarded(file, () => {
-      const book = new AnswerBook(file, environment, true);
+    if (!existsSync(file.path)) return [];
+    return file.guarded(() => {
+      const database = file.openToRead();
       try {
-        book.refuseNewer();
-        return book.answers(of);
+        if (formatOf(database) > formatVersion) throw file.newer();
+        return new AnswerBook(database, environment).answers(of);
       } finally {
-        book.database.close();
+        database.close();
       }
     });
   }
@@ -144,14 +138,6 @@ export class AnswerBook {
       .all(this.environment, gate ?? null, check ?? null)
       .map(answerOf);
   }
-
-  private refuseNewer(): void {
-    const version = Number(this.database.prepare("PRAGMA user_version").get()?.user_version);
-    if (version <= formatVersion) return;
-    throw new UsageError("E_GATE_ANSWERS", `${this.file} was written by a newer version of ops`, {
-      hint: "upgrade ops on this machine",
-    });
-  }
 }
 
 function answerOf(row: Record<string, SQLOutputValue>): Answer {
@@ -173,19 +159,6 @@ function answerOf(row: Record<string, SQLOutputValue>): Answer {
   };
 }
 
-function fileIn(stateDirectory: string): string {
-  return join(stateDirectory, "gate-answers.db");
-}
-
-function guarded<T>(file: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof OpsError) throw error;
-    throw new OpsError("E_GATE_ANSWERS", `The record of answers ${file} cannot be used`, {
-      cause: error,
-      hint: "check the folder's permissions and free space, or name another one: state-dir in .opsrc",
-      retryable: false,
-    });
-  }
+function fileIn(stateDirectory: string): StateFile {
+  return new StateFile(join(stateDirectory, "gate-answers.db"), "E_GATE_ANSWERS", "record of answers");
 }

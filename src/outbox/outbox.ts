@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { DatabaseSync, SQLInputValue, SQLOutputValue } from "node:sqlite";
-import { type Json, OpsError } from "../core/errors.ts";
+import type { Json } from "../core/errors.ts";
 import { liveness, type ProcessIdentity, thisProcess } from "../process/live-process.ts";
-import { inTransaction, openDatabase } from "../run/sqlite-database.ts";
+import { inTransaction } from "../run/sqlite-database.ts";
+import { StateFile } from "../run/state-file.ts";
 import { isPrepared, prepareOutbox } from "./tables.ts";
 
 /** Clocks are set right by seconds; what is further ahead was written while this machine's clock was wrong. */
@@ -54,11 +55,11 @@ export interface Notice extends NewNotice {
 export class Outbox {
   readonly database: DatabaseSync;
   readonly environment: string;
-  private readonly file: string;
+  private readonly file: StateFile;
 
-  constructor(database: DatabaseSync, file: string, environment: string) {
+  constructor(database: DatabaseSync, path: string, environment: string) {
     this.database = database;
-    this.file = file;
+    this.file = stateFile(path);
     this.environment = environment;
   }
 
@@ -72,23 +73,21 @@ export class Outbox {
 
   /** Makes the folder (mode 0700) and the file where they are missing. Throws `E_OUTBOX`. */
   static open(stateDirectory: string, environment: string): Outbox {
-    const file = Outbox.file(stateDirectory);
-    return guarded(file, () => {
-      mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
-      const database = openDatabase(file);
-      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+    const file = stateFile(Outbox.file(stateDirectory));
+    return file.guarded(() => {
+      const database = file.open();
       if (!isPrepared(database)) inTransaction(database, () => prepareOutbox(database));
-      return new Outbox(database, file, environment);
+      return new Outbox(database, file.path, environment);
     });
   }
 
   /** For looking only; undefined where nothing was ever owed here. */
   static openToRead(stateDirectory: string, environment: string): Outbox | undefined {
     if (!Outbox.exists(stateDirectory)) return undefined;
-    const file = Outbox.file(stateDirectory);
-    return guarded(file, () => {
-      const database = openDatabase(file, { readOnly: true });
-      if (isPrepared(database)) return new Outbox(database, file, environment);
+    const file = stateFile(Outbox.file(stateDirectory));
+    return file.guarded(() => {
+      const database = file.openToRead();
+      if (isPrepared(database)) return new Outbox(database, file.path, environment);
       database.close();
       return Outbox.open(stateDirectory, environment);
     });
@@ -137,11 +136,13 @@ export class Outbox {
 
   /** In the order in which they were written. */
   notices(state?: NoticeState): Notice[] {
-    return guarded(this.file, () =>
-      this.database
-        .prepare("SELECT * FROM notice WHERE environment = ?1 AND (?2 IS NULL OR state = ?2) ORDER BY id")
-        .all(this.environment, state ?? null),
-    ).map(noticeOf);
+    return this.file
+      .guarded(() =>
+        this.database
+          .prepare("SELECT * FROM notice WHERE environment = ?1 AND (?2 IS NULL OR state = ?2) ORDER BY id")
+          .all(this.environment, state ?? null),
+      )
+      .map(noticeOf);
   }
 
   /**
@@ -206,12 +207,12 @@ export class Outbox {
 
   /** The first row of a query. */
   row(query: string, ...values: SQLInputValue[]): Record<string, SQLOutputValue> | undefined {
-    return guarded(this.file, () => this.database.prepare(query).get(...values));
+    return this.file.guarded(() => this.database.prepare(query).get(...values));
   }
 
   /** Durable when it returns, all of it or nothing. */
   transaction<T>(work: () => T): T {
-    return guarded(this.file, () => inTransaction(this.database, work));
+    return this.file.guarded(() => inTransaction(this.database, work));
   }
 
   private end(id: number, state: NoticeState, now: number, problem: string | null): void {
@@ -265,15 +266,6 @@ function noticeOf(row: Record<string, SQLOutputValue>): Notice {
   };
 }
 
-function guarded<T>(file: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof OpsError) throw error;
-    throw new OpsError("E_OUTBOX", `The outbox of notices ${file} cannot be used`, {
-      cause: error,
-      hint: "check the folder's permissions and free space, or name another one: state-dir in .opsrc",
-      retryable: false,
-    });
-  }
+function stateFile(path: string): StateFile {
+  return new StateFile(path, "E_OUTBOX", "outbox of notices");
 }

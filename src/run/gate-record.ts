@@ -1,8 +1,8 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
-import { OpsError, UsageError } from "../core/errors.ts";
-import { inTransaction, openDatabase } from "./sqlite-database.ts";
+import { inTransaction } from "./sqlite-database.ts";
+import { formatOf, StateFile } from "./state-file.ts";
 
 const formatVersion = 1;
 
@@ -30,21 +30,19 @@ CREATE INDEX IF NOT EXISTS verdict_of_gate ON verdict (environment, gate, id);
  */
 export class GateRecord {
   readonly database: DatabaseSync;
-  private readonly file: string;
+  private readonly file: StateFile;
 
-  private constructor(file: string, readOnly: boolean) {
+  private constructor(file: StateFile, database: DatabaseSync) {
     this.file = file;
-    this.database = openDatabase(file, { readOnly });
+    this.database = database;
   }
 
   /** Makes the folder (mode 0700) and the file where they are missing. Throws `E_GATE_RECORD`. */
   static open(stateDirectory: string): GateRecord {
     const file = fileIn(stateDirectory);
-    return guarded(file, () => {
-      mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
-      const record = new GateRecord(file, false);
+    return file.guarded(() => {
+      const record = new GateRecord(file, file.open());
       try {
-        record.database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
         record.prepare();
       } catch (error) {
         record.close();
@@ -57,15 +55,15 @@ export class GateRecord {
   /** For looking only; undefined where nothing was ever kept. Throws `E_GATE_RECORD`. */
   static openToRead(stateDirectory: string): GateRecord | undefined {
     const file = fileIn(stateDirectory);
-    if (!existsSync(file)) return undefined;
-    return guarded(file, () => {
-      const record = new GateRecord(file, true);
-      const version = record.version();
+    if (!existsSync(file.path)) return undefined;
+    return file.guarded(() => {
+      const record = new GateRecord(file, file.openToRead());
+      const version = formatOf(record.database);
       if (version > 0 && version <= formatVersion) return record;
       record.close();
       // A process that made the file has not made its tables: nothing was kept.
       if (version === 0) return undefined;
-      throw newer(file);
+      throw file.newer();
     });
   }
 
@@ -75,46 +73,24 @@ export class GateRecord {
 
   /** Reads as of one moment. Throws `E_GATE_RECORD`. */
   read<T>(work: (database: DatabaseSync) => T): T {
-    return guarded(this.file, () => work(this.database));
+    return this.file.guarded(() => work(this.database));
   }
 
   /** Durable when it returns, all of it or nothing. Throws `E_GATE_RECORD`. */
   write<T>(work: (database: DatabaseSync) => T): T {
-    return guarded(this.file, () => inTransaction(this.database, () => work(this.database)));
+    return this.file.guarded(() => inTransaction(this.database, () => work(this.database)));
   }
 
   private prepare(): void {
-    if (this.version() > formatVersion) throw newer(this.file);
-    if (this.version() === formatVersion) return;
+    const version = formatOf(this.database);
+    if (version > formatVersion) throw this.file.newer();
+    if (version === formatVersion) return;
     inTransaction(this.database, () =>
       this.database.exec(`${tables} PRAGMA user_version = ${formatVersion}`),
     );
   }
-
-  private version(): number {
-    return Number(this.database.prepare("PRAGMA user_version").get()?.user_version);
-  }
 }
 
-function fileIn(stateDirectory: string): string {
-  return join(stateDirectory, "gates.db");
-}
-
-function newer(file: string): UsageError {
-  return new UsageError("E_GATE_RECORD", `${file} was written by a newer version of ops`, {
-    hint: "upgrade ops on this machine",
-  });
-}
-
-function guarded<T>(file: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof OpsError) throw error;
-    throw new OpsError("E_GATE_RECORD", `The record of gates ${file} cannot be used`, {
-      cause: error,
-      hint: "check the folder's permissions and free space, or name another one: state-dir in .opsrc",
-      retryable: false,
-    });
-  }
+function fileIn(stateDirectory: string): StateFile {
+  return new StateFile(join(stateDirectory, "gates.db"), "E_GATE_RECORD", "record of gates");
 }

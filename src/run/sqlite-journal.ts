@@ -1,15 +1,16 @@
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import type { Clock } from "../core/clock.ts";
 import { formatDuration } from "../core/duration.ts";
-import { ExitCode, OpsError, UsageError } from "../core/errors.ts";
+import { ExitCode, OpsError } from "../core/errors.ts";
 import { liveness, type ProcessIdentity, thisProcess } from "../process/live-process.ts";
 import type { JournalEntry, RunEvent, RunRequest } from "./events.ts";
 import { type Journal, type Lease, type LeaseHolder, leaseDuration, runTarget } from "./journal.ts";
 import { kept } from "./kept.ts";
-import { inTransaction, openDatabase } from "./sqlite-database.ts";
+import { inTransaction } from "./sqlite-database.ts";
+import { formatOf, StateFile } from "./state-file.ts";
 
 const formatVersion = 1;
 
@@ -41,9 +42,9 @@ export class SqliteJournal implements Journal {
   private readonly clock: Clock;
 
   private readonly self: ProcessIdentity;
-  private readonly file: string;
+  private readonly file: StateFile;
 
-  private constructor(file: string, database: DatabaseSync, clock: Clock, self: ProcessIdentity) {
+  private constructor(file: StateFile, database: DatabaseSync, clock: Clock, self: ProcessIdentity) {
     this.file = file;
     this.database = database;
     this.clock = clock;
@@ -60,34 +61,25 @@ export class SqliteJournal implements Journal {
 
   /** Makes the folder (mode 0700) and the file where they are missing. Throws `E_JOURNAL`. */
   static open(stateDirectory: string, clock: Clock, self = thisProcess()): SqliteJournal {
-    const file = SqliteJournal.file(stateDirectory);
-    try {
-      mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
-      const database = openDatabase(file);
-      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
-      const version = Number(database.prepare("PRAGMA user_version").get()?.user_version);
+    const file = stateFile(stateDirectory);
+    return file.guarded(() => {
+      const database = file.open();
+      database.exec("PRAGMA foreign_keys = ON");
+      const version = formatOf(database);
       if (version > formatVersion) {
         database.close();
-        throw new UsageError("E_JOURNAL", `The journal ${file} was written by a newer version of ops`, {
-          hint: "upgrade ops on this machine",
-        });
+        throw file.newer();
       }
       if (version < formatVersion)
         database.exec(`BEGIN IMMEDIATE; ${schema} PRAGMA user_version = ${formatVersion}; COMMIT`);
       return new SqliteJournal(file, database, clock, self);
-    } catch (error) {
-      throw error instanceof OpsError ? error : unusable(file, error);
-    }
+    });
   }
 
   /** For looking only: a journal on a read-only disk can still be read. Throws `E_JOURNAL`. */
   static openToRead(stateDirectory: string, clock: Clock): SqliteJournal {
-    const file = SqliteJournal.file(stateDirectory);
-    try {
-      return new SqliteJournal(file, openDatabase(file, { readOnly: true }), clock, thisProcess());
-    } catch (error) {
-      throw unusable(file, error);
-    }
+    const file = stateFile(stateDirectory);
+    return file.guarded(() => new SqliteJournal(file, file.openToRead(), clock, thisProcess()));
   }
 
   async create(id: string, request: RunRequest): Promise<Lease> {
@@ -124,20 +116,20 @@ export class SqliteJournal implements Journal {
 
   async renew(lease: Lease): Promise<void> {
     const expiresAt = this.clock.now().getTime() + leaseDuration;
-    const { changes } = this.guarded(() =>
+    const { changes } = this.file.guarded(() =>
       this.database.prepare("UPDATE lease SET expires_at = ? WHERE token = ?").run(expiresAt, lease.token),
     );
     if (changes !== lease.targets.length) throw lockLost(lease);
   }
 
   async release(lease: Lease): Promise<void> {
-    this.guarded(() => this.database.prepare("DELETE FROM lease WHERE token = ?").run(lease.token));
+    this.file.guarded(() => this.database.prepare("DELETE FROM lease WHERE token = ?").run(lease.token));
   }
 
   async entries(run: string, afterSequence = 0): Promise<JournalEntry[]> {
     const query = `SELECT run, sequence, position, at, type, step, data FROM event
                    WHERE run = ? AND sequence > ? ORDER BY sequence`;
-    const rows = this.guarded(() => this.database.prepare(query).all(run, afterSequence));
+    const rows = this.file.guarded(() => this.database.prepare(query).all(run, afterSequence));
     return rows.map((row) => {
       const { step, data, ...rest } = row;
       return {
@@ -150,21 +142,25 @@ export class SqliteJournal implements Journal {
 
   async runsSince(position: number): Promise<string[]> {
     const query = "SELECT run FROM event WHERE position > ? GROUP BY run ORDER BY min(position)";
-    return this.guarded(() => this.database.prepare(query).all(position)).map(({ run }) => String(run));
+    return this.file.guarded(() => this.database.prepare(query).all(position)).map(({ run }) => String(run));
   }
 
   async lastPosition(): Promise<number> {
-    const row = this.guarded(() => this.database.prepare("SELECT max(position) AS last FROM event").get());
+    const row = this.file.guarded(() =>
+      this.database.prepare("SELECT max(position) AS last FROM event").get(),
+    );
     return Number(row?.last ?? 0);
   }
 
   async newest(run: string): Promise<RunEvent["type"] | undefined> {
     const query = "SELECT type FROM event WHERE run = ? ORDER BY sequence DESC LIMIT 1";
-    return this.guarded(() => this.database.prepare(query).get(run)?.type) as RunEvent["type"] | undefined;
+    return this.file.guarded(() => this.database.prepare(query).get(run)?.type) as
+      | RunEvent["type"]
+      | undefined;
   }
 
   async runs(limit = -1): Promise<string[]> {
-    const rows = this.guarded(() =>
+    const rows = this.file.guarded(() =>
       this.database.prepare("SELECT id FROM run ORDER BY position DESC LIMIT ?").all(limit),
     );
     return rows.map((row) => String(row.id));
@@ -232,15 +228,7 @@ export class SqliteJournal implements Journal {
 
   /** Durable when it returns: a failure to commit (a full disk) is thrown, not lost. */
   private transaction<T>(work: () => T): T {
-    return this.guarded(() => inTransaction(this.database, work));
-  }
-
-  private guarded<T>(work: () => T): T {
-    try {
-      return work();
-    } catch (error) {
-      throw error instanceof OpsError ? error : unusable(this.file, error);
-    }
+    return this.file.guarded(() => inTransaction(this.database, work));
   }
 
   private isLive(holder: LeaseHolder, expiresAt: number): boolean {
@@ -270,12 +258,8 @@ export class SqliteJournal implements Journal {
   }
 }
 
-function unusable(file: string, cause: unknown): OpsError {
-  return new OpsError("E_JOURNAL", `The journal ${file} cannot be used`, {
-    cause,
-    hint: "check the folder's permissions and free space, or name another one: state-dir in .opsrc",
-    retryable: false,
-  });
+function stateFile(stateDirectory: string): StateFile {
+  return new StateFile(SqliteJournal.file(stateDirectory), "E_JOURNAL", "journal");
 }
 
 function lockLost(lease: Lease): OpsError {

@@ -1,10 +1,9 @@
-import { mkdirSync } from "node:fs";
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
-import { OpsError, UsageError } from "../core/errors.ts";
 import { clockTolerance, Outbox } from "../outbox/outbox.ts";
 import { prepareOutbox } from "../outbox/tables.ts";
 import type { ProcessIdentity } from "../process/live-process.ts";
-import { inTransaction, openDatabase } from "../run/sqlite-database.ts";
+import { inTransaction } from "../run/sqlite-database.ts";
+import { formatOf, StateFile } from "../run/state-file.ts";
 
 const formatVersion = 2;
 
@@ -63,23 +62,23 @@ export class Ledger {
   readonly environment: string;
   /** Who is still to hear of it; in the same file, and so in the same transactions. */
   readonly outbox: Outbox;
-  private readonly file: string;
+  private readonly file: StateFile;
 
-  private constructor(file: string, environment: string, readOnly: boolean) {
+  private constructor(file: StateFile, database: DatabaseSync, environment: string) {
     this.file = file;
     this.environment = environment;
-    this.database = openDatabase(file, { readOnly });
-    this.outbox = new Outbox(this.database, file, environment);
+    this.database = database;
+    this.outbox = new Outbox(database, file.path, environment);
   }
 
   /** Whether schedules ever ran here; the outbox of runs alone is none. */
   static exists(stateDirectory: string): boolean {
     if (!Outbox.exists(stateDirectory)) return false;
-    const file = Outbox.file(stateDirectory);
-    return guarded(file, () => {
-      const database = openDatabase(file, { readOnly: true });
+    const file = fileIn(stateDirectory);
+    return file.guarded(() => {
+      const database = file.openToRead();
       try {
-        return versionOf(database) > 0;
+        return formatOf(database) > 0;
       } finally {
         database.close();
       }
@@ -88,17 +87,13 @@ export class Ledger {
 
   /** Makes the folder (mode 0700) and the file where they are missing. Throws `E_SCHEDULE_LEDGER`. */
   static open(stateDirectory: string, environment: string): Ledger {
-    const file = Outbox.file(stateDirectory);
-    return guarded(file, () => {
-      mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
-      const ledger = new Ledger(file, environment, false);
-      ledger.database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
-      const version = versionOf(ledger.database);
+    const file = fileIn(stateDirectory);
+    return file.guarded(() => {
+      const ledger = new Ledger(file, file.open(), environment);
+      const version = formatOf(ledger.database);
       if (version > formatVersion) {
         ledger.close();
-        throw new UsageError("E_SCHEDULE_LEDGER", `${file} was written by a newer version of ops`, {
-          hint: "upgrade ops on this machine",
-        });
+        throw file.newer();
       }
       inTransaction(ledger.database, () => {
         prepareOutbox(ledger.database);
@@ -110,13 +105,13 @@ export class Ledger {
 
   /** For looking only. Throws `E_SCHEDULE_LEDGER`. */
   static openToRead(stateDirectory: string, environment: string): Ledger {
-    const file = Outbox.file(stateDirectory);
-    return guarded(file, () => {
-      const ledger = new Ledger(file, environment, true);
-      if (versionOf(ledger.database) >= formatVersion) return ledger;
+    const file = fileIn(stateDirectory);
+    return file.guarded(() => {
+      const ledger = new Ledger(file, file.openToRead(), environment);
+      if (formatOf(ledger.database) >= formatVersion) return ledger;
       ledger.close();
       Ledger.open(stateDirectory, environment).close();
-      return new Ledger(file, environment, true);
+      return new Ledger(file, file.openToRead(), environment);
     });
   }
 
@@ -165,7 +160,7 @@ export class Ledger {
 
   /** Durable when it returns, all of it or nothing. */
   transaction<T>(work: () => T): T {
-    return guarded(this.file, () => inTransaction(this.database, work));
+    return this.file.guarded(() => inTransaction(this.database, work));
   }
 
   private start(rest: string, name: string): Start | undefined {
@@ -174,7 +169,7 @@ export class Ledger {
   }
 
   private get(query: string, ...values: string[]): Row | undefined {
-    return guarded(this.file, () => this.database.prepare(query).get(this.environment, ...values));
+    return this.file.guarded(() => this.database.prepare(query).get(this.environment, ...values));
   }
 }
 
@@ -214,19 +209,6 @@ function textOrNull(value: SQLOutputValue | undefined): string | null {
   return value === null || value === undefined ? null : String(value);
 }
 
-function versionOf(database: DatabaseSync): number {
-  return Number(database.prepare("PRAGMA user_version").get()?.user_version);
-}
-
-function guarded<T>(file: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof OpsError) throw error;
-    throw new OpsError("E_SCHEDULE_LEDGER", `The record of schedules ${file} cannot be used`, {
-      cause: error,
-      hint: "check the folder's permissions and free space, or name another one: state-dir in .opsrc",
-      retryable: false,
-    });
-  }
+function fileIn(stateDirectory: string): StateFile {
+  return new StateFile(Outbox.file(stateDirectory), "E_SCHEDULE_LEDGER", "record of schedules");
 }
