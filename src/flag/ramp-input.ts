@@ -2,6 +2,7 @@ import { z } from "zod";
 import { duration, name } from "../core/schema.ts";
 import { abortWhen, compareWith } from "../rollout/limits.ts";
 import { isPause, stepEntries } from "../rollout/step-field.ts";
+import { extensionFields, intervalField, minRequestsField } from "../rollout/watch-fields.ts";
 import { flagName, reason, source } from "./source.ts";
 
 const { "error-rate": errorRate, p95 } = abortWhen.shape;
@@ -33,23 +34,11 @@ export const rampInput = z.strictObject({
   compare: compareWith
     .prefault({})
     .describe("Ends the ramp where the variant does worse than the other one at the same time"),
-  "min-requests": z
-    .int()
-    .min(1)
-    .default(20)
-    .describe("Answered requests of the variant that a step needs; with fewer it is inconclusive"),
-  extend: duration(
-    "How long to go on where the bake has no verdict; default: the bake time again, at least 10s",
-  ).optional(),
-  extensions: z
-    .int()
-    .min(0)
-    .max(100)
-    .default(1)
-    .describe("How often a bake is extended before it is inconclusive"),
-  interval: duration("How often the flag and the figures are looked at")
-    .refine((interval) => interval > 0, "must be above 0")
-    .prefault("1s"),
+  "min-requests": minRequestsField(
+    "Answered requests of the variant that a step needs; with fewer it is inconclusive",
+  ),
+  ...extensionFields,
+  interval: intervalField("How often the flag and the figures are looked at"),
   "warm-up": duration("How long a step's figures are not judged after the first of them").prefault("0s"),
   deadline: duration(
     "How long the first request of the variant may take; default: the bake time, at least 10s",

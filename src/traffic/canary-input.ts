@@ -2,6 +2,7 @@ import { z } from "zod";
 import { duration, name } from "../core/schema.ts";
 import { abortWhen, compareWith } from "../rollout/limits.ts";
 import { stepEntries } from "../rollout/step-field.ts";
+import { extensionFields, intervalField, minRequestsField } from "../rollout/watch-fields.ts";
 
 /** Each goes into a command line of the balancer, and into a file of its own. */
 export const testerNames = z.array(
@@ -27,23 +28,11 @@ export const canaryInput = z.strictObject({
       "Who gets the version first, whatever its share: what their header or cookie says; needs the route's testers",
     ),
   bake: duration("How long each step is watched before the next").prefault("10m"),
-  extend: duration(
-    "How long to go on where the bake has no verdict; default: the bake time again, at least 10s",
-  ).optional(),
-  extensions: z
-    .int()
-    .min(0)
-    .max(100)
-    .default(1)
-    .describe("How often a bake is extended before it is inconclusive"),
-  interval: duration("How often the figures are looked at")
-    .refine((interval) => interval > 0, "must be above 0")
-    .prefault("1s"),
-  "min-requests": z
-    .int()
-    .min(1)
-    .default(20)
-    .describe("Answered requests of the new version that a step needs; with fewer it is inconclusive"),
+  ...extensionFields,
+  interval: intervalField("How often the figures are looked at"),
+  "min-requests": minRequestsField(
+    "Answered requests of the new version that a step needs; with fewer it is inconclusive",
+  ),
   "abort-when": abortWhen.prefault({}).describe("Limits that end the canary and give the traffic back"),
   compare: compareWith
     .prefault({})

@@ -6,6 +6,7 @@ import { duration, name } from "../core/schema.ts";
 import { abortWhen } from "../rollout/limits.ts";
 import { formatShares, sharesOf, weightsForShare } from "../rollout/shares.ts";
 import { stepResult } from "../rollout/step-result.ts";
+import { intervalField, minRequestsField } from "../rollout/watch-fields.ts";
 import { defineOperation } from "../run/operation.ts";
 import { canary } from "./canary.ts";
 import { earlierIsOver } from "./canary-guard.ts";
@@ -30,14 +31,8 @@ const input = z.strictObject({
   "return-when": abortWhen
     .prefault({})
     .describe("Limits that give the traffic back to the version of before"),
-  interval: duration("How often the figures are looked at")
-    .refine((interval) => interval > 0, "must be above 0")
-    .prefault("1s"),
-  "min-requests": z
-    .int()
-    .min(1)
-    .default(20)
-    .describe("Answered requests that the window needs; with fewer there is no verdict"),
+  interval: intervalField("How often the figures are looked at"),
+  "min-requests": minRequestsField("Answered requests that the window needs; with fewer there is no verdict"),
   deadline: duration(
     "How long the traffic may take to show in the requests; default: the window, at least 10s",
   ).optional(),
