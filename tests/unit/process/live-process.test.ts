@@ -17,15 +17,20 @@ it("tells a living process from one that is gone, and from another with its pid"
 });
 
 it("takes a process that has died and was not collected by its parent for gone", async () => {
-  // The shell starts a child that ends at once, becomes a program that never collects children, and tells the pid.
-  const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], {
+  // The shell starts a child, tells its pid, and becomes a program that never collects children.
+  const parent = spawn("sh", ["-c", "sleep 60 & echo $!; exec sleep 61"], {
     stdio: ["ignore", "pipe", "ignore"],
   });
   try {
     const [chunk] = (await once(parent.stdout, "data")) as [Buffer];
     const pid = Number(String(chunk));
-    while (!/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8")))
-      await new Promise((done) => setTimeout(done, 10));
+    const until = async (file: string, content: RegExp) => {
+      while (!content.test(readFileSync(file, "utf8"))) await new Promise((done) => setTimeout(done, 10));
+    };
+    // A shell would still collect it.
+    await until(`/proc/${parent.pid}/comm`, /^sleep$/m);
+    process.kill(pid, "SIGKILL");
+    await until(`/proc/${pid}/stat`, /\) Z /);
 
     expect(liveness(processIdentity(pid))).toBe("gone");
   } finally {
