@@ -1,7 +1,7 @@
 import type { RunListener } from "../../run/run-listener.ts";
 import type { Terminal } from "../terminal.ts";
 import { renderEntry } from "./entry.ts";
-import { renderProgress } from "./progress.ts";
+import { Pace, renderProgress } from "./progress.ts";
 
 /** How often a pipe or a CI log hears of progress, in milliseconds. */
 const interval = 5000;
@@ -11,7 +11,7 @@ export function lineListener(terminal: Terminal): RunListener {
   const { noteColor } = terminal;
   const say = (text: string) =>
     terminal.note(`${noteColor.dim(new Date().toISOString().slice(11, 19))} ${text}`);
-  const heard = new Map<string, { first: number; last: number }>();
+  const heard = new Map<string, { pace: Pace; last: number }>();
   return {
     entry: (entry) => {
       const text = renderEntry(entry, noteColor);
@@ -20,11 +20,12 @@ export function lineListener(terminal: Terminal): RunListener {
     progress: (step, progress) => {
       if (progress.live === true) return;
       const now = Date.now();
-      const times = heard.get(step) ?? { first: now, last: 0 };
-      heard.set(step, times);
-      if (now - times.last < interval) return;
-      times.last = now;
-      say(`  ${step}: ${renderProgress(progress, times.first, now)}`);
+      const known = heard.get(step) ?? { pace: new Pace(), last: 0 };
+      heard.set(step, known);
+      const text = renderProgress(progress, known.pace, now);
+      if (now - known.last < interval) return;
+      known.last = now;
+      say(`  ${step}: ${text}`);
     },
     log: (step, text) => say(`  ${step}: ${text}`),
     note: say,

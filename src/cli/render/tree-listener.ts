@@ -8,7 +8,7 @@ import type { RunListener } from "../../run/run-listener.ts";
 import type { RunState } from "../../run/run-state.ts";
 import type { Sample } from "../../run/sample.ts";
 import type { Screen } from "../../run/screen.ts";
-import { renderProgress } from "./progress.ts";
+import { Pace, renderProgress } from "./progress.ts";
 import { renderSamples, samplesShown } from "./samples.ts";
 import { renderStandings } from "./standings.ts";
 
@@ -180,6 +180,7 @@ class Row {
   private lines: string[] = [];
   private now: string | undefined;
   private samples: Sample[] = [];
+  private readonly pace = new Pace();
   private skipped: string | undefined;
   private begun = false;
   private settled = false;
@@ -219,7 +220,7 @@ class Row {
     if (progress.sample !== undefined) this.samples = [...this.samples, progress.sample].slice(-samplesShown);
     const rows = renderSamples(this.samples, columns - margin, color);
     const standings = renderStandings(progress.standings ?? [], columns - margin, color);
-    const now = renderProgress(progress, this.startedAt, Date.now());
+    const now = renderProgress(progress, this.pace, Date.now());
     this.now = redact([now, ...standings, ...rows].join("\n"));
     this.draw();
   }

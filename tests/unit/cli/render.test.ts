@@ -1,7 +1,7 @@
 import { Chalk } from "chalk";
 import { describe, expect, it } from "vitest";
 import { renderPlan } from "../../../src/cli/render/plan.ts";
-import { renderProgress } from "../../../src/cli/render/progress.ts";
+import { Pace, renderProgress } from "../../../src/cli/render/progress.ts";
 import { table } from "../../../src/cli/render/table.ts";
 import type { Plan, PlannedStep } from "../../../src/runbook/plan.ts";
 
@@ -39,7 +39,10 @@ describe("progress", () => {
   const half = { message: "dumping", done: 50 * 2 ** 20, total: 100 * 2 ** 20, unit: "bytes" } as const;
 
   it("with a total has a bar, a share, amounts and the time that is left", () => {
-    expect(renderProgress(half, 0, 10_000)).toBe(
+    const pace = new Pace();
+    renderProgress({ ...half, done: 0 }, pace, 0);
+
+    expect(renderProgress(half, pace, 10_000)).toBe(
       `dumping ${"█".repeat(12)}${"░".repeat(12)} 50% · 50.0 MiB of 100 MiB · 10s left`,
     );
   });
@@ -53,12 +56,34 @@ describe("progress", () => {
       `baking ${"█".repeat(12)}${"░".repeat(12)} 50%`,
     ],
   ])("%j is %s", (progress, shown) => {
-    expect(renderProgress(progress, 0, 1)).toBe(shown);
+    expect(renderProgress(progress, new Pace(), 1)).toBe(shown);
   });
 
   it("past its total stays at 100%, and at its beginning promises nothing", () => {
-    expect(renderProgress({ message: "m", done: 12, total: 10 }, 0, 9000)).toContain("100%");
-    expect(renderProgress(half, 0, 100)).not.toContain("left");
+    expect(renderProgress({ message: "m", done: 12, total: 10 }, new Pace(), 9000)).toContain("100%");
+    expect(renderProgress(half, new Pace(), 100)).not.toContain("left");
+  });
+
+  it("tells the time that is left by the piece of work under way, not by what came before it in its step", () => {
+    const pace = new Pace();
+    const hour = 3_600_000;
+    const shown = (message: string, done: number, now: number) =>
+      renderProgress({ message, done, total: 1000, unit: "bytes" }, pace, now).split(" · ")[2];
+
+    shown("unpacking base", 0, 0);
+    expect(shown("unpacking base", 999, hour)).toBe("3.6s left");
+    expect(shown("replaying WAL", 100, hour)).toBeUndefined();
+    expect(shown("replaying WAL", 200, hour + 60_000)).toBe("8m 00s left");
+    // The same words from their beginning again: the next table, the next phase of an index.
+    expect(shown("replaying WAL", 0, hour + 70_000)).toBeUndefined();
+    expect(shown("replaying WAL", 500, hour + 80_000)).toBe("10s left");
+    // Goes on where an earlier attempt has stopped.
+    expect(renderProgress({ message: "copying", done: 900, total: 1000 }, pace, 2 * hour)).not.toContain(
+      "left",
+    );
+    expect(renderProgress({ message: "copying", done: 950, total: 1000 }, pace, 2 * hour + 1000)).toContain(
+      "1.0s left",
+    );
   });
 });
 
