@@ -60,7 +60,7 @@ export async function bake(setup: Bake): Promise<BakeVerdict> {
       else if (got.verdict === "disagrees") {
         return { verdict: "abort", reasons: [shareReason(seen)], result };
       } else if (got.verdict === "unknown") {
-        const missing = missingData(look, limits, minRequests) ?? unseen(got.requests, waited);
+        const missing = missingData(look, limits, minRequests) ?? unseen(seen, waited);
         return { verdict: "inconclusive", reasons: [missing], result };
       }
       continue;
@@ -103,6 +103,10 @@ function shareReason({ look, got }: Seen): string {
   return `${look.version} got ${formatPercent(100 * share)} of ${got.requests} requests instead of ${formatPercent(look.share)}`;
 }
 
-function unseen(requests: number, waited: number): string {
-  return `only ${requests} requests of the route were seen in ${formatDuration(waited)}, too few to confirm the share`;
+function unseen({ look, got: { requests, share } }: Seen, waited: number): string {
+  const seen =
+    share === undefined
+      ? `only ${requests} requests of the route were seen`
+      : `${look.version} got ${Math.round(share * requests)} of ${requests} requests`;
+  return `${seen} in ${formatDuration(waited)}, too few to confirm the share`;
 }

@@ -28,7 +28,8 @@ export const smallestSample = 20;
 
 export type ShareObservation =
   | { readonly verdict: "agrees" | "disagrees"; readonly requests: number; readonly share: number }
-  | { readonly verdict: "unknown"; readonly requests: number };
+  /** Share: what was seen of too few requests, none of them the version's, say; undefined: nothing was. */
+  | { readonly verdict: "unknown"; readonly requests: number; readonly share?: number };
 
 /** A chance that is none. */
 const absurd = 1e-4;
@@ -39,9 +40,9 @@ const unevenUsers = 5;
 const manyUsers = 500;
 
 /**
- * Whether `hits` of `requests` fit an intended share (0–1). Four standard deviations and half a point are allowed:
- * a split that is as intended is called wrong less than once in 10,000 times, also where the balancer draws lots. Where
- * it is users who are split, only what cannot be their doing is wrong.
+ * Whether `hits` of `requests` fit an intended share (0–1). Four standard deviations and half a point (of a small share: half
+ * of it) are allowed: a split that is as intended is called wrong less than once in 10,000 times, also where the balancer draws
+ * lots. Where it is users who are split, only what cannot be their doing is wrong. A share of which nothing was seen never agrees.
  * @param unequal by which part the versions may have been watched for different times (scraped at different moments), 0–1
  */
 export function observeShare(
@@ -51,16 +52,18 @@ export function observeShare(
   unequal = 0,
   splits: "requests" | "users" = "requests",
 ): ShareObservation {
-  if (requests < smallestSample) return { verdict: "unknown", requests };
+  if (requests === 0) return { verdict: "unknown", requests };
   const share = hits / requests;
+  if (requests < smallestSample) return { verdict: "unknown", requests, share };
   const spread = intended * (1 - intended);
-  const allowed = 4 * Math.sqrt(spread / requests) + 1 / requests + 0.005 + spread * unequal;
+  const slack = intended === 0 ? 0.005 : Math.min(0.005, intended / 2);
+  const allowed = 4 * Math.sqrt(spread / requests) + 1 / requests + slack + spread * unequal;
   // With few requests the bounds are wider than what is possible: none of 20 is no half.
   const isNone =
     (hits === 0 && (1 - intended) ** requests < absurd) ||
     (hits === requests && intended ** requests < absurd);
   if (Math.abs(share - intended) <= allowed && !(isNone && unequal === 0)) {
-    return { verdict: "agrees", requests, share };
+    return { verdict: hits === 0 && intended > 0 ? "unknown" : "agrees", requests, share };
   }
   if (splits === "requests" || intended <= 0 || intended >= 1)
     return { verdict: "disagrees", requests, share };
@@ -68,5 +71,5 @@ export function observeShare(
   if (Math.abs(Math.log(odds(share) / odds(intended))) <= Math.log(unevenUsers)) {
     return { verdict: "agrees", requests, share };
   }
-  return requests < manyUsers ? { verdict: "unknown", requests } : { verdict: "disagrees", requests, share };
+  return { verdict: requests < manyUsers ? "unknown" : "disagrees", requests, share };
 }

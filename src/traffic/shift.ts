@@ -78,7 +78,7 @@ export const shift = defineOperation({
     const seen = await watchShare(context, route, to, wanted, confirm);
     if (seen.verdict === "disagrees") throw notObserved(before.route, to, wanted, seen);
     if (seen.verdict === "unknown") {
-      report.log(`could not confirm the share: ${seen.requests} requests within the time to watch`);
+      report.log(`could not confirm the share within the time to watch: ${requestsSeen(to, seen)}`);
     }
     return {
       route: before.route,
@@ -86,15 +86,15 @@ export const shift = defineOperation({
       share: sharesOf(wanted)[to] ?? 0,
       weights: wanted,
       confirmed: seen.verdict === "agrees",
-      observed: { requests: seen.requests, share: seen.verdict === "unknown" ? null : 100 * seen.share },
+      observed: { requests: seen.requests, share: seen.share === undefined ? null : 100 * seen.share },
     };
   },
   undo: (context, { route }, before) =>
     restoreWeights(context, openRoute(context.environment, route), before),
-  render({ route, weights, confirmed, observed }) {
+  render({ route, version, weights, confirmed, observed: { requests, share } }) {
     const seen = confirmed
-      ? `confirmed by ${observed.requests} requests`
-      : `not confirmed: only ${observed.requests} requests were seen`;
+      ? `confirmed by ${requests} requests`
+      : `not confirmed: ${requestsSeen(version, { requests, ...(share !== null && { share: share / 100 }) })}`;
     return `route ${route}: ${formatShares(weights)} (${seen})`;
   },
 });
@@ -162,6 +162,15 @@ async function watchShare(
     const enough = seen.verdict === "agrees" && seen.requests >= plenty;
     if (enough || context.clock.elapsed() >= end || context.stop.aborted) return seen;
   }
+}
+
+/** What does not confirm a share; share: 0–1. */
+function requestsSeen(
+  version: string,
+  { requests, share }: { readonly requests: number; readonly share?: number },
+): string {
+  if (share === undefined) return `only ${requests} requests were seen`;
+  return `${version} got ${Math.round(share * requests)} of ${requests} requests, too few to tell`;
 }
 
 function notObserved(

@@ -84,6 +84,22 @@ describe("traffic.shift", () => {
     expect(output).toMatchObject({ confirmed: true, share: 25 });
   });
 
+  test("does not claim it for a small share of which nobody got anything", async () => {
+    // All users are sticky on blue, whatever the weights are.
+    await using sticky = await startBalancer({ backendLines: ["use-server blue if { always_true }"] });
+    await using _load = new Load(sticky.port);
+
+    const { output, report } = await perform(shift, testContext(sticky.settings()), {
+      to: "green",
+      share: "1%",
+      confirm: "400ms",
+    });
+
+    expect(output).toMatchObject({ confirmed: false, observed: { share: 0 } });
+    expect(report.lines[0]).toMatch(/^could not confirm the share .*: green got 0 of \d+ requests/);
+    expect(shift.render?.(shift.output.parse(output))).toContain("not confirmed: green got 0 of");
+  });
+
   test("does not claim to have confirmed anything without traffic", async () => {
     const { output } = await perform(shift, testContext(balancer.settings()), {
       to: "green",

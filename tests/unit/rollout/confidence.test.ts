@@ -49,16 +49,25 @@ describe("an observed share", () => {
     [0, 0, 0.5, "unknown"],
     [0, 20, 0.5, "disagrees"],
     [20, 20, 0.5, "disagrees"],
-    [0, 30, 0.1, "agrees"],
+    [0, 30, 0.1, "unknown"],
+    [1, 30, 0.1, "agrees"],
     [0, 100, 0.1, "disagrees"],
+    [0, 200, 0.01, "unknown"],
+    [1, 200, 0.01, "agrees"],
+    [10, 100_000, 0.005, "disagrees"],
   ])("of %i in %i with %f intended %4$s", (hits, requests, intended, verdict) => {
     expect(observeShare(hits, requests, intended).verdict).toBe(verdict);
+  });
+
+  test("of versions that were counted at different times is not confirmed by none either", () => {
+    expect(observeShare(0, 100_000, 0.01, 1)).toEqual({ verdict: "unknown", requests: 100_000, share: 0 });
   });
 
   test.each([
     [30, 1000, 0.1, "agrees"],
     [300, 1000, 0.1, "agrees"],
     [0, 100, 0.1, "unknown"],
+    [0, 200, 0.01, "unknown"],
     [0, 1000, 0.1, "disagrees"],
     [900, 1000, 0.1, "disagrees"],
     [990, 1000, 1, "disagrees"],
