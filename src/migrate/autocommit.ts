@@ -1,5 +1,6 @@
 import { concurrentDetachment } from "./detach-partition.ts";
-import { isRecord, nodeOf, type Statement } from "./statements.ts";
+import { optionsOf } from "./statement-options.ts";
+import { nodeOf, type Statement } from "./statements.ts";
 
 /** Statements that PostgreSQL refuses inside a transaction block, whatever their options are. */
 const alwaysAlone = new Set([
@@ -21,7 +22,7 @@ export function refusesTransaction(statement: Statement): boolean {
       return node.concurrent === true;
     case "ReindexStmt":
       return (
-        optionNames(node.params).includes("concurrently") ||
+        optionsOf(node.params).get("concurrently") === true ||
         ["REINDEX_OBJECT_SCHEMA", "REINDEX_OBJECT_SYSTEM", "REINDEX_OBJECT_DATABASE"].includes(
           String(node.kind),
         )
@@ -35,9 +36,30 @@ export function refusesTransaction(statement: Statement): boolean {
     case "AlterTableStmt":
       return concurrentDetachment(statement) !== undefined;
     case "AlterDatabaseStmt":
-      return optionNames(node.options).includes("tablespace");
+      return optionsOf(node.options).has("tablespace");
     default:
       return alwaysAlone.has(statement.kind);
+  }
+}
+
+/**
+ * Whether nobody queues behind a statement that waits for its lock: what PostgreSQL does concurrently, and a VACUUM that
+ * is not full. Such a wait needs no limit, and may be long: for every transaction that is open.
+ */
+export function waitsHarmlessly(statement: Statement): boolean {
+  const node = nodeOf(statement);
+  switch (statement.kind) {
+    case "IndexStmt":
+    case "DropStmt":
+      return node.concurrent === true;
+    case "ReindexStmt":
+      return optionsOf(node.params).get("concurrently") === true;
+    case "VacuumStmt":
+      return optionsOf(node.options).get("full") !== true;
+    case "AlterTableStmt":
+      return concurrentDetachment(statement) !== undefined;
+    default:
+      return false;
   }
 }
 
@@ -56,13 +78,3 @@ export function usesNewEnumValues(statements: readonly Statement[]): boolean {
 /** Words without which a text holds neither; the parser is spared the texts without. */
 export const autocommitWords =
   /\b(?:concurrently|vacuum|add\s+value|system|database|tablespace|subscription|schema|cluster)\b|\badd\b[^;]*\bvalue\b/i;
-
-function optionNames(options: unknown): string[] {
-  return list(options).flatMap((each) =>
-    isRecord(each) && isRecord(each.DefElem) ? [String(each.DefElem.defname)] : [],
-  );
-}
-
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}

@@ -1,4 +1,5 @@
 import { OpsError } from "../core/errors.ts";
+import { waitsHarmlessly } from "./autocommit.ts";
 import { claim, claimInFile, commitPlace, keepPlace } from "./claimed-place.ts";
 import { judgeCompletion } from "./completion.ts";
 import { concurrentDetachment, detachmentState, finalizeDetachment } from "./detach-partition.ts";
@@ -109,8 +110,8 @@ async function runAlone(step: Step): Promise<void> {
     }
   }
   const { statementTimeout } = file.settings;
-  // What is done concurrently holds nobody up while it waits, and it waits for every transaction that is open.
-  const lockTimeout = file.settings.lockTimeout ?? (isConcurrent(statement) ? undefined : limits.lockTimeout);
+  const lockTimeout =
+    file.settings.lockTimeout ?? (waitsHarmlessly(statement) ? undefined : limits.lockTimeout);
   const clearLeftovers = await leftoversOf(session, statement);
   const started = { ...place, started: index };
   await keepPlace(session, unit, place, started);
@@ -182,8 +183,4 @@ async function sendStatement(
     start: statement.start,
     aftermath: `Statement ${index + 1} of ${statements.length} failed; ${before}${own}, and the next try goes on there`,
   });
-}
-
-function isConcurrent(statement: Statement): boolean {
-  return /\bconcurrently\b/i.test(statement.text) || statement.kind === "VacuumStmt";
 }

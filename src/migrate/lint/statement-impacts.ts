@@ -1,3 +1,4 @@
+import { optionsOf } from "../statement-options.ts";
 import { nodeOf, type Statement } from "../statements.ts";
 import { alterTableImpacts, referenceImpacts } from "./alter-table.ts";
 import type { Domains } from "./domains.ts";
@@ -27,13 +28,13 @@ export async function statementImpacts(
     case "IndexStmt":
       return has(node, "concurrent") ? [] : on(indexBuild);
     case "ReindexStmt":
-      return optionNames(node, "params").includes("concurrently") ? [] : on(reindex);
+      return optionsOf(node.params).get("concurrently") === true ? [] : on(reindex);
     case "RefreshMatViewStmt":
       return has(node, "concurrent") ? [] : on(refresh);
     case "ClusterStmt":
       return on(rewriting("CLUSTER"));
     case "VacuumStmt":
-      return optionNames(node, "options").includes("full")
+      return optionsOf(node.options).get("full") === true
         ? on(
             rewriting("VACUUM FULL"),
             children(node, "rels", "VacuumRelation").map((each) => relation(child(each, "relation"))),
@@ -73,10 +74,6 @@ function foreignKeysOf(createTable: Node): Node[] {
     ...columns.flatMap((each) => children(each, "constraints", "Constraint")),
   ];
   return all.filter((each) => text(each, "contype") === "CONSTR_FOREIGN");
-}
-
-function optionNames(node: Node, field: string): (string | undefined)[] {
-  return children(node, field, "DefElem").map((each) => text(each, "defname"));
 }
 
 const shortLock = {

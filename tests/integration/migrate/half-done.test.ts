@@ -106,6 +106,21 @@ CREATE TABLE seen AS SELECT current_setting('lock_timeout') AS own;`,
     expect((await project.state()).applied).toEqual(["1", "2"]);
   });
 
+  test("a VACUUM FULL does not keep the application waiting for long", async () => {
+    await using project = await Project.create(cluster, {
+      "1_a.up.sql": "CREATE TABLE a (id int);",
+      "2_vacuum.up.sql": "VACUUM FULL a;",
+    });
+    await perform(up, project.context(), { to: "1" });
+    const other = await project.connect();
+    await other.query("BEGIN; INSERT INTO a VALUES (1)");
+    const limits = { "lock-timeout": "50ms", attempts: 2 };
+    expect(await failure(perform(up, project.context(), limits))).toMatchObject({ code: "E_LOCK_TIMEOUT" });
+    await other.query("COMMIT");
+    await perform(up, project.context(), limits);
+    expect((await project.state()).applied).toEqual(["1", "2"]);
+  });
+
   test("a DO that cannot commit is in one transaction with its place, and is tried again", async () => {
     await using project = await Project.create(cluster, {
       "1_a.up.sql": "CREATE TABLE a (id int);",
