@@ -16,7 +16,7 @@ import { lintFiles } from "./lint/lint-files.ts";
 import { LiveDatabase } from "./lint/live-database.ts";
 import { sarifLog } from "./lint/sarif.ts";
 import { parseSize } from "./lint/table-size.ts";
-import { type MigrationFolder, readMigrationFolder } from "./migration-file.ts";
+import { type MigrationFolder, readFolderOf } from "./migration-file.ts";
 import { refuseProblems } from "./problem.ts";
 import type { SqlFile } from "./sql-file.ts";
 
@@ -70,7 +70,7 @@ export const lint = defineOperation({
   apply: async (context, input, _before, report) => {
     const target = context.environment.database(input.database);
     const big = { bytes: parseSize(input.big), rows: input["big-rows"] };
-    const folder = await readMigrationFolder(target.migrations, target.migrationsFormat);
+    const folder = await readFolderOf(target);
     refuseProblems(target.name, folder.problems);
     const { directory } = context.environment;
     const root = await checkoutRoot(target.migrations, context.signal);

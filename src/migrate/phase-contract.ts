@@ -7,7 +7,7 @@ import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
 import { pause } from "../run/pause.ts";
 import { type HistoryRow, readHistory } from "./history-table.ts";
-import { type Migration, type MigrationFolder, readMigrationFolder, title } from "./migration-file.ts";
+import { type Migration, type MigrationFolder, readFolderOf, title } from "./migration-file.ts";
 import { defaultSoak, type PhaseInput } from "./phase-input.ts";
 import { type Problem, refuseProblems } from "./problem.ts";
 import type { PlannedFile } from "./selection.ts";
@@ -63,7 +63,7 @@ export async function awaitContract(
 }
 
 async function readFacts(context: OperationContext, target: DatabaseTarget) {
-  const folder = await readMigrationFolder(target.migrations, target.migrationsFormat);
+  const folder = await readFolderOf(target);
   const options = { signal: context.signal, applicationName: "ops migrate (soak time)" };
   const read = async (client: pg.ClientBase) => {
     // The server's clock wrote the history.

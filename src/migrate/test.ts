@@ -8,7 +8,7 @@ import { withThrowAwayCluster } from "../postgres/throw-away-cluster.ts";
 import { interruptible } from "../run/interruptible.ts";
 import { defineOperation } from "../run/operation.ts";
 import { database, refuseUnknownVersion, version } from "./input.ts";
-import { readMigrationFolder, title } from "./migration-file.ts";
+import { readFolderOf, title } from "./migration-file.ts";
 import { refuseProblems } from "./problem.ts";
 import { type CopySource, confirmSource } from "./rehearsal-copy.ts";
 import { serverVersion, testCopy, testEmpty } from "./rehearsal-pass.ts";
@@ -58,7 +58,7 @@ export const test = defineOperation({
         hint: "leave --no-empty out, or name a copy: --from-backup latest",
       });
     }
-    const folder = await readMigrationFolder(target.migrations, target.migrationsFormat);
+    const folder = await readFolderOf(target);
     refuseProblems(target.name, folder.problems);
     const { to } = input;
     if (to !== undefined) {

@@ -6,7 +6,7 @@ import { errorRecord } from "../../../src/core/errors.ts";
 import type { Cluster } from "../../../src/postgres/cluster.ts";
 import { perform, testContext } from "../../support/context.ts";
 import { startTestCluster } from "../../support/postgres.ts";
-import { down, Project, status, up } from "./project.ts";
+import { down, operation, Project, status, up } from "./project.ts";
 
 let cluster: Cluster;
 beforeAll(async () => {
@@ -115,7 +115,16 @@ describe("Flyway", () => {
       migrations: project.folder,
       "migrations-placeholders": { prefix: "my_" },
     };
-    await perform(up, testContext({ databases: { main: database } }), {});
+    const context = testContext({ databases: { main: database } });
+    expect((await perform(operation("migrate.lint"), context, { offline: true })).output).toMatchObject({
+      errors: 0,
+      files: 1,
+    });
+    // Past the reading of the folder.
+    expect(await failed(perform(operation("migrate.test"), context, { to: "9" }))).toMatchObject({
+      code: "E_MIGRATION_UNKNOWN",
+    });
+    await perform(up, context, {});
     expect((await project.state()).tables).toEqual(["my_a"]);
   });
 });
