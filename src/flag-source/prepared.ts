@@ -2,8 +2,8 @@ import { OpsError, UsageError } from "../core/errors.ts";
 import { differences } from "./differences.ts";
 import type { Difference, FlagSet } from "./flag-set.ts";
 import { type Finding, findings } from "./lint.ts";
-import { withPrerequisites } from "./prerequisites.ts";
-import { referencesIn } from "./references.ts";
+import { prerequisiteOf, withPrerequisites } from "./prerequisites.ts";
+import { usersOf } from "./segment-users.ts";
 
 /**
  * What an edit comes to: the set to store and what is different. Throws `E_FLAG_INVALID`, and `E_FLAG_PROTECTED` where a protected
@@ -24,37 +24,44 @@ export function prepared(
   return { next, changes };
 }
 
-/** Whatever the way to the source: a command, a step of a runbook, an import. */
+/** Whatever the way to the source: a command, a step of a runbook, an import; and by what a protected flag uses. */
 function refuseProtected(now: FlagSet, changes: readonly Difference[]): void {
-  const guarded = changes
-    .filter(
-      ({ subject, name }) =>
-        subject === "flag" && now.flags.get(name)?.definition.metadata?.protected === true,
-    )
-    .map(({ name }) => name);
+  const isProtected = (name: string) => now.flags.get(name)?.definition.metadata?.protected === true;
+  const guarded = changes.filter(({ subject, name }) => subject === "flag" && isProtected(name));
   const [first] = guarded;
-  if (first === undefined) return;
-  throw new UsageError(
-    "E_FLAG_PROTECTED",
-    guarded.length === 1
-      ? `Flag ${first} is protected: a change needs a reason`
-      : `Flags ${guarded.join(", ")} are protected: a change needs a reason`,
-    { hint: 'add --reason "why" (in a runbook: reason: …)' },
-  );
+  if (first !== undefined) {
+    throw needsReason(
+      guarded.length === 1
+        ? `Flag ${first.name} is protected`
+        : `Flags ${guarded.map(({ name }) => name).join(", ")} are protected`,
+    );
+  }
+  for (const name of changedSegments(changes)) {
+    const user = [...usersOf(now, [name]).flags].find(isProtected);
+    if (user === undefined) continue;
+    const needed = prerequisiteOf({ $ref: name });
+    const how = needed === undefined ? `uses segment ${name}` : `needs flag ${needed}`;
+    throw needsReason(`Flag ${user} is protected and ${how}`);
+  }
+}
+
+function needsReason(why: string): UsageError {
+  return new UsageError("E_FLAG_PROTECTED", `${why}: a change needs a reason`, {
+    hint: 'add --reason "why" (in a runbook: reason: …)',
+  });
+}
+
+function changedSegments(changes: readonly Difference[]): string[] {
+  return changes.filter((each) => each.subject === "segment").map((each) => each.name);
 }
 
 /**
  * Only what the edit brings in: a mistake that somebody made by hand must not stand in the way of a kill. Held to the
- * rules is what was changed, and every flag that uses a changed segment.
+ * rules is what was changed, and everything that uses a changed segment, now or when it is on again.
  */
 function refuseErrors(now: FlagSet, next: FlagSet, changes: readonly Difference[]): void {
-  const segments = new Set(changes.filter((each) => each.subject === "segment").map((each) => each.name));
-  const only = new Set(changes.map((each) => each.name));
-  if (segments.size > 0) {
-    for (const [name, { definition }] of next.flags) {
-      if (referencesIn(definition.targeting).some((each) => segments.has(each))) only.add(name);
-    }
-  }
+  const users = usersOf(next, changedSegments(changes));
+  const only = new Set([...changes.map((each) => each.name), ...users.flags, ...users.segments]);
   const errorsOf = (set: FlagSet) => findings(set, { only }).filter((each) => each.severity === "error");
   const found = errorsOf(next);
   if (found.length === 0) return;

@@ -7,7 +7,7 @@ import { isRecord, type Rule, sameJson } from "../flag-source/definition.ts";
 import { type FlagSet, withEvaluator } from "../flag-source/flag-set.ts";
 import { prepared } from "../flag-source/prepared.ts";
 import { isPrerequisiteName } from "../flag-source/prerequisites.ts";
-import { referencesIn } from "../flag-source/references.ts";
+import { usersOf } from "../flag-source/segment-users.ts";
 import { defineOperation, type Operation, type UndoResult } from "../run/operation.ts";
 import { changeNote, reason, source, withFlagSource } from "./source.ts";
 
@@ -155,7 +155,8 @@ function segmentChange(definition: {
         const present = (await opened.read()).evaluators.get(typed.segment) ?? null;
         if (sameJson(present, rule)) return { undone: true };
         let isOurs = false;
-        await opened.update(changeNote(context, `${operation} undone`, typed.reason), (now) => {
+        const why = typed.reason ?? "the change is taken back";
+        await opened.update(changeNote(context, `${operation} undone`, why), (now) => {
           isOurs = sameJson(now.evaluators.get(typed.segment) ?? null, wanted);
           return isOurs ? withEvaluator(now, typed.segment, rule) : now;
         });
@@ -175,9 +176,7 @@ function segmentChange(definition: {
 }
 
 function shownIn(set: FlagSet, segment: string): z.output<typeof shownSegment> {
-  const flags = [...set.flags]
-    .filter(([, { definition }]) => referencesIn(definition.targeting).includes(segment))
-    .map(([flag]) => flag);
+  const flags = [...usersOf(set, [segment]).flags];
   const rule = set.evaluators.get(segment) ?? null;
   return { segment, rule: rule as z.output<typeof shownSegment>["rule"], flags };
 }
