@@ -27,6 +27,8 @@ export interface RetainableBackup {
   readonly status: "complete" | "broken";
   /** Holds only a part of its database. */
   readonly isPart: boolean;
+  /** Whether its newest restore drill failed: it is whole, and not known to restore to what was dumped. */
+  readonly drillFailed: boolean;
   /** Why nothing may remove it, whatever the policy says: a legal hold, a running restore, a point-in-time window. */
   readonly neededBy: readonly string[];
 }
@@ -55,8 +57,8 @@ const clockTolerance = 5 * 60_000;
 /**
  * What stays and what goes, for each database of the scope by itself, and there for the backups of a part by themselves:
  * they push out none of the whole database. Pure. Guarantees: nothing outside of the scope is removed, nothing that
- * something needs, and never the newest whole backup of a database, whatever the policy says;
- * without a policy everything is kept. Throws `E_CLOCK` where a backup's time is ahead of `now`: its age, and which one
+ * something needs, and never the newest whole backup of a database, nor the newest of those whose drill did not fail,
+ * whatever the policy says; without a policy everything is kept. Throws `E_CLOCK` where a backup's time is ahead of `now`: its age, and which one
  * is the newest, cannot be told.
  */
 export function decideRetention(
@@ -103,12 +105,14 @@ function decideGroup(
   const counting = whole.filter((each) => !isFuture(each));
   const kept = policy === undefined ? undefined : keptByRules(counting, policy, calendar);
   const newest = counting[0];
+  const good = counting.find((each) => !each.drillFailed);
   return group.map((each) => {
     const reasons = [...each.neededBy];
     if (each === newest) reasons.push(each.isPart ? "newest one of a part" : "newest whole one");
+    else if (each === good) reasons.push("newest one whose drill did not fail");
     if (isFuture(each)) reasons.push("from the future");
     if (each.status === "broken") {
-      const older = newest !== undefined && newest.startedAt > each.startedAt;
+      const older = good !== undefined && good.startedAt > each.startedAt;
       if (scope.broken === "keep") reasons.push("broken: look at it, or remove it with --broken");
       else if (!older) reasons.push("broken, but no newer one is whole");
       return reasons.length > 0 ? keep(each, reasons) : remove(each, "broken, and a newer one is whole");

@@ -1,5 +1,6 @@
 import { databaseOfId, timeOfId } from "../archive/backup-id.ts";
 import { type CatalogEntry, isPart, readCatalog, storedBytes } from "../archive/catalog.ts";
+import { readDrillVerdicts } from "../archive/drill-verdicts.ts";
 import { type HoldMark, readHolds } from "../archive/hold.ts";
 import { findLeftovers, type Leftover } from "../archive/leftovers.ts";
 import { type Decision, decideRetention, type RetainableBackup } from "../archive/retention.ts";
@@ -41,8 +42,9 @@ export async function survey(
   const atWork = await backupsAtWork(context);
   const catalog = await readCatalog(store, await trustedSignersOf(target));
   const marks = await readHolds(store);
+  const drills = await readDrillVerdicts(store);
   const backups = catalog.map((entry) =>
-    retainable(entry, [
+    retainable(entry, drills.get(entry.id)?.verdict === "fail", [
       ...legalHold(marks.get(entry.id)),
       ...(atWork.has(entry.id) ? [`run ${atWork.get(entry.id)} works with it`] : []),
       ...objectLock(entry, target, now),
@@ -74,7 +76,11 @@ export async function survey(
   };
 }
 
-function retainable(entry: CatalogEntry, neededBy: readonly string[]): RetainableBackup {
+function retainable(
+  entry: CatalogEntry,
+  drillFailed: boolean,
+  neededBy: readonly string[],
+): RetainableBackup {
   const whole = entry.status === "complete" ? entry.manifest : undefined;
   return {
     id: entry.id,
@@ -83,6 +89,7 @@ function retainable(entry: CatalogEntry, neededBy: readonly string[]): Retainabl
     startedAt: whole === undefined ? (timeOfId(entry.id) ?? new Date(0)) : new Date(whole.startedAt),
     status: entry.status,
     isPart: isPart(entry),
+    drillFailed,
     neededBy,
   };
 }

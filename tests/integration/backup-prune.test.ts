@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { readCatalog } from "../../src/archive/catalog.ts";
+import { writeDrillObject } from "../../src/archive/drill-objects.ts";
+import { drillPrefix } from "../../src/archive/drill-record.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { SqliteJournal } from "../../src/run/sqlite-journal.ts";
 import { FileStore } from "../../src/storage/file-store.ts";
@@ -79,6 +81,27 @@ describe("backup.prune", () => {
     });
     expect(await listed(store)).toEqual([newest, middle]);
     expect((await files(place)).filter((file) => file.startsWith(old))).toEqual([]);
+  });
+
+  it("keeps the one that restored beside a newer one whose drill failed", async () => {
+    const { store, context } = await emptyStore({ last: 1 });
+    const old = await storeBackup(store, { at: ago(3 * day) });
+    const good = await storeBackup(store, { at: ago(2 * day) });
+    const newest = await storeBackup(store, { at: ago(day) });
+    const verdict = (backup: string, verdict: string, startedAt: string) =>
+      writeDrillObject(store, drillPrefix, {
+        subject: backup,
+        startedAt,
+        content: { backup, verdict, startedAt },
+      });
+    await verdict(good, "fail", "2026-01-01T00:00:00Z");
+    await verdict(good, "pass", "2026-01-02T00:00:00Z");
+    await verdict(newest, "fail", "2026-01-02T00:00:00Z");
+
+    expect((await perform(prune, context, {})).output).toMatchObject({
+      removed: [{ id: old }],
+      kept: [{ id: newest }, { id: good, reasons: ["newest one whose drill did not fail"] }],
+    });
   });
 
   it("keeps everything where the store has no retention", async () => {

@@ -28,6 +28,7 @@ function backup(startedAt: string | Date, change: Partial<RetainableBackup> = {}
     startedAt: at,
     status: "complete",
     isPart: false,
+    drillFailed: false,
     neededBy: [],
     ...change,
   };
@@ -171,6 +172,29 @@ describe("a retention policy", () => {
   });
 });
 
+describe("a backup whose drill failed", () => {
+  const all = [backup("2026-11-21T02:00Z", { drillFailed: true }), ...nightly(3, "2026-11-20T02:00:00Z")];
+
+  it("does not push out the newest one that is not known to fail", () => {
+    const [failed, good, ...older] = decideRetention(all, policy({ last: 1 }), scope);
+
+    expect(failed).toMatchObject({ action: "keep", reasons: ["newest whole one", "last"] });
+    expect(good).toMatchObject({ action: "keep", reasons: ["newest one whose drill did not fail"] });
+    expect(older.map((each) => each.action)).toEqual(["remove", "remove"]);
+  });
+
+  it("lets no broken one go: that may be worth more", () => {
+    const broken = backup("2026-11-20T02:00Z", { status: "broken" });
+
+    const decisions = decideRetention([...all.slice(0, 1), broken], policy({ last: 1 }), {
+      ...scope,
+      broken: "remove",
+    });
+
+    expect(decisions.map((each) => each.action)).toEqual(["keep", "keep"]);
+  });
+});
+
 describe("a broken backup", () => {
   const all = [
     backup("2026-11-21T02:00Z", { status: "broken" }),
@@ -242,6 +266,7 @@ describe("whatever the policy and the backups are", () => {
       .map((hoursAgo) => new Date(now.getTime() - hoursAgo * hour)),
     status: fc.constantFrom("complete" as const, "complete" as const, "broken" as const),
     isPart: fc.boolean(),
+    drillFailed: fc.boolean(),
     neededBy: fc.oneof({ weight: 4, arbitrary: fc.constant([]) }, fc.constant(["legal hold"])),
   });
   const anyBackups = fc
@@ -276,6 +301,15 @@ describe("whatever the policy and the backups are", () => {
               other.startedAt >= each.startedAt,
           );
           expect(newer, `a newer whole one than ${each.id} is left`).toBeDefined();
+          const restorable = (other: RetainableBackup) => other.status === "complete" && !other.drillFailed;
+          const same = all.filter(
+            (other) =>
+              other.database === each.database &&
+              other.isPart === each.isPart &&
+              (other.environment === "production" || other.environment === null),
+          );
+          if (same.some(restorable))
+            expect(same.filter((other) => !removed.includes(other)).some(restorable)).toBe(true);
           if (each.status === "broken") expect(within.broken).toBe("remove");
         }
       }),
