@@ -50,6 +50,11 @@ export async function readTested(
   if (onCopy && !report.passes.some((each) => each.from === "copy")) {
     return no(`only an empty database was tested; ${test} --from-backup latest`, path);
   }
+  const there = onCopy ? pending.filter((each) => !onSomeCopy(report, each)) : [];
+  if (there.length > 0) {
+    const said = `${there.map(title).join(", ")} ran on no copy, where it was applied already`;
+    return no(`${said}; ${test} on a copy without it`, path);
+  }
   const age = context.clock.now().getTime() - Date.parse(report.finishedAt);
   if (age > maxAge) {
     const limit = formatDuration(maxAge);
@@ -65,6 +70,13 @@ export async function readTested(
 function passed(report: MigrationTestReport, { version }: Migration): boolean {
   return report.passes.every((pass) =>
     pass.migrations.every((each) => each.version !== version || each.verdict === "pass"),
+  );
+}
+
+/** Whether it ran there: of a copy that holds it already it is no part. */
+function onSomeCopy(report: MigrationTestReport, { version }: Migration): boolean {
+  return report.passes.some(
+    (pass) => pass.from === "copy" && pass.migrations.some((each) => each.version === version),
   );
 }
 

@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -159,10 +159,16 @@ describe("what a test is good for", () => {
       status: "fail",
       reason: "never tested: 0002_bigint; run: ops migrate test",
     });
-    await runTest(context, {});
+    const { path, ...report } = await runTest(context, {});
     expect((await answer(context)).status).toBe("pass");
     expect((await answer(context, { "on-copy": true })).reason).toBe(
       "only an empty database was tested; run: ops migrate test --from-backup latest",
+    );
+    // Of a copy that holds it already.
+    const copy = { ...report.passes[0], from: "copy", migrations: [] };
+    await writeFile(path, JSON.stringify({ ...report, passes: [...report.passes, copy] }));
+    expect((await answer(context, { "on-copy": true })).reason).toBe(
+      "0002_bigint ran on no copy, where it was applied already; run: ops migrate test on a copy without it",
     );
     const later = { ...context.clock, now: () => new Date(Date.now() + 8 * 86_400_000) };
     expect((await answer({ ...context, clock: later })).reason).toMatch(
