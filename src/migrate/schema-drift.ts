@@ -8,6 +8,7 @@ import { createOf, suggestStatements } from "../postgres-schema/suggestion.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
 import { expectedSchema, type Surroundings } from "./expected-schema.ts";
+import { madeBy } from "./made-names.ts";
 import { type Migration, title } from "./migration-file.ts";
 import { refuseProblems } from "./problem.ts";
 import type { Survey } from "./session.ts";
@@ -54,11 +55,17 @@ export async function readDrift(
   const migrations = appliedMigrations(target, found);
   report.progress({ message: `read the schema of database ${target.name}` });
   const live = await readLive(context, target);
-  const expected = await expectedSchema(context, target, migrations, live.surroundings, report);
+  const changed = changedRepeatables(found);
+  const isOfChanged = await madeBy(changed.map((each) => each.up));
+  const expected = await expectedSchema(context, target, migrations, changed, live.surroundings, report);
   const difference = compareSchemas(withoutVersions(expected), withoutVersions(live.schema), {
     ignoreKinds: owners ? [] : ["owner"],
   });
-  const drifted = without(difference, [...ignore.map(pattern), ...historiesOfOtherTools]);
+  const ignored = [...ignore.map(pattern), ...historiesOfOtherTools];
+  const drifted = without(
+    difference,
+    (each) => isOfChanged(each) || ignored.some((one) => one.test(each.identity)),
+  );
   return {
     version: found.assessment.current ?? null,
     migrations: migrations.length,
@@ -87,7 +94,14 @@ function appliedMigrations(target: DatabaseTarget, { folder, assessment }: Surve
   );
   refuseProblems(target.name, [...folder.problems, ...gone]);
   return assessment.standings.flatMap((each) =>
-    "row" in each && "migration" in each ? [each.migration] : [],
+    "migration" in each && ("row" in each || each.previous !== undefined) ? [each.migration] : [],
+  );
+}
+
+/** They were applied with another text than they have now, which nobody has kept. */
+function changedRepeatables({ assessment }: Survey): Migration[] {
+  return assessment.standings.flatMap((each) =>
+    "previous" in each && each.previous !== undefined ? [each.migration] : [],
   );
 }
 
@@ -134,8 +148,11 @@ function pattern(text: string): RegExp {
   return new RegExp(`^${text.replaceAll(/[.+?^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*")}$`);
 }
 
-function without(difference: SchemaDifference, ignored: readonly RegExp[]): SchemaDifference {
-  const stays = ({ identity }: { identity: string }) => !ignored.some((each) => each.test(identity));
+function without(
+  difference: SchemaDifference,
+  ignored: (object: { readonly kind: string; readonly identity: string }) => boolean,
+): SchemaDifference {
+  const stays = (object: { readonly kind: string; readonly identity: string }) => !ignored(object);
   return {
     ...difference,
     added: difference.added.filter(stays),
@@ -187,7 +204,8 @@ function columnNames(table: string, columns: readonly string[]): string {
   return columns.map((each) => each.slice(name.length + 1)).join(", ");
 }
 
-function notes({ assessment, halfDone }: Survey, expected: DatabaseSchema, live: DatabaseSchema): string[] {
+function notes(found: Survey, expected: DatabaseSchema, live: DatabaseSchema): string[] {
+  const { assessment, halfDone } = found;
   const major = (schema: DatabaseSchema) => Math.floor(schema.serverVersion / 10_000);
   const edited = assessment.standings.flatMap((each) =>
     each.state === "edited" ? [each.migration.up.name] : [],
@@ -195,6 +213,10 @@ function notes({ assessment, halfDone }: Survey, expected: DatabaseSchema, live:
   return [
     ...edited.map(
       (name) => `${name} was changed after it was applied; the comparison is with the file as it is now`,
+    ),
+    ...changedRepeatables(found).map(
+      ({ up }) =>
+        `${up.name} was changed after it was applied: what it makes is not compared; what only its earlier text made counts as in no migration`,
     ),
     ...halfDone.map((each) => `version ${each.version} is applied in part`),
     ...(major(expected) === major(live)
