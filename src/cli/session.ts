@@ -4,7 +4,7 @@ import type { Config } from "../config/config.ts";
 import type { Environment } from "../config/environment.ts";
 import { loadConfig } from "../config/load.ts";
 import { systemClock } from "../core/clock.ts";
-import { ExitCode, InterruptedError, OpsError, UsageError } from "../core/errors.ts";
+import { ExitCode, InterruptedError, OpsError, TerminatedError, UsageError } from "../core/errors.ts";
 import type { Check } from "../run/check.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Operation } from "../run/operation.ts";
@@ -94,7 +94,7 @@ function actor(): string {
 }
 
 export interface Interruption {
-  /** The first Ctrl-C, SIGTERM, or the terminal's end (SIGHUP). */
+  /** The first Ctrl-C; by `TerminatedError`: SIGTERM, or the terminal's end (SIGHUP). */
   readonly stop: AbortSignal;
   /** The second one. */
   readonly abort: AbortSignal;
@@ -109,17 +109,20 @@ function listenForInterruption(terminal: Terminal): Interruption {
   const stop = new AbortController();
   const abort = new AbortController();
   const interruption: Interruption = { stop: stop.signal, abort: abort.signal, announce: undefined };
-  const interrupted = () => {
+  const interrupted = (reason: InterruptedError) => {
     if (!stop.signal.aborted) {
       const say = interruption.announce ?? terminal.note;
       say("Stopping at the next safe point (a roll-back goes on to its end). Ctrl-C again stops at once.");
-      stop.abort(new InterruptedError());
+      stop.abort(reason);
       return;
     }
     abort.abort(new InterruptedError("Stopped at once because it was interrupted twice"));
     setTimeout(() => process.exit(ExitCode.interrupted), grace).unref();
   };
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupted);
+  process.on("SIGINT", () => interrupted(new InterruptedError()));
+  for (const signal of ["SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => interrupted(new TerminatedError()));
+  }
   return interruption;
 }
 

@@ -73,6 +73,14 @@ export class InterruptedError extends OpsError {
   }
 }
 
+/** The process was told to end (SIGTERM), or its terminal is gone (SIGHUP): nobody is there to look after what it has under way. */
+export class TerminatedError extends InterruptedError {
+  constructor(message = "Stopped at a safe point because it was told to end, or its terminal is gone") {
+    super(message);
+    this.name = "TerminatedError";
+  }
+}
+
 /** An error as it is journaled and printed as JSON. Never holds a stack. */
 export interface ErrorRecord {
   code: string;

@@ -1,6 +1,7 @@
-import { errorRecord, InterruptedError, OpsError } from "../core/errors.ts";
+import { errorRecord, OpsError } from "../core/errors.ts";
 import { formatPercent } from "../core/percent.ts";
 import type { Failed } from "../rollout/bake.ts";
+import { isInterruption, staysInterrupted } from "../rollout/stopped.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { RampStepResult } from "./ramp-checkpoint.ts";
 import { type RampTrace, takeBack, whatBecame } from "./ramp-flag.ts";
@@ -48,15 +49,20 @@ const othersTurn: readonly string[] = ["E_FLAG_CHANGED", "E_FLAG_KILLED", "E_LOC
 
 /**
  * Whether the flag stays at a step although the step did not pass: the run can go on from there (Ctrl-C, a hold), or the
- * flag is somebody else's by now. Everything else, a timeout included, takes it back.
+ * flag is somebody else's by now. Everything else, a timeout and SIGTERM included, takes it back.
  */
-export function holdsFlag(error: unknown, input: RampInput, signal: AbortSignal): boolean {
-  if (error instanceof InterruptedError) return true;
+export function holdsFlag(
+  error: unknown,
+  input: RampInput,
+  context: Pick<OperationContext, "signal" | "stop">,
+): boolean {
+  const { signal } = context;
   if (error instanceof OpsError) {
     if (othersTurn.includes(error.code)) return true;
     if (error.code === "E_RAMP_INCONCLUSIVE" && input.inconclusive === "hold") return true;
     if (error.code === "E_RAMP_NOT_PROMOTED" && input.unpromoted === "hold") return true;
   }
+  if (isInterruption(error, context)) return staysInterrupted(input["on-crash"], context);
   const timedOut = signal.reason instanceof Error && signal.reason.name === "TimeoutError";
   return signal.aborted && !timedOut;
 }

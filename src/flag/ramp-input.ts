@@ -59,7 +59,7 @@ export const rampInput = z.strictObject({
     .enum(["return", "hold"])
     .default("return")
     .describe(
-      "When ops is killed, or hangs for 30 seconds: return makes the flag what it was before, hold leaves it at the step's share",
+      "When ops is killed, told to end (SIGTERM, SIGHUP), or hangs for 30 seconds: return makes the flag what it was before, hold leaves it at the step's share",
     ),
   source,
   reason,

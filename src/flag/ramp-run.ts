@@ -222,7 +222,7 @@ export class RampRun {
   /** The flag is taken back, or stays on purpose; what to throw then. */
   private async madeSafe(index: number, error: unknown): Promise<unknown> {
     const { context, input, trace, report, guard } = this.parts;
-    if (holdsFlag(error, input, context.signal)) {
+    if (holdsFlag(error, input, context)) {
       if (isOthers(error)) await guard.over();
       else guard.held();
       report.log(`the ramp has stopped; flag ${input.flag} stays as it is`);

@@ -1,8 +1,10 @@
-import { errorRecord, InterruptedError, OpsError } from "../core/errors.ts";
+import { errorRecord, OpsError } from "../core/errors.ts";
 import { formatPercent } from "../core/percent.ts";
 import type { Failed } from "../rollout/bake.ts";
 import { formatShares, sameWeights } from "../rollout/shares.ts";
 import type { StepResult } from "../rollout/step-result.ts";
+import { isInterruption, staysInterrupted } from "../rollout/stopped.ts";
+import type { OperationContext } from "../run/context.ts";
 import type { CanaryInput } from "./canary-input.ts";
 import type { CanaryStep } from "./canary-steps.ts";
 import type { Route } from "./route.ts";
@@ -44,15 +46,20 @@ export function canaryFailure(
 
 /**
  * Whether the traffic stays at a step although the step did not pass: the run can go on from there (Ctrl-C, a hold),
- * or the weights are somebody else's by now. Everything else, a timeout included, gives the traffic back.
+ * or the weights are somebody else's by now. Everything else, a timeout and SIGTERM included, gives the traffic back.
  */
-export function holdsTraffic(error: unknown, input: CanaryInput, signal: AbortSignal): boolean {
-  if (error instanceof InterruptedError) return true;
+export function holdsTraffic(
+  error: unknown,
+  input: CanaryInput,
+  context: Pick<OperationContext, "signal" | "stop">,
+): boolean {
+  const { signal } = context;
   if (error instanceof OpsError) {
     if (error.code === "E_TRAFFIC_DRIFT" || error.code === "E_LOCK_LOST") return true;
     if (error.code === "E_CANARY_INCONCLUSIVE" && input.inconclusive === "hold") return true;
     if (error.code === "E_CANARY_NOT_PROMOTED" && input.unpromoted === "hold") return true;
   }
+  if (isInterruption(error, context)) return staysInterrupted(input["on-crash"], context);
   const timedOut = signal.reason instanceof Error && signal.reason.name === "TimeoutError";
   return signal.aborted && !timedOut;
 }

@@ -49,7 +49,7 @@ export const canaryInput = z.strictObject({
     .enum(["return", "hold"])
     .default("return")
     .describe(
-      "When ops is killed, or hangs for 30 seconds: return gives the traffic back, hold leaves it at the step's share",
+      "When ops is killed, told to end (SIGTERM, SIGHUP), or hangs for 30 seconds: return gives the traffic back, hold leaves it at the step's share",
     ),
   "skip-bake": z
     .string()

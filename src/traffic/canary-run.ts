@@ -193,7 +193,7 @@ export class CanaryRun {
   private async madeSafe(index: number, step: CanaryStep, error: unknown): Promise<unknown> {
     const { context, input, before, route, report, guard } = this.parts;
     const share = formatPercent(step.share);
-    if (holdsTraffic(error, input, context.signal)) {
+    if (holdsTraffic(error, input, context)) {
       guard.held();
       report.log(`stopped at ${share} for ${input.to}; the traffic stays as it is`);
       return error;

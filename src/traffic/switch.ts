@@ -45,7 +45,9 @@ const input = z.strictObject({
   "on-crash": z
     .enum(["return", "hold"])
     .default("return")
-    .describe("When ops is killed, or hangs for 30 seconds, within the window"),
+    .describe(
+      "When ops is killed, told to end (SIGTERM, SIGHUP), or hangs for 30 seconds, within the window",
+    ),
   drain: duration("How long to wait until no request is at the version of before any more").prefault("30s"),
 });
 type SwitchInput = z.output<typeof input>;

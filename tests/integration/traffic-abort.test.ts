@@ -5,8 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { TerminatedError } from "../../src/core/errors.ts";
 import { abort } from "../../src/traffic/abort.ts";
 import { canary } from "../../src/traffic/canary.ts";
+import { CanaryFiles } from "../../src/traffic/canary-record.ts";
 import { perform, RecordingReport, testContext } from "../support/context.ts";
 import { type Balancer, Load, startBalancer } from "../support/haproxy.ts";
 import { ops, projectRoot } from "../support/ops.ts";
@@ -143,6 +145,32 @@ test("killed with SIGKILL, its watchdog gives the traffic back", async () => {
   const result = await ops(["traffic", "abort"], { config, cwd: directory });
   expect(result.exitCode).toBe(2);
   expect(result.stderr).toContain("E_NO_CANARY");
+});
+
+test.each(["SIGTERM", "SIGHUP"] as const)(
+  "ended by %s, it gives the traffic back before it ends, and is to be resumed",
+  async (signal) => {
+    const child = canaryProcess();
+    await until(async () => (await shown()) === JSON.stringify(tenth), "the first step");
+    const ended = once(child, "exit");
+    child.kill(signal);
+
+    expect(await ended).toEqual([130, null]);
+    expect(await balancer.weights()).toEqual(start);
+    const { stdout } = await ops(["runs", "show", "last", "--json"], { config, cwd: directory });
+    expect(JSON.parse(stdout)).toMatchObject({ status: "interrupted" });
+    const files = new CanaryFiles(testContext(balancer.settings(), { directory }), "web");
+    expect(await files.read()).toBeUndefined();
+  },
+);
+
+test("with on-crash: hold, the traffic stays also where its process is told to end", async () => {
+  const { context, report, ended } = await begun({ "on-crash": "hold" });
+  await until(async () => report.messages.length > 2, "the bake");
+  context.requestStop(new TerminatedError());
+
+  expect(await ended).toMatchObject({ code: "E_INTERRUPTED" });
+  expect(await balancer.weights()).toEqual(tenth);
 });
 
 test("killed with on-crash: hold, it stays, until one direct command gives it back", async () => {

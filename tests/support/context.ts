@@ -9,8 +9,8 @@ import type { Change, Operation, Report, UndoResult } from "../../src/run/operat
 import type { RestorePointMaker } from "../../src/run/restore-point.ts";
 
 export interface TestContext extends OperationContext {
-  /** Asks the run to end at its next safe point, as the first Ctrl-C does. */
-  requestStop(): void;
+  /** Asks the run to end at its next safe point, as the first Ctrl-C does, or (`TerminatedError`) a SIGTERM. */
+  requestStop(reason?: InterruptedError): void;
 }
 
 /** A context over the given settings (`databases:`, `stores:`, …; as in `.opsrc`), outside any journal. */
@@ -36,13 +36,13 @@ export function testContext(
     signal: options.signal ?? new AbortController().signal,
     stop: stop.signal,
     safePoint: () => {
-      if (stop.signal.aborted) throw new InterruptedError();
+      if (stop.signal.aborted) throw stop.signal.reason;
     },
     actor: "test@localhost",
     runId: "20260101-000000-test",
     checks: async () => new Map((options.checks ?? []).map((check) => [check.kind, check])),
     restorePoints: async () => options.restorePoints ?? nothingArchived,
-    requestStop: () => stop.abort(new InterruptedError()),
+    requestStop: (reason = new InterruptedError()) => stop.abort(reason),
   };
 }
 

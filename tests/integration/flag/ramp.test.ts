@@ -1,8 +1,9 @@
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
-import type { ErrorRecord } from "../../../src/core/errors.ts";
+import { type ErrorRecord, InterruptedError, TerminatedError } from "../../../src/core/errors.ts";
 import { withFlag } from "../../../src/flag-source/flag-set.ts";
 import type { Cluster } from "../../../src/postgres/cluster.ts";
 import { type Check, defineCheck } from "../../../src/run/check.ts";
@@ -283,6 +284,26 @@ describe("a ramp over time and a gate, with flags in a file", () => {
     );
     await flag(context, "promote", { flag: "checkout" });
     expect(await again.output).toMatchObject({ share: 50, steps: [{ share: 10 }, { share: 50 }] });
+  });
+
+  test("told to end, it follows its policy for a crash; a Ctrl-C leaves the flag at its share", async () => {
+    const before = await storedFlag(place, "checkout");
+    for (const [policy, reason, stays] of [
+      ["hold", new TerminatedError(), true],
+      ["return", new InterruptedError(), true],
+      ["return", new TerminatedError(), false],
+    ] as const) {
+      const terminated = contextOf(place);
+      const at = await begun(terminated, { bake: "60s", "on-crash": policy });
+      await until(async () => at.report.messages.length > 0, "the bake");
+      terminated.requestStop(reason);
+
+      expect(await at.error).toMatchObject({ code: "E_INTERRUPTED" });
+      expect(isDeepStrictEqual(await storedFlag(place, "checkout"), before)).toBe(!stays);
+      expect((await recordOf(place)) === undefined).toBe(!stays);
+      await at.undo();
+      expect(await storedFlag(place, "checkout")).toEqual(before);
+    }
   });
 
   test.each([

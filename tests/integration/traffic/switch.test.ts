@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { TerminatedError } from "../../../src/core/errors.ts";
 import { checks } from "../../../src/gate/checks.ts";
 import { abort } from "../../../src/traffic/abort.ts";
 import { switchOver } from "../../../src/traffic/switch.ts";
@@ -111,7 +112,7 @@ test("goes back by itself when the new version does badly within the window", as
   expect(await balancer.weights()).toEqual(start);
 });
 
-test("is ended by traffic abort, and has no verdict without traffic", async () => {
+test("is ended by traffic abort and by SIGTERM, and has no verdict without traffic", async () => {
   const input = switchOver.input.parse({ ...quick, window: "30s" });
   const before = await switchOver.observe(context(), input);
   const ended = failure(Promise.resolve(switchOver.apply(context(), input, before, new RecordingReport())));
@@ -121,6 +122,13 @@ test("is ended by traffic abort, and has no verdict without traffic", async () =
     code: "E_SWITCH_RETURNED",
     message: expect.stringContaining("customers cannot check out"),
   });
+  expect(await balancer.weights()).toEqual(start);
+
+  const terminated = context();
+  const again = failure(Promise.resolve(switchOver.apply(terminated, input, before, new RecordingReport())));
+  await expect.poll(() => balancer.weights(), patient).toEqual(switched);
+  terminated.requestStop(new TerminatedError());
+  expect(await again).toMatchObject({ code: "E_INTERRUPTED" });
   expect(await balancer.weights()).toEqual(start);
 
   await load.stop();
