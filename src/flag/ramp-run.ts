@@ -3,7 +3,7 @@ import { formatPercent } from "../core/percent.ts";
 import type { FlagDefinition } from "../flag-source/definition.ts";
 import type { RequestTimesFollower } from "../request-source/request-times.ts";
 import { type Bake, bake } from "../rollout/bake.ts";
-import type { Comparison } from "../rollout/comparison.ts";
+import { type Comparison, unlearned } from "../rollout/comparison.ts";
 import { awaitPromotion, type Promotion } from "../rollout/promotion.ts";
 import type { Pause } from "../rollout/step-field.ts";
 import type { StepResult } from "../rollout/step-result.ts";
@@ -198,6 +198,7 @@ export class RampRun {
       times,
       // Where everybody has it or nobody, there is nobody to compare with.
       comparison: step.share > 0 && step.share < 100 ? comparison : undefined,
+      learned: comparison?.learned ?? unlearned,
       refuseAborted: () => guard.refuseAborted(),
       sampleEvery: phase === "baking" ? Math.min(keptEvery, input.bake / keptEach) : keptEvery,
       onSample: (sample) => this.samples.push(sample),

@@ -2,7 +2,7 @@ import { formatDuration } from "../core/duration.ts";
 import { formatPercent } from "../core/percent.ts";
 import type { Sample } from "../run/sample.ts";
 import { formatEvidence, suspicions } from "./comparison-reasons.ts";
-import { missingData, silence } from "./judge.ts";
+import { missingData, silence, unprovenExcess } from "./judge.ts";
 import type { StepResult } from "./step-result.ts";
 import { type Seen, StepWatch, type Watching } from "./step-watch.ts";
 
@@ -70,6 +70,7 @@ export async function bake(setup: Bake): Promise<BakeVerdict> {
       without ??
       missingData(look, limits, minRequests) ??
       silence(look, route.requests) ??
+      unprovenExcess(look, limits) ??
       suspicions(look, findings)[0];
     if (missing === undefined) {
       if (got.verdict === "disagrees") return { verdict: "abort", reasons: [shareReason(seen)], result };

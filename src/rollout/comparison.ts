@@ -72,7 +72,7 @@ const toleratedSlow = 2;
 export class Comparison {
   private readonly version: string;
   private readonly settings: ComparisonSettings;
-  private readonly learned: Learned;
+  readonly learned: Learned;
   private readonly errors: Track;
   private readonly slow: Track | undefined;
   private window: CountingWindow | undefined;

@@ -1,17 +1,31 @@
-/** A version whose rate is at a limit is said to be over it less than once in 700 looks. */
-const doubt = 0.00135;
+/** In how many of that many tests a rate that is at its limit may be called over it, 0–1. */
+export const doubts = {
+  /** Of all that was counted in a step: 4 of 20 are over 5% (p = 0.016), 3 of 20 are not (0.075). */
+  whole: 0.02,
+  /** Of the newest part of it, which is another one at every look. */
+  recent: 0.00135,
+} as const;
 
 /**
  * Whether the true rate is above `rate` (0–1) beyond doubt where `hits` of `trials` were seen: the exact binomial test.
  * An interval for large samples will not do: for it, one bad request of one would be proof enough.
+ *
+ * @param dispersion variance over mean of the hits, from 1; hits that come in bursts count as fewer, in whole numbers
  */
-export function isAboveBeyondDoubt(hits: number, trials: number, rate: number): boolean {
-  return hits > 0 && hits > rate * trials && atLeast(hits, trials, rate) < doubt;
+export function isAboveBeyondDoubt(
+  hits: number,
+  trials: number,
+  rate: number,
+  doubt: number = doubts.recent,
+  dispersion = 1,
+): boolean {
+  if (rate === 0) return hits > 0;
+  const [events, chances] = [Math.floor(hits / dispersion), Math.ceil(trials / dispersion)];
+  return events > rate * chances && atLeast(events, chances, rate) < doubt;
 }
 
 /** The probability of `hits` or more of `trials`; for more hits than are expected. */
 function atLeast(hits: number, trials: number, rate: number): number {
-  if (rate === 0) return 0;
   let logarithm = hits * Math.log(rate) + (trials - hits) * Math.log1p(-rate);
   for (let each = 1; each <= hits; each += 1) logarithm += Math.log((trials - hits + each) / each);
   let term = Math.exp(logarithm);

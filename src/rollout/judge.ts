@@ -1,10 +1,13 @@
 import { formatDuration } from "../core/duration.ts";
 import { formatPercent } from "../core/percent.ts";
-import { exceeds } from "../core/threshold.ts";
+import { exceeds, type Threshold } from "../core/threshold.ts";
+import type { Outcomes } from "../judge/e-process.ts";
 import { badRequests, settledRequests } from "../request-source/counters.ts";
 import type { Counters, RequestSource } from "../request-source/request-source.ts";
 import type { ResponseTimes } from "../request-source/response-times.ts";
-import { isAboveBeyondDoubt, observeShare, type ShareObservation } from "./confidence.ts";
+import { type Learned, unlearned } from "./comparison.ts";
+import { observeShare, type ShareObservation } from "./confidence.ts";
+import { provenExcess } from "./excess.ts";
 import type { CanaryLimits } from "./limits.ts";
 import type { Health } from "./reading.ts";
 
@@ -37,8 +40,17 @@ export interface Look {
   readonly unanswered: number;
 }
 
-/** Why the canary must end now, one clause with the numbers each; empty: go on. */
-export function reasonsToAbort(look: Look, limits: CanaryLimits, minRequests: number): string[] {
+/**
+ * Why the canary must end now, one clause with the numbers each; empty: go on.
+ *
+ * @param learned whether errors and slow requests come in bursts
+ */
+export function reasonsToAbort(
+  look: Look,
+  limits: CanaryLimits,
+  minRequests: number,
+  learned: Learned = unlearned,
+): string[] {
   const at = `at ${formatPercent(look.share)}`;
   const { version } = look;
   const reasons: string[] = [];
@@ -48,9 +60,9 @@ export function reasonsToAbort(look: Look, limits: CanaryLimits, minRequests: nu
   if (look.health !== "down" && failing !== undefined && exceeds(failures, failing)) {
     reasons.push(`${version} failed ${failures} health checks (limit ${failing.text}) ${at}`);
   }
-  const errors = errorReason(look.sinceStart, limits, minRequests) ?? recentErrorReason(look.recent, limits);
+  const errors = errorReason(look, limits, minRequests, learned);
   if (errors !== undefined) reasons.push(`${version} ${errors} ${at}`);
-  const slow = slowReason(look, limits, minRequests);
+  const slow = slowReason(look, limits, minRequests, learned);
   if (slow !== undefined) reasons.push(`${version} ${slow} ${at}`);
   const mean = limits["mean-response"];
   if (
@@ -64,36 +76,84 @@ export function reasonsToAbort(look: Look, limits: CanaryLimits, minRequests: nu
   return reasons;
 }
 
-/** Before there are enough requests, only what the missing ones could not mend counts against the version. */
-function errorReason({ counts }: Stretch, limits: CanaryLimits, minRequests: number): string | undefined {
-  const limit = limits["error-rate"];
-  const bad = badRequests(counts);
-  const settled = settledRequests(counts);
-  if (bad === 0 || !exceeds((100 * bad) / Math.max(settled, minRequests), limit)) return undefined;
-  return `answered ${bad} of ${settled} requests badly (${rate(bad, settled)}, limit ${limit.text})`;
-}
-
-function recentErrorReason({ counts }: Stretch, limits: CanaryLimits): string | undefined {
-  const limit = limits["error-rate"];
-  const bad = badRequests(counts);
-  const settled = settledRequests(counts);
-  if (!isAboveBeyondDoubt(bad, settled, limit.value / 100)) return undefined;
-  return `answered ${bad} of the last ${settled} requests badly (${rate(bad, settled)}, limit ${limit.text})`;
-}
-
-function slowReason(look: Look, limits: CanaryLimits, minRequests: number): string | undefined {
-  const limit = limits.p95;
-  const whole = look.sinceStart.times;
-  if (limit === undefined || whole === undefined || whole.total < minRequests) return undefined;
-  const p95 = whole.percentile(95);
-  if (p95 !== undefined && exceeds(p95, limit)) {
-    return `has a p95 of ${formatDuration(p95)} over ${whole.total} requests (limit ${limit.text})`;
+/** Undefined: the error rate is not over its limit beyond doubt, neither in the step nor in its newest part. */
+function errorReason(
+  { sinceStart, recent }: Look,
+  { "error-rate": limit }: CanaryLimits,
+  minRequests: number,
+  { dispersion }: Learned,
+): string | undefined {
+  const [whole, newest] = [outcomesOf(sinceStart), outcomesOf(recent)];
+  switch (provenExcess(whole, newest, limit.value / 100, minRequests, dispersion)) {
+    case "step":
+      return answeredBadly(whole, `${whole.requests}`, limit);
+    case "recent":
+      return answeredBadly(newest, `the last ${newest.requests}`, limit);
+    default:
+      return undefined;
   }
-  const recent = look.recent.times;
-  if (recent === undefined) return undefined;
-  const slow = recent.count((time) => exceeds(time, limit));
-  if (!isAboveBeyondDoubt(slow, recent.total, 0.05)) return undefined;
-  return `took longer than the p95 limit (${limit.text}) for ${slow} of the last ${recent.total} requests`;
+}
+
+function slowReason(
+  { sinceStart, recent }: Look,
+  { p95: limit }: CanaryLimits,
+  minRequests: number,
+  { slow }: Learned,
+): string | undefined {
+  if (limit === undefined || sinceStart.times === undefined || sinceStart.times.total < minRequests)
+    return undefined;
+  const [whole, newest] = [slowOf(sinceStart, limit), slowOf(recent, limit)];
+  switch (provenExcess(whole, newest, slowShare, minRequests, slow?.dispersion ?? 1)) {
+    case "step":
+      return longP95(sinceStart.times, limit);
+    case "recent":
+      return `took longer than the p95 limit (${limit.text}) for ${newest.bad} of the last ${newest.requests} requests`;
+    default:
+      return undefined;
+  }
+}
+
+/** The part of the requests that may take longer than a p95. */
+const slowShare = 0.05;
+
+/**
+ * What is over its limit in the whole step, though perhaps by chance: too little to abort, too much to pass. Undefined: nothing.
+ */
+export function unprovenExcess({ version, sinceStart }: Look, limits: CanaryLimits): string | undefined {
+  const whole = outcomesOf(sinceStart);
+  const rate = limits["error-rate"];
+  if (whole.bad > 0 && exceeds((100 * whole.bad) / whole.requests, rate)) {
+    return `${version} ${answeredBadly(whole, `${whole.requests}`, rate)}, which may be chance`;
+  }
+  const p95 = sinceStart.times?.percentile(95);
+  if (
+    limits.p95 !== undefined &&
+    sinceStart.times !== undefined &&
+    p95 !== undefined &&
+    exceeds(p95, limits.p95)
+  ) {
+    return `${version} ${longP95(sinceStart.times, limits.p95)}, which may be chance`;
+  }
+  return undefined;
+}
+
+const outcomesOf = ({ counts }: Stretch): Outcomes => ({
+  requests: settledRequests(counts),
+  bad: badRequests(counts),
+});
+
+const slowOf = ({ times }: Stretch, limit: Threshold): Outcomes => ({
+  requests: times?.total ?? 0,
+  bad: times?.count((time) => exceeds(time, limit)) ?? 0,
+});
+
+function answeredBadly({ requests, bad }: Outcomes, ofHowMany: string, limit: Threshold): string {
+  const rate = ((100 * bad) / requests).toFixed(1);
+  return `answered ${bad} of ${ofHowMany} requests badly (${rate}%, limit ${limit.text})`;
+}
+
+function longP95(times: ResponseTimes, limit: Threshold): string {
+  return `has a p95 of ${formatDuration(times.percentile(95) ?? 0)} over ${times.total} requests (limit ${limit.text})`;
 }
 
 /** @param splits what the weights decide; `some-users`: the version is only waited for */
@@ -141,8 +201,4 @@ export function silence(
   const expected = (sinceStart.counts.requests / (watched - silent)) * silent;
   if (expected < tellingSilence) return undefined;
   return `no request of ${version} was seen for ${formatDuration(silent)}, in which ${Math.round(expected)} were to be expected`;
-}
-
-function rate(bad: number, settled: number): string {
-  return `${((100 * bad) / settled).toFixed(1)}%`;
 }

@@ -2,7 +2,8 @@ import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
 import { formatPercent } from "../core/percent.ts";
 import { type Bake, type Failed, progressMessage } from "./bake.ts";
-import { silence } from "./judge.ts";
+import { suspicions } from "./comparison-reasons.ts";
+import { silence, unprovenExcess } from "./judge.ts";
 import type { PromotionRequest } from "./requests.ts";
 import type { Pause } from "./step-field.ts";
 import { StepWatch } from "./step-watch.ts";
@@ -53,8 +54,12 @@ export async function awaitPromotion(setup: PausedStep): Promise<PauseVerdict> {
     }
     if (waited < limit) continue;
     if (input.unpromoted === "promote") {
-      // Time alone promotes nothing that nobody sees.
-      const missing = seen.without ?? silence(seen.look, setup.route.requests);
+      // Time alone promotes nothing that nobody sees, and nothing that would not pass a bake.
+      const missing =
+        seen.without ??
+        silence(seen.look, setup.route.requests) ??
+        unprovenExcess(seen.look, input["abort-when"]) ??
+        suspicions(seen.look, seen.findings)[0];
       if (missing !== undefined) return { verdict: "inconclusive", reasons: [missing], result };
       const at = clock.now().toISOString();
       return { verdict: "promoted", promotion: { by: "the time of the pause", reason: null, at, ...passed } };

@@ -4,7 +4,7 @@ import type { RequestTimesFollower } from "../request-source/request-times.ts";
 import type { OperationContext } from "../run/context.ts";
 import { pause } from "../run/pause.ts";
 import type { Sample } from "../run/sample.ts";
-import type { Comparison, Finding } from "./comparison.ts";
+import type { Comparison, Finding, Learned } from "./comparison.ts";
 import { comparisonReasons } from "./comparison-reasons.ts";
 import type { ShareObservation } from "./confidence.ts";
 import { type Look, observedShare, reasonsToAbort } from "./judge.ts";
@@ -25,6 +25,8 @@ export interface Watching {
   readonly times: RequestTimesFollower | undefined;
   /** Undefined where nothing is compared. */
   readonly comparison: Comparison | undefined;
+  /** What the limits need to know of bursts. */
+  readonly learned: Learned;
   /** Throws where somebody has aborted the canary. */
   refuseAborted(): Promise<void>;
   /** Milliseconds that a sample for the journal is long, at least. */
@@ -96,7 +98,7 @@ export class StepWatch {
    * a balancer that is away.
    */
   async next(wait: number): Promise<Seen> {
-    const { context, route, input, step, times, comparison } = this.setup;
+    const { context, route, input, step, times, comparison, learned } = this.setup;
     const { clock } = context;
     await pause(context, wait);
     const newest = await sight(route, context, this.newest.reading);
@@ -119,7 +121,7 @@ export class StepWatch {
     const seen = this.window.look();
     const findings = comparison?.findings ?? [];
     const reasons = [
-      ...reasonsToAbort(seen, input["abort-when"], input["min-requests"]).filter(
+      ...reasonsToAbort(seen, input["abort-when"], input["min-requests"], learned).filter(
         () => this.isWarm || seen.health === "down",
       ),
       ...(this.isWarm ? comparisonReasons(seen, findings) : []),

@@ -2,7 +2,7 @@ import { formatDuration } from "../core/duration.ts";
 import { formatPercent } from "../core/percent.ts";
 import type { RequestTimesFollower } from "../request-source/request-times.ts";
 import { type Bake, bake, type Failed } from "../rollout/bake.ts";
-import type { Comparison } from "../rollout/comparison.ts";
+import { type Comparison, unlearned } from "../rollout/comparison.ts";
 import { awaitPromotion, type Promotion } from "../rollout/promotion.ts";
 import { formatShares, sharesOf } from "../rollout/shares.ts";
 import type { Pause } from "../rollout/step-field.ts";
@@ -172,6 +172,7 @@ export class CanaryRun {
       times,
       // Where it has everything or nothing, there is nobody to compare it with.
       comparison: isShared(step, input.to) ? comparison : undefined,
+      learned: comparison?.learned ?? unlearned,
       refuseAborted: () => guard.refuseAborted(),
       sampleEvery: phase === "baking" ? Math.min(keptEvery, input.bake / keptEach) : keptEvery,
       onSample: (sample) => this.samples.push(sample),

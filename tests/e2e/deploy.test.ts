@@ -81,7 +81,7 @@ describe("deploy.yaml", () => {
     const journal = JSON.parse((await inSandbox(["runs", "show", "last", "--json"])).stdout);
     expect(journal.error).toMatchObject({ code: "E_CANARY_ABORTED" });
     expect(journal.error.message).toMatch(
-      /green answered \d+ of \d+ requests badly \(\d+\.\d%, limit > 5%\) at 10%/,
+      /green (answered \d+ of \d+ requests badly \(\d+\.\d%, limit > 5%\)|fails, and the others do not: .*\(e-value \d+, limit \d+\)) at 10%/,
     );
     const canary = journal.steps.find((step: { id: string }) => step.id === "canary");
     expect(canary.undo).toMatchObject({ status: "ended", undone: true });

@@ -243,7 +243,7 @@ describe("a broken version", () => {
     await begin();
     balancer.green.failEvery = 8;
     await using _load = new Load(balancer.port);
-    const { run, report } = await prepare({ bake: "5s" });
+    const { run, report } = await prepare({ bake: "30s", compare: { alpha: "0%" } });
 
     const error = await failureOf(run());
 

@@ -8,6 +8,7 @@ import {
   observedShare,
   reasonsToAbort,
   silence,
+  unprovenExcess,
 } from "../../../src/rollout/judge.ts";
 import { abortWhen } from "../../../src/rollout/limits.ts";
 import type { Reading } from "../../../src/rollout/reading.ts";
@@ -59,12 +60,42 @@ describe("the error rate", () => {
     ]);
   });
 
-  test("does not abort for one early error that the coming requests can still outweigh", () => {
-    expect(reasonsToAbort(look({ requests: 2, serverErrors: 1 }), limits, 20)).toEqual([]);
+  test.each([
+    // P(X ≥ 2 of 20) = 0.26 at a rate of 5%; P(X ≥ 3) = 0.075, P(X ≥ 4) = 0.016
+    [2, 20, 0],
+    [3, 20, 0],
+    [4, 20, 1],
+    // A third of the first look with enough requests.
+    [7, 20, 1],
+    // Fewer than the minimum: as if all that are missing were good.
+    [3, 3, 0],
+    [4, 4, 1],
+  ])("of %i of %i is over 5% beyond doubt: %i reasons", (serverErrors, requests, reasons) => {
+    expect(reasonsToAbort(look({ requests, serverErrors }), limits, 20)).toHaveLength(reasons);
   });
 
-  test("aborts before the minimum where no coming request can mend it", () => {
-    expect(reasonsToAbort(look({ requests: 2, serverErrors: 2 }), limits, 20)).toHaveLength(1);
+  test("counts a burst of errors as one where they come in bursts", () => {
+    const seen = look({ requests: 20, serverErrors: 5 });
+
+    expect(reasonsToAbort(seen, limits, 20)).toHaveLength(1);
+    expect(reasonsToAbort(seen, limits, 20, { dispersion: 10, slow: null })).toEqual([]);
+    // 100 of 300: 10 of 30.
+    const many = look({ requests: 300, serverErrors: 100 });
+    expect(reasonsToAbort(many, limits, 20, { dispersion: 10, slow: null })).toHaveLength(1);
+  });
+
+  test("allows nothing where its limit is 0%", () => {
+    const none = abortWhen.parse({ "error-rate": "> 0%" });
+
+    expect(reasonsToAbort(look({ requests: 1, serverErrors: 1 }), none, 20)).toHaveLength(1);
+  });
+
+  test("is no pass where it is over its limit, but not beyond doubt", () => {
+    expect(unprovenExcess(look({ requests: 20, serverErrors: 2 }), limits)).toBe(
+      "green answered 2 of 20 requests badly (10.0%, limit > 5%), which may be chance",
+    );
+    expect(unprovenExcess(look({ requests: 40, serverErrors: 2 }), limits)).toBeUndefined();
+    expect(unprovenExcess(look({ requests: 0 }), limits)).toBeUndefined();
   });
 
   test("sees a late fault that the whole step dilutes", () => {
@@ -103,16 +134,24 @@ describe("health", () => {
 describe("latency", () => {
   const slow = abortWhen.parse({ p95: "> 100ms", "mean-response": "> 50ms" });
 
-  test("aborts where more than one in twenty takes too long", () => {
-    const stretch = {
-      counts: { ...noCounts, requests: 100, answered: 100 },
-      times: times({ 10: 94, 400: 6 }),
+  test("aborts where more than one in twenty takes too long beyond doubt, and does not pass where it is in doubt", () => {
+    const seen = (slowOnes: number) => {
+      const stretch = {
+        counts: { ...noCounts, requests: 100, answered: 100 },
+        times: times({ 10: 100 - slowOnes, 400: slowOnes }),
+      };
+      return look({}, { sinceStart: stretch, recent: stretch });
     };
-    const seen = look({}, { sinceStart: stretch, recent: stretch });
 
-    expect(reasonsToAbort(seen, slow, 20)).toEqual([
+    // P(X ≥ 10 of 100) = 0.028 at 5%, P(X ≥ 11) = 0.011
+    expect(reasonsToAbort(seen(11), slow, 20)).toEqual([
       "green has a p95 of 400ms over 100 requests (limit > 100ms) at 10%",
     ]);
+    expect(reasonsToAbort(seen(10), slow, 20)).toEqual([]);
+    expect(unprovenExcess(seen(10), slow)).toBe(
+      "green has a p95 of 400ms over 100 requests (limit > 100ms), which may be chance",
+    );
+    expect(unprovenExcess(seen(5), slow)).toBeUndefined();
   });
 
   test("aborts on a late slowness that the whole step dilutes", () => {
