@@ -12,7 +12,7 @@ export interface FolderListing {
   /** Names of the files in it, sorted; hidden ones left out. */
   readonly files: readonly string[];
   readonly subfolders: readonly string[];
-  /** Names of the files of a subfolder, sorted. */
+  /** Paths of all files below a subfolder, relative to it: `a.sql`, `more/b.sql`. */
   within(subfolder: string): readonly string[];
   /**
    * With `\n` at the ends of lines; in SQL strings are left as they are. Undefined where the bytes are no text that
@@ -27,11 +27,16 @@ export function listFolder(directory: string): FolderListing {
   const names = (isFolder: boolean) =>
     entries.filter((each) => each.isDirectory() === isFolder).map((each) => each.name);
   const texts = new Map<string, string | undefined>();
+  const below = new Map<string, readonly string[]>();
   return {
     directory,
     files: names(false),
     subfolders: names(true),
-    within: (subfolder) => readEntries(join(directory, subfolder)).map((each) => each.name),
+    within: (subfolder) => {
+      const known = below.get(subfolder) ?? filesBelow(join(directory, subfolder));
+      below.set(subfolder, known);
+      return known;
+    },
     text: (name) => {
       if (!texts.has(name)) texts.set(name, readText(`${directory}${sep}${name}`));
       return texts.get(name);
@@ -50,6 +55,14 @@ function readEntries(directory: string) {
       hint: 'make the folder, or set "migrations" of the database in .opsrc',
     });
   }
+}
+
+function filesBelow(directory: string): string[] {
+  return readEntries(directory).flatMap((entry) =>
+    entry.isDirectory()
+      ? filesBelow(join(directory, entry.name)).map((each) => `${entry.name}/${each}`)
+      : [entry.name],
+  );
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });

@@ -9,6 +9,9 @@ import { duplicate } from "./paired-files.ts";
 
 const pattern = /^(?:(?<kind>[VUB])(?<version>\d+(?:[._]\d+)*)|(?<repeatable>R))__(?<name>.+)\.sql$/;
 
+/** https://documentation.red-gate.com/flyway, "Callbacks": `afterMigrate.sql`, `beforeEachMigrate__name.sql`. */
+const callback = /^(?:(?:before|after)[A-Z]\w*?|createSchema)(?:__.*)?\.sql$/;
+
 interface FlywayFile {
   readonly path: string;
   readonly kind: "V" | "U" | "B" | "R";
@@ -33,7 +36,7 @@ function read(folder: FolderListing, options: ReadOptions): FolderContent {
   const files = paths(folder).flatMap((path): FlywayFile[] => {
     const parts = pattern.exec(baseName(path))?.groups;
     if (parts === undefined) {
-      if (path.endsWith(".sql")) problems.push(misnamed(path));
+      if (path.endsWith(".sql")) problems.push(callback.test(baseName(path)) ? called(path) : misnamed(path));
       return [];
     }
     const { name = "", kind } = parts;
@@ -74,7 +77,7 @@ function read(folder: FolderListing, options: ReadOptions): FolderContent {
   return { migrations: migrations.sort((a, b) => compareVersions(a.version, b.version)), problems };
 }
 
-/** Flyway looks into the folders below, too. */
+/** Flyway looks into all folders below, too. */
 function paths(folder: FolderListing): string[] {
   return [
     ...folder.files,
@@ -116,6 +119,14 @@ function misnamed(path: string): Problem {
     kind: "file-name",
     message: `${path} is not named as a migration of Flyway`,
     hint: "name it V1__create_orders.sql, U1__create_orders.sql or R__orders_view.sql",
+  };
+}
+
+function called(path: string): Problem {
+  return {
+    kind: "file-form",
+    message: `${path} is a callback of Flyway, which ops does not run`,
+    hint: "take it out of the folder: what it does belongs in a migration (R__name.sql), or in a step of a runbook",
   };
 }
 
