@@ -3,8 +3,11 @@ import type { Problem } from "../problem.ts";
 /** A change of a sqitch.plan. */
 export interface PlannedChange {
   readonly name: string;
-  /** The name of its scripts: `users`, or `users@v1` where it was reworked after the tag v1. */
-  readonly script: string;
+  /**
+   * The names that its scripts may have, the likeliest first: `users`; where it was reworked, `users@v2` for each tag
+   * between it and the next change of its name, the newest first. Sqitch takes the first one that it finds.
+   */
+  readonly scripts: readonly [string, ...string[]];
   readonly requires: readonly string[];
 }
 
@@ -16,7 +19,7 @@ const tagLine = /^@(?<tag>\S+)/;
 /** https://sqitch.org/docs/manual/sqitchplan/ */
 export function readSqitchPlan(text: string): { changes: PlannedChange[]; problems: Problem[] } {
   const problems: Problem[] = [];
-  const found: { name: string; requires: string[]; tag: string | undefined }[] = [];
+  const found: { name: string; requires: string[]; tags: string[] }[] = [];
   const problem = (line: number, message: string, hint: string) =>
     problems.push({ kind: "plan", message: `sqitch.plan:${line}: ${message}`, hint });
   for (const [index, raw] of text.split("\n").entries()) {
@@ -24,7 +27,7 @@ export function readSqitchPlan(text: string): { changes: PlannedChange[]; proble
     if (line === "" || /^[%#]/.test(line)) continue;
     const tag = tagLine.exec(line)?.groups?.tag;
     if (tag !== undefined) {
-      for (const each of found) each.tag ??= tag;
+      found.at(-1)?.tags.push(tag);
       continue;
     }
     const parts = changeLine.exec(line)?.groups;
@@ -44,11 +47,20 @@ export function readSqitchPlan(text: string): { changes: PlannedChange[]; proble
     for (const conflict of own.filter((each) => each.startsWith("!") && known.has(each.slice(1)))) {
       problem(index + 1, `${name} conflicts with ${conflict.slice(1)}`, "remove one of them");
     }
-    found.push({ name, requires, tag: undefined });
+    found.push({ name, requires, tags: [] });
   }
-  const changes = found.map(({ name, requires, tag }, index): PlannedChange => {
-    const reworked = found.slice(index + 1).some((each) => each.name === name);
-    return { name, requires, script: reworked && tag !== undefined ? `${name}@${tag}` : name };
+  const changes = found.map(({ name, requires }, index): PlannedChange => {
+    const next = found.findIndex((each, at) => at > index && each.name === name);
+    const tags = next === -1 ? [] : found.slice(index, next).flatMap((each) => each.tags);
+    const [newest, ...older] = tags.toReversed().map((tag) => `${name}@${tag}`);
+    if (next !== -1 && newest === undefined) {
+      problems.push({
+        kind: "plan",
+        message: `sqitch.plan: ${name} stands in it twice without a tag in between`,
+        hint: "tag the plan before a change is reworked: see sqitch.org: sqitch-rework",
+      });
+    }
+    return { name, requires, scripts: newest === undefined ? [name] : [newest, ...older] };
   });
   return { changes, problems };
 }

@@ -11,7 +11,7 @@ export const sqitch: MigrationFormat = {
   recognises: (folder) => folder.files.includes(plan),
   read,
   order: (folder) => {
-    const { changes } = readSqitchPlan(folder.text(plan) ?? "");
+    const { changes } = readPlan(folder);
     const places = new Map(changes.map((each, index) => [each.script, index]));
     return (a, b) => (places.get(a) ?? -1) - (places.get(b) ?? -1) || (a < b ? -1 : a > b ? 1 : 0);
   },
@@ -24,14 +24,25 @@ export const sqitch: MigrationFormat = {
   ],
 };
 
+/** The plan's changes by the names of their scripts. */
+function readPlan(folder: FolderListing) {
+  const { changes, problems } = readSqitchPlan(folder.text(plan) ?? "");
+  const deploy = new Set(scriptsIn(folder, "deploy"));
+  const named = changes.map(({ scripts }) => ({
+    script: scripts.find((each) => deploy.has(`${each}.sql`)) ?? scripts[0],
+  }));
+  return { changes: named, problems };
+}
+
+function scriptsIn(folder: FolderListing, kind: string): readonly string[] {
+  return folder.subfolders.includes(kind) ? folder.within(kind) : [];
+}
+
 function read(folder: FolderListing): FolderContent {
-  const { changes, problems: planProblems } = readSqitchPlan(folder.text(plan) ?? "");
+  const { changes, problems: planProblems } = readPlan(folder);
   const problems: Problem[] = [...planProblems];
   const scripts = new Map(
-    ["deploy", "revert", "verify"].map((each) => [
-      each,
-      new Set(folder.subfolders.includes(each) ? folder.within(each) : []),
-    ]),
+    ["deploy", "revert", "verify"].map((each) => [each, new Set(scriptsIn(folder, each))]),
   );
   const file = (kind: string, name: string) => {
     if (!scripts.get(kind)?.has(`${name}.sql`)) return undefined;

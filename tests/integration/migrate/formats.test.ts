@@ -43,6 +43,18 @@ describe("what only the other tool can run is refused by name, with the way out"
       "keep V2__all.sql and those before it, and mark what is there with: ops migrate baseline 2",
     ],
     [
+      "Flyway's callbacks",
+      { "V1__a.sql": "SELECT 1;", "afterMigrate__grants.sql": "SELECT 1;" },
+      "afterMigrate__grants.sql is a callback of Flyway, which ops does not run",
+      "take it out of the folder",
+    ],
+    [
+      "a sqitch change that is reworked without a tag",
+      { "sqitch.plan": "%project=x\n\na 2024-01-01T00:00:00Z A <a@b>\na 2024-01-01T00:00:00Z A <a@b>\n" },
+      "sqitch.plan: a stands in it twice without a tag in between",
+      "tag the plan before a change is reworked",
+    ],
+    [
       "a dbmate file without its mark",
       { "1_a.sql": "-- migrate:up\nSELECT 1;", "2_b.sql": "SELECT 1;" },
       '2_b.sql has no "-- migrate:up"',
@@ -64,11 +76,11 @@ describe("what only the other tool can run is refused by name, with the way out"
 });
 
 describe("Flyway", () => {
-  test("versions with dots are in the order of their numbers, and U files take them back", async () => {
+  test("versions with dots are in the order of their numbers, in folders below too, and U files take them back", async () => {
     await using project = await Project.create(cluster, {
       "V1.9__a.sql": "CREATE TABLE a (id int);",
-      "V1_10__b.sql": "CREATE TABLE b AS TABLE a;",
-      "U1.10__b.sql": "DROP TABLE b;",
+      "2024/may/V1_10__b.sql": "CREATE TABLE b AS TABLE a;",
+      "2024/U1.10__b.sql": "DROP TABLE b;",
     });
     await perform(up, project.context(), {});
     await perform(down, project.context(), {});
@@ -169,4 +181,37 @@ test("a diesel migration outside a transaction runs statement by statement", asy
   expect((await perform(status, project.context(), {})).output).toMatchObject({
     migrations: [{ version: "20240101120000", name: "index", state: "applied" }],
   });
+});
+
+test("sqitch's scripts in folders, and those of a change that was reworked after a later tag", async () => {
+  const line = (change: string) => `${change} 2024-01-01T00:00:00Z A <a@b> # x`;
+  await using project = await Project.create(cluster, {
+    "sqitch.plan": [
+      "%project=x\n",
+      line("app/users"),
+      line("@v1"),
+      line("app/posts"),
+      line("@v2"),
+      line("app/users [app/users@v2]"),
+      line("@v3"),
+      line("app/users [app/users@v3]"),
+    ].join("\n"),
+    "deploy/app/users@v2.sql": "CREATE TABLE users (id int);",
+    "deploy/app/posts.sql": "CREATE TABLE posts AS TABLE users;",
+    "deploy/app/users@v3.sql": "ALTER TABLE users ADD COLUMN name text;",
+    "revert/app/users@v3.sql": "ALTER TABLE users DROP COLUMN name;",
+    "deploy/app/users.sql": "DROP TABLE users;",
+    "revert/app/users.sql": "CREATE TABLE users (id int, name text);",
+    "verify/app/posts.sql": "SELECT id FROM posts;",
+  });
+  await perform(up, project.context(), {});
+  const order = await project.query("SELECT version FROM ops.migration ORDER BY applied_at");
+  expect(order.map((each) => each.version)).toEqual([
+    "app/users@v2",
+    "app/posts",
+    "app/users@v3",
+    "app/users",
+  ]);
+  await perform(down, project.context(), { to: "app/posts" });
+  expect((await project.state()).tables).toEqual(["posts", "users"]);
 });

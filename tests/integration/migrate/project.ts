@@ -1,6 +1,6 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import pg from "pg";
 import { operations } from "../../../src/migrate/operations.ts";
 import type { Cluster } from "../../../src/postgres/cluster.ts";
@@ -32,7 +32,10 @@ export class Project {
   }
 
   async write(files: Readonly<Record<string, string>>): Promise<void> {
-    for (const [name, sql] of Object.entries(files)) await writeFile(join(this.folder, name), sql);
+    for (const [name, sql] of Object.entries(files)) {
+      await mkdir(dirname(join(this.folder, name)), { recursive: true });
+      await writeFile(join(this.folder, name), sql);
+    }
   }
 
   async remove(fileName: string): Promise<void> {
