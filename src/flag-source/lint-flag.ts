@@ -1,6 +1,13 @@
-import { type FlagDefinition, hasTargeting, kindOf, offVariant, offVariantKey } from "./definition.ts";
+import {
+  type FlagDefinition,
+  hasTargeting,
+  kindOf,
+  offVariant,
+  offVariantKey,
+  sameJson,
+} from "./definition.ts";
 import type { Problem } from "./lint.ts";
-import { isKilled, isOff } from "./off.ts";
+import { asKilled, isKilled, isOff, misusedKeys } from "./off.ts";
 
 const name = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
@@ -68,24 +75,72 @@ function metadataProblems(flag: string, definition: FlagDefinition, now: Date | 
       hint: `ops flag set ${flag} --owner TEAM`,
     });
   }
-  if ((isKilled(definition) || isOff(definition)) && hasTargeting(definition)) {
+  problems.push(...reservedProblems(definition), ...offProblems(flag, definition));
+  if (metadata.expires !== undefined) problems.push(...expiryProblems(metadata.expires, now));
+  return problems;
+}
+
+/** What `ops` reads in the metadata must be what it writes there. */
+function reservedProblems(definition: FlagDefinition): Problem[] {
+  const { metadata = {}, variants } = definition;
+  const named = metadata[offVariantKey];
+  const wrong = [
+    ...misusedKeys(definition),
+    ...(named === undefined || (typeof named === "string" && Object.hasOwn(variants, named))
+      ? []
+      : [offVariantKey]),
+    ...(["undefined", "boolean"].includes(typeof metadata.protected) ? [] : ["protected"]),
+  ];
+  const hints: Readonly<Record<string, string>> = {
+    [offVariantKey]: `the name of a variant, one of: ${Object.keys(variants).join(", ")}`,
+    protected: "write true or false",
+  };
+  return wrong.map((key) => ({
+    severity: "error",
+    rule: "reserved",
+    message: `has "${key}" in its metadata with a value that means nothing to ops`,
+    hint: hints[key] ?? "only ops writes it: take it out, or call it otherwise",
+  }));
+}
+
+/** A flag that is turned off or killed must be off for everybody. */
+function offProblems(flag: string, definition: FlagDefinition): Problem[] {
+  const killed = isKilled(definition);
+  if (!killed && !isOff(definition)) return [];
+  const again = killed ? `ops flag kill ${flag}` : `ops flag set ${flag} --state off`;
+  const problems: Problem[] = [];
+  if (hasTargeting(definition)) {
     problems.push({
       severity: "error",
       rule: "killed-targeting",
       message: "is turned off and has rules nevertheless",
-      hint: `take the rules away, or: ops flag restore ${flag}`,
+      hint: `take the rules away, or: ${again}`,
     });
   }
-  if (isKilled(definition) && definition.state === "DISABLED") {
+  if (killed && definition.state === "DISABLED") {
     problems.push({
       severity: "error",
       rule: "killed-disabled",
       message:
         "is killed, and disabled nevertheless: the default in the application's code counts, which may be on",
-      hint: 'write "state": "ENABLED", as ops flag kill does',
+      hint: `write "state": "ENABLED", or: ${again}`,
     });
   }
-  if (metadata.expires !== undefined) problems.push(...expiryProblems(metadata.expires, now));
+  const { variants, defaultVariant } = definition;
+  const whole = killed ? asKilled(definition) : { variants, defaultVariant: offVariant(definition) };
+  if (
+    !sameJson(
+      { variants, defaultVariant },
+      { variants: whole.variants, defaultVariant: whole.defaultVariant },
+    )
+  ) {
+    problems.push({
+      severity: "error",
+      rule: "off-default",
+      message: "is turned off, and its default variant is not the one that stands for off",
+      hint: `to turn it off again: ${again}`,
+    });
+  }
   return problems;
 }
 

@@ -1,5 +1,5 @@
 import { UsageError } from "../core/errors.ts";
-import { definitionSchema, type FlagDefinition, offVariant, type Scalar } from "./definition.ts";
+import { definitionSchema, type FlagDefinition, offVariant, type Scalar, sameJson } from "./definition.ts";
 
 /*
  * "Off" is written into the definition itself, so that every reader of the format honours it: no rules, and the default
@@ -13,6 +13,18 @@ const offKey = "off";
 const killedKey = "killed";
 /** Keys that tell a person about a kill. */
 const killNotes = ["killed-at", "killed-by", "killed-reason"] as const;
+/** Key of the variant that a kill named. */
+const killVariantKey = "killed-variant";
+
+/** Keys of the metadata that only `ops` writes, and whose value is not what it writes there. */
+export function misusedKeys(definition: FlagDefinition): string[] {
+  const { metadata = {} } = definition;
+  const isText = (key: string) => metadata[key] === undefined || typeof metadata[key] === "string";
+  return [
+    ...[offKey, killedKey].filter((key) => metadata[key] !== undefined && !remembered(definition, key)),
+    ...[...killNotes, killVariantKey].filter((key) => !isText(key)),
+  ];
+}
 
 /** What is remembered; exactly the definition, its order of keys included. */
 function remembered(definition: FlagDefinition, key: string): FlagDefinition | undefined {
@@ -29,12 +41,12 @@ function remembered(definition: FlagDefinition, key: string): FlagDefinition | u
 
 /** Whether somebody has killed it: nothing but `restore` brings it back. */
 export function isKilled({ metadata }: FlagDefinition): boolean {
-  return metadata?.[killedKey] !== undefined;
+  return typeof metadata?.[killedKey] === "string";
 }
 
 /** Whether it is turned off, and not killed. */
-export function isOff({ metadata }: FlagDefinition): boolean {
-  return metadata?.[offKey] !== undefined && metadata[killedKey] === undefined;
+export function isOff(definition: FlagDefinition): boolean {
+  return typeof definition.metadata?.[offKey] === "string" && !isKilled(definition);
 }
 
 /** What the flag was when it was turned off; undefined where it is not off. */
@@ -72,16 +84,29 @@ export interface Kill {
  * has brought into the killed flag by hand.
  */
 export function killed(definition: FlagDefinition, { at, by, reason, variant }: Kill): FlagDefinition {
-  if (isKilled(definition)) {
-    const { targeting, ...rest } = definition;
-    return targeting === undefined && rest.state === "ENABLED" ? definition : { ...rest, state: "ENABLED" };
-  }
+  if (isKilled(definition)) return asKilled(definition);
   const notes = {
     "killed-at": at,
     "killed-by": by,
     ...(reason !== undefined && { "killed-reason": reason }),
+    ...(variant !== undefined && { [killVariantKey]: variant }),
   };
   return allOff(definition, { ...notes, [killedKey]: JSON.stringify(definition) }, variant);
+}
+
+/** A killed flag as its kill has left it, whatever somebody has brought into it by hand; the same object where that is nothing. */
+export function asKilled(definition: FlagDefinition): FlagDefinition {
+  const was = beforeKill(definition) ?? definition;
+  const named = definition.metadata?.[killVariantKey];
+  const off = typeof named === "string" && Object.hasOwn(was.variants, named) ? named : offVariant(was);
+  const { targeting: _, ...rest } = definition;
+  const whole: FlagDefinition = {
+    ...rest,
+    state: "ENABLED",
+    variants: was.variants,
+    ...(off !== undefined && { defaultVariant: off }),
+  };
+  return sameJson(whole, definition) ? definition : whole;
 }
 
 /** When and by whom it was killed, for a person. */

@@ -59,6 +59,16 @@ test.each<[string, FlagDefinition, string]>([
     { ...plain, metadata: { owner: "x", expires: "2026-01-31" } },
     "warning expired",
   ],
+  ["a kill that is none", { ...plain, metadata: { owner: "x", killed: false } }, "error reserved"],
+  ["a kill of nothing", { ...plain, metadata: { owner: "x", killed: "yes" } }, "error reserved"],
+  ["an off that is none", { ...plain, metadata: { owner: "x", off: "{}" } }, "error reserved"],
+  ["a protection that is none", { ...plain, metadata: { owner: "x", protected: "yes" } }, "error reserved"],
+  [
+    "a variant for off that is none",
+    { ...plain, metadata: { owner: "x", "off-variant": "no" } },
+    "error reserved",
+  ],
+  ["an off flag that is on", { ...turnedOff(plain), defaultVariant: "on" }, "error off-default"],
   [
     "no variant for off",
     { ...plain, variants: { a: "1", b: "2" }, defaultVariant: "a" },
@@ -157,12 +167,25 @@ test("a name that commands do not take is found", () => {
   expect(rulesOf(plain, "a flag")).toEqual(["warning name"]);
 });
 
-test("a killed flag that somebody disables or gives rules to is found, and off again when it is killed again", () => {
+test("a killed flag that somebody changes by hand is found, and off again when it is killed again", () => {
   const dead = killed(plain, { at: "2026-05-01T00:00:00Z", by: "ann" });
-  const brokenByHand: FlagDefinition = { ...dead, state: "DISABLED", targeting: { if: [isGerman, "on"] } };
+  const brokenByHand: FlagDefinition = {
+    ...dead,
+    state: "DISABLED",
+    defaultVariant: "on",
+    targeting: { if: [isGerman, "on"] },
+  };
   expect(rulesOf(dead)).toEqual([]);
-  expect(rulesOf(brokenByHand)).toEqual(["error killed-targeting", "error killed-disabled"]);
+  expect(rulesOf(brokenByHand)).toEqual([
+    "error killed-targeting",
+    "error killed-disabled",
+    "error off-default",
+  ]);
   expect(killed(brokenByHand, { at: "2026-05-02T00:00:00Z", by: "bob" })).toEqual(dead);
+  // The variant that was named counts, also where another one stands for off.
+  const named = killed(plain, { at: "2026-05-01T00:00:00Z", by: "ann", variant: "on" });
+  expect(rulesOf(named)).toEqual([]);
+  expect(killed({ ...named, defaultVariant: "off" }, { at: "", by: "bob" })).toEqual(named);
 });
 
 describe("a segment", () => {

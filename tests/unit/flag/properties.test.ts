@@ -4,7 +4,12 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { layersOf, withLayers } from "../../../src/flag/layers.ts";
 import { withRollout } from "../../../src/flag/rollout.ts";
-import type { FlagDefinition } from "../../../src/flag-source/definition.ts";
+import {
+  type FlagDefinition,
+  type Scalar,
+  sameJson,
+  type Variants,
+} from "../../../src/flag-source/definition.ts";
 import { Evaluator } from "../../../src/flag-source/evaluator.ts";
 import {
   documentOf,
@@ -17,7 +22,7 @@ import { findings } from "../../../src/flag-source/lint.ts";
 import { beforeKill, killed, turnedOff } from "../../../src/flag-source/off.ts";
 import { prerequisiteRule, withPrerequisites } from "../../../src/flag-source/prerequisites.ts";
 import { booleanFlag } from "../../../src/flag-source/simple-flag.ts";
-import { beta, context, definition } from "../../support/flag-arbitrary.ts";
+import { beta, context, definition, rule } from "../../support/flag-arbitrary.ts";
 
 const now = new Date("2026-06-01T00:00:00Z");
 const setOf = (...flags: [string, FlagDefinition][]): FlagSet =>
@@ -96,6 +101,53 @@ describe("a kill", () => {
       ),
       { numRuns: 200 },
     );
+  });
+
+  test("of a killed flag takes back whatever somebody has brought into it by hand", () => {
+    const tampering = fc.record<Partial<FlagDefinition>>(
+      {
+        state: fc.constantFrom("ENABLED", "DISABLED"),
+        variants: fc.constantFrom<Variants>({ on: true, off: true }, { on: true }, { x: "a", y: 1 }),
+        defaultVariant: fc.constantFrom("on", "x", null),
+        targeting: rule.map((each) => each as Exclude<FlagDefinition["targeting"], undefined>),
+        metadata: fc.constantFrom<Record<string, Scalar>>(
+          { "off-variant": "on" },
+          { "killed-at": false },
+          { off: "{}" },
+        ),
+      },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(definition, tampering, context, (each, { metadata, ...changes }, asked) => {
+        const dead = killed(each, { at: now.toISOString(), by: "ann" });
+        const byHand = { ...dead, ...changes, metadata: { ...dead.metadata, ...metadata } };
+        const again = killed(byHand, { at: "later", by: "bob" });
+        const evaluator = new Evaluator(setOf(["f", again]));
+        expect(evaluator.evaluate("f", asked)).toMatchObject({ value: false, reason: "STATIC" });
+        expect(again.metadata?.["killed-by"]).toBe("ann");
+        expect(beforeKill(again)).toEqual(each);
+        const { variants, defaultVariant, state, targeting } = byHand;
+        const isTampered = !sameJson(
+          { variants, defaultVariant, state, targeting },
+          { ...dead, metadata: undefined },
+        );
+        const isFound = findings(setOf(["f", byHand])).some((found) => found.severity === "error");
+        expect(isFound || !isTampered, JSON.stringify(byHand)).toBe(true);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("wins over metadata that only looks like that of a kill", () => {
+    for (const value of [false, true, 0, 1, "", "yes", "{}"]) {
+      const before: FlagDefinition = { ...booleanFlag(100, {}), metadata: { owner: "shop", killed: value } };
+      const after = killed(before, { at: now.toISOString(), by: "ann" });
+      expect(new Evaluator(setOf(["f", after])).evaluate("f", { targetingKey: "1" })).toMatchObject({
+        value: false,
+        reason: "STATIC",
+      });
+    }
   });
 });
 
