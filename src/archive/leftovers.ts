@@ -84,10 +84,10 @@ export async function clearLeftover(store: ObjectStore, leftover: Leftover): Pro
     const manifests = await collect(store.list(manifestObject(id)));
     if (manifests.some((each) => each.name === manifestObject(id))) return "it has become a backup meanwhile";
   }
-  for (const prefix of [`${id}/`, `${drillPrefix}${id}-`]) {
-    for (const each of await collect(store.unfinished(prefix))) await each.remove();
-  }
   try {
+    for (const prefix of [`${id}/`, `${drillPrefix}${id}-`]) {
+      for (const each of await collect(store.unfinished(prefix))) await each.remove();
+    }
     if (leftover.objects.length > 0) await removeObjects(store, id);
     return undefined;
   } catch (error) {

@@ -11,7 +11,7 @@ import { ByteProgress } from "../run/byte-progress.ts";
 import { interruptible } from "../run/interruptible.ts";
 import { defineOperation } from "../run/operation.ts";
 import { openStore } from "../storage/open-store.ts";
-import { findManifest, removeBackup } from "./stores.ts";
+import { findManifest, lockedNote, removeBackup } from "./stores.ts";
 
 /**
  * Guarantee: the copy's manifest is written last, after every byte was compared with the original's manifest, so a
@@ -114,8 +114,8 @@ export const copy = defineOperation({
     if ((await findManifest(to, before.id)) !== undefined) {
       return { undone: "kept", note: `the copy of ${before.id} stays: it harms nothing and may be needed` };
     }
-    await removeBackup(to, before.id);
-    return { undone: true, note: `what was copied of ${before.id} is removed` };
+    const locked = await removeBackup(to, before.id);
+    return { undone: true, note: `what was copied of ${before.id} is removed${lockedNote(locked)}` };
   },
 
   render: (done) =>

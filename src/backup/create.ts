@@ -21,7 +21,7 @@ import { openStore } from "../storage/open-store.ts";
 import { type DumpSettings, dumpDatabase } from "./dump.ts";
 import { hookFields, runHook } from "./hooks.ts";
 import { isWhole, selectionFields, selectionOf } from "./selection.ts";
-import { assertStored, removeBackup, storeFields, storesOf, whereIs } from "./stores.ts";
+import { assertStored, lockedNote, removeBackup, storeFields, storesOf, whereIs } from "./stores.ts";
 
 const input = z.strictObject({
   database: name("The database to back up").optional(),
@@ -149,13 +149,14 @@ export const create = defineOperation({
       targets.map((each) => ({ name: each.name, store: openStore(each) })),
       before.id,
     );
-    for (const { store } of found.missing) await removeBackup(store, before.id);
+    const locked: string[] = [];
+    for (const { store } of found.missing) locked.push(...(await removeBackup(store, before.id)));
     const [failure] = found.failures.values();
     if (failure !== undefined) throw failure;
     if (found.complete.length > 0) {
       return { undone: "kept", note: `backup ${before.id} stays: it harms nothing and may be needed` };
     }
-    return { undone: true, note: "what the unfinished backup had written is removed" };
+    return { undone: true, note: `what the unfinished backup had written is removed${lockedNote(locked)}` };
   },
 
   failure({ id, stores, failedStores, required }) {
@@ -198,8 +199,10 @@ async function dumped(
 ): Promise<Manifest> {
   const { id } = before;
   const sealer = await sealerFor(sameEncryption(targets));
-  // What an attempt that was killed has left.
-  await out.each(({ store }) => removeBackup(store, id));
+  // What an attempt that was killed has left. What Object Lock keeps of it stays beside the backup, or under it.
+  await out.each(async ({ store }) => {
+    await removeBackup(store, id);
+  });
   const startedAt = context.clock.now();
   const settings: DumpSettings = {
     id,

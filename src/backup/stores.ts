@@ -2,6 +2,7 @@ import { z } from "zod";
 import { manifestObject } from "../archive/backup-id.ts";
 import { corrupt } from "../archive/catalog.ts";
 import type { NamedStore } from "../archive/fan-out.ts";
+import { isLocked } from "../archive/leftovers.ts";
 import { decodeManifest, type Manifest, type SealedManifest } from "../archive/manifest.ts";
 import type { Environment, StoreTarget } from "../config/environment.ts";
 import { UsageError } from "../core/errors.ts";
@@ -80,11 +81,31 @@ export async function assertStored(store: ObjectStore, { id, objects }: Manifest
   if (lost !== undefined) throw corrupt(id, lost.name, "was removed before the backup was complete");
 }
 
-/** Everything of a backup that never got its manifest; of one with a manifest, the manifest first. */
-export async function removeBackup(store: ObjectStore, id: string): Promise<void> {
+/**
+ * Everything of a backup that never got its manifest; of one with a manifest, the manifest first. Gives the names of the
+ * objects that the store's Object Lock still holds: they stay.
+ */
+export async function removeBackup(store: ObjectStore, id: string): Promise<readonly string[]> {
+  const locked = new Set<string>();
+  const unlessLocked = async (name: string, remove: () => Promise<void>) => {
+    try {
+      await remove();
+    } catch (error) {
+      if (!isLocked(error)) throw error;
+      locked.add(name);
+    }
+  };
   await store.delete(manifestObject(id));
   const names: string[] = [];
   for await (const object of store.list(`${id}/`)) names.push(object.name);
-  for (const each of names) await store.delete(each);
-  for await (const left of store.unfinished(`${id}/`)) await left.remove();
+  for (const each of names) await unlessLocked(each, () => store.delete(each));
+  for await (const left of store.unfinished(`${id}/`)) await unlessLocked(left.name, () => left.remove());
+  return [...locked];
+}
+
+/** What an undo says where a store's Object Lock has kept something of what was to go. */
+export function lockedNote(locked: readonly string[]): string {
+  if (locked.length === 0) return "";
+  const what = locked.length === 1 ? `${locked[0]} stays` : `${locked.join(", ")} stay`;
+  return `; ${what} as long as Object Lock holds, then ops backup prune clears it`;
 }
