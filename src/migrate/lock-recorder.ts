@@ -36,8 +36,14 @@ export interface RecordedFile {
 /**
  * Runs a file statement by statement, as `up` would (in one transaction, or each on its own), and records what each
  * did. Throws what `up` would throw; an open transaction is rolled back then.
+ *
+ * @param prove looks at what was made where `up` runs a verify file: in the transaction of the file, or after it
  */
-export async function recordFile(database: MeasuredDatabase, file: SqlFile): Promise<RecordedFile> {
+export async function recordFile(
+  database: MeasuredDatabase,
+  file: SqlFile,
+  prove: (where: "inside" | "outside") => Promise<void> = async () => undefined,
+): Promise<RecordedFile> {
   const { client } = database;
   const { transaction, statements, sql } = await measurable(client, file);
   const before = await readRelations(client);
@@ -59,8 +65,11 @@ export async function recordFile(database: MeasuredDatabase, file: SqlFile): Pro
     }
   }
   const committing = performance.now();
+  const inside = transaction && batch === undefined;
+  if (inside) await prove("inside");
   if (transaction) await client.query("COMMIT");
   const commitMs = performance.now() - committing;
+  if (!inside) await prove("outside");
   await client.query("RESET SESSION AUTHORIZATION");
   await client.query("RESET ROLE");
   await client.query("RESET ALL");

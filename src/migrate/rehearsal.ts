@@ -70,10 +70,14 @@ class MigrationRehearsal {
   /** What the next migration finds; undefined where that is not what the migrations give. */
   async run(): Promise<State | undefined> {
     const { database, migration, before } = this;
-    const up = await this.attempt("up", () => recordFile(database, migration.up));
+    let unverified: string | undefined;
+    const up = await this.attempt("up", () =>
+      recordFile(database, migration.up, async (where) => {
+        unverified = await verificationProblem(database.client, migration, where);
+      }),
+    );
     if (up === undefined) return undefined;
     this.result = { ...this.result, up: up.run };
-    const unverified = await verificationProblem(database.client, migration);
     if (unverified !== undefined) this.fail("verify", unverified);
     const after = await readState(database.client, database, before.contents, up.written);
     return migration.down === undefined ? after : this.downAndUpAgain(migration.down, after);

@@ -63,7 +63,7 @@ export async function runInTransaction(
     }
     await send(session, { file, ...opening, sql, start: 0 });
     durationMs = performance.now() - start;
-    if (verification !== undefined) await verifyInside(session, verification, token);
+    if (verification !== undefined) await verifyInside(session, verification);
     await commit(session, file, token, lockTimeout, unit.record(durationMs));
   });
   return durationMs;
@@ -78,12 +78,12 @@ async function sendWhole(session: MigrationSession, message: SqlMessage): Promis
   }
 }
 
-/** In the transaction that made the migration, which it leaves as it was. */
-async function verifyInside(
-  session: MigrationSession,
+/** In the transaction that made the migration, which it leaves as it was. Throws as `runVerification` does. */
+export async function verifyInside(
+  session: Pick<MigrationSession, "client">,
   verification: Verification,
-  token: string,
 ): Promise<void> {
+  const token = randomBytes(6).toString("hex");
   const prefix = `SET LOCAL ops.verify = '${token}'; SAVEPOINT ops_verify; SET LOCAL transaction_read_only = on;\n`;
   await verifyGuarded(session, verification, token, prefix, 3);
 }

@@ -1,31 +1,29 @@
-import pg from "pg";
-import { type Migration, title } from "../migration-file.ts";
+import type pg from "pg";
+import { OpsError } from "../../core/errors.ts";
+import type { Migration } from "../migration-file.ts";
 import { verificationOf } from "../run-migration.ts";
-import { splitStatements } from "../statements.ts";
+import { runVerification, verifyInside } from "../transaction.ts";
 
-/** Why the verify file is not content; undefined where it is, or where there is none. It changes nothing. */
+/**
+ * Why the verify file is not content, found as `up` finds it; undefined where it is, or where there is none. It changes
+ * nothing.
+ *
+ * @param where whether the transaction that made the migration is open still
+ */
 export async function verificationProblem(
   client: pg.Client,
   migration: Migration,
+  where: "inside" | "outside",
 ): Promise<string | undefined> {
   const verification = await verificationOf(migration);
   if (verification === undefined) return undefined;
-  const { file, sql, returnsRows, problems } = verification;
-  const [problem] = problems;
+  const [problem] = verification.problems;
   if (problem !== undefined) return problem.message;
-  await client.query("BEGIN");
   try {
-    for (const { text } of await splitStatements(sql, { file: file.name })) {
-      const { rows } = await client.query(text);
-      if (rows.length > 0 && !returnsRows) {
-        return `${file.name} returned ${rows.length} rows, each of which is something wrong with ${title(migration)}`;
-      }
-    }
+    await (where === "inside" ? verifyInside : runVerification)({ client }, verification);
     return undefined;
   } catch (error) {
-    if (!(error instanceof pg.DatabaseError)) throw error;
-    return `${file.name}: ${error.message}`;
-  } finally {
-    await client.query("ROLLBACK");
+    if (!(error instanceof OpsError) || !error.code.startsWith("E_MIGRATION")) throw error;
+    return error.message;
   }
 }

@@ -143,11 +143,20 @@ describe("migrate.test from an empty database", () => {
     expect(tested(report, "grants")).toMatchObject({ verdict: "pass", problem: null });
   });
 
-  test("a verify file that returns rows fails its migration", async () => {
+  test("a verify file that returns rows fails its migration, and runs as up runs it", async () => {
     const report = await rehearsed({
       ...orders,
       "0001_orders.verify.sql": "SELECT id FROM orders WHERE id > 98;",
+      "0002_write.up.sql": "CREATE TABLE written (id int);",
+      "0002_write.verify.sql": "INSERT INTO written VALUES (1);",
+      "0003_path.up.sql": "CREATE SCHEMA app;\nSET search_path = app;\nCREATE TABLE found (id int);",
+      "0003_path.verify.sql": "SELECT id FROM found;",
     });
+    expect(tested(report, "write").problem).toMatchObject({
+      step: "verify",
+      message: expect.stringContaining("cannot execute INSERT in a read-only transaction"),
+    });
+    expect(tested(report, "path").verdict).toBe("pass");
     expect(tested(report, "orders").problem).toMatchObject({
       step: "verify",
       message: expect.stringContaining("returned 2 rows"),
