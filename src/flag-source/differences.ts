@@ -12,7 +12,8 @@ export function differences(before: FlagSet, after: FlagSet): Difference[] {
 }
 
 function definitions(set: FlagSet): ReadonlyMap<string, Json> {
-  return new Map([...set.flags].map(([name, { definition }]) => [name, definition]));
+  const flags = [...set.flags].map(([name, { definition }]): [string, Json] => [name, definition]);
+  return new Map([...flags, ...(set.unreadable ?? [])]);
 }
 
 function between(

@@ -1,4 +1,4 @@
-import type { EvaluationContext, FlagValue, JsonValue, Logger } from "@openfeature/core";
+import type { EvaluationContext, FlagValue, JsonValue, Logger, ResolutionDetails } from "@openfeature/core";
 import { type FeatureFlag, FlagdCore, MemoryStorage } from "@openfeature/flagd-core";
 import type { Json } from "../core/errors.ts";
 import { type FlagDefinition, type Kind, kindOf } from "./definition.ts";
@@ -104,12 +104,15 @@ export class Evaluator {
 
   evaluate(name: string, context: Readonly<Record<string, Json>>): Evaluation {
     const kind = this.kind(name);
-    const answer = this.core.resolve<FlagValue>(
-      kind,
-      name,
-      undefined as unknown as JsonValue,
-      context as EvaluationContext,
-    );
+    let answer: ResolutionDetails<FlagValue>;
+    try {
+      const own = undefined as unknown as JsonValue;
+      answer = this.core.resolve<FlagValue>(kind, name, own, context as EvaluationContext);
+    } catch {
+      // flagd-core makes a text of what a rule gives, and a context may hold what gives none: {"toString": 1}.
+      const errorMessage = `what the rules of ${name} give is no text`;
+      return { value: undefined, variant: undefined, reason: "ERROR", errorCode: "GENERAL", errorMessage };
+    }
     const { value, variant, reason, errorCode, errorMessage } = answer;
     const known = { value: value as Json | undefined, variant, reason: String(reason) };
     if (errorCode === undefined) return known;

@@ -16,6 +16,8 @@ export interface FlagSet {
   readonly evaluators: ReadonlyMap<string, Rule>;
   /** Of the set as a whole. */
   readonly metadata: ReadonlyMap<string, Scalar>;
+  /** What stands in the place of flags, by their names, and is no definition: somebody wrote it by hand. Absent: nothing. */
+  readonly unreadable?: ReadonlyMap<string, Json>;
 }
 
 export const emptySet: FlagSet = { flags: new Map(), evaluators: new Map(), metadata: new Map() };
@@ -41,8 +43,13 @@ export function setOf(document: FlagDocument): FlagSet {
   };
 }
 
-/** The set with one flag put in, replaced where it stands, or taken out (null). */
+/** The set with one flag put in, replaced where it stands, or taken out (null), whether it can be read or not. */
 export function withFlag(set: FlagSet, name: string, definition: FlagDefinition | null): FlagSet {
+  if (set.unreadable?.has(name) === true) {
+    const unreadable = new Map(set.unreadable);
+    unreadable.delete(name);
+    return withFlag({ ...set, unreadable }, name, definition);
+  }
   const flags = new Map(set.flags);
   if (definition === null) flags.delete(name);
   else flags.set(name, { definition, changedAt: null, changedBy: null });

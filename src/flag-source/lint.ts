@@ -1,6 +1,7 @@
 import type { FlagDefinition } from "./definition.ts";
 import type { FlagSet } from "./flag-set.ts";
 import { flagFindings } from "./lint-flag.ts";
+import { prerequisiteProblems } from "./lint-prerequisites.ts";
 import { ruleFindings } from "./lint-rules.ts";
 import { schemaFinding } from "./lint-schema.ts";
 import { differingOrder } from "./lint-shared.ts";
@@ -51,7 +52,17 @@ export function findings(set: FlagSet, { only, now }: LintOptions = {}): Finding
         ...each,
       })),
     );
-  return [...flags, ...segments];
+  const unreadable = [...(set.unreadable?.keys() ?? [])].filter(wanted).map(
+    (name): Finding => ({
+      severity: "error",
+      subject: "flag",
+      name,
+      rule: "definition",
+      message: "has a definition that is not one of flagd",
+      hint: `somebody wrote it by hand; mend it there, or: ops flag remove ${name}`,
+    }),
+  );
+  return [...unreadable, ...flags, ...segments];
 }
 
 /** The schema has the last word, and speaks only where nobody could say it better. */
@@ -64,6 +75,7 @@ function definitionProblems(
   const problems = [
     ...flagFindings(name, definition, now),
     ...ruleFindings(set, definition.targeting, definition),
+    ...prerequisiteProblems(set, name, definition),
   ];
   if (problems.some((each) => each.severity === "error")) return problems;
   const schema = schemaFinding(set, name, definition);

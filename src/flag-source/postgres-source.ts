@@ -1,9 +1,9 @@
 import type pg from "pg";
 import type { DatabaseTarget } from "../config/environment.ts";
-import { UsageError } from "../core/errors.ts";
+import type { Json } from "../core/errors.ts";
 import { connect, databaseError } from "../postgres/connection.ts";
 import { definitionSchema, type FlagDefinition, type Rule, type Scalar } from "./definition.ts";
-import { type Difference, emptySet, type FlagSet, type StoredFlag } from "./flag-set.ts";
+import { type Difference, emptySet, type FlagSet } from "./flag-set.ts";
 import type { ChangeNote, FlagChange, FlagSource } from "./flag-source.ts";
 import type { Finding } from "./lint.ts";
 import { ensureFlagTables, limitWaiting, lockFlags, tableForm } from "./postgres-tables.ts";
@@ -174,21 +174,21 @@ async function readSet(client: pg.ClientBase, texts?: StoredTexts): Promise<Flag
     "SELECT kind, name, definition FROM ops.flag_shared ORDER BY position, name",
   );
   const of = (kind: string) => shared.filter((each) => each.kind === kind);
+  const read = rows.map((row) => ({ ...row, value: JSON.parse(row.definition) as Json }));
+  const isRead = ({ value }: { value: Json }) => definitionSchema.safeParse(value).success;
+  const unreadable = read.filter((row) => !isRead(row));
   return {
-    flags: new Map(rows.map((row) => [row.name, stored(row)])),
+    flags: new Map(
+      read.filter(isRead).map(({ name, value, changedAt, changedBy }) => {
+        return [name, { definition: value as FlagDefinition, changedAt, changedBy }];
+      }),
+    ),
+    ...(unreadable.length > 0 && {
+      unreadable: new Map(unreadable.map(({ name, value }) => [name, value])),
+    }),
     evaluators: new Map(of("segment").map(({ name, definition }) => [name, definition])),
     metadata: new Map(of("metadata").map(({ name, definition }) => [name, definition as Scalar])),
   };
-}
-
-function stored({ name, definition, changedAt, changedBy }: FlagRow): StoredFlag {
-  const value: unknown = JSON.parse(definition);
-  if (!definitionSchema.safeParse(value).success) {
-    throw new UsageError("E_FLAG_INVALID", `The definition of flag ${name} is not one of flagd`, {
-      hint: `somebody wrote it by hand; mend or delete it: DELETE FROM ops.flag WHERE name = '${name.replaceAll("'", "''")}'`,
-    });
-  }
-  return { definition: value as FlagDefinition, changedAt, changedBy };
 }
 
 /** What a table of the first form says, before the first change brings it over. */

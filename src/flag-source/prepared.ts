@@ -1,4 +1,5 @@
 import { OpsError, UsageError } from "../core/errors.ts";
+import { definitionSchema } from "./definition.ts";
 import { differences } from "./differences.ts";
 import type { Difference, FlagSet } from "./flag-set.ts";
 import { type Finding, findings } from "./lint.ts";
@@ -60,6 +61,11 @@ function changedSegments(changes: readonly Difference[]): string[] {
  * rules is what was changed, and everything that uses a changed segment, now or when it is on again.
  */
 function refuseErrors(now: FlagSet, next: FlagSet, changes: readonly Difference[]): void {
+  // One that was taken away, and comes back by an undo.
+  for (const { subject, name, after } of changes) {
+    if (subject === "flag" && after !== null && !definitionSchema.safeParse(after).success)
+      throw unreadable(name);
+  }
   const users = usersOf(next, changedSegments(changes));
   const only = new Set([...changes.map((each) => each.name), ...users.flags, ...users.segments]);
   const errorsOf = (set: FlagSet) => findings(set, { only }).filter((each) => each.severity === "error");
@@ -77,6 +83,13 @@ function refuseErrors(now: FlagSet, next: FlagSet, changes: readonly Difference[
 
 export function shownFinding({ subject, name, message }: Finding): string {
   return `${subject} ${name}: ${message}`;
+}
+
+/** The error of whoever needs to read a flag that somebody broke by hand. */
+export function unreadable(name: string): UsageError {
+  return new UsageError("E_FLAG_INVALID", `The definition of flag ${name} is not one of flagd`, {
+    hint: `somebody wrote it by hand; mend it there, or take it away: ops flag remove ${name}`,
+  });
 }
 
 /** The error of a source that sees a change which went past its lock. */

@@ -1,4 +1,3 @@
-import { UsageError } from "../core/errors.ts";
 import { type FlagDefinition, hasTargeting, operatorOf, type Rule } from "./definition.ts";
 import type { FlagSet } from "./flag-set.ts";
 import { everyState } from "./off.ts";
@@ -48,17 +47,34 @@ export function withPrerequisites(set: FlagSet): FlagSet {
 const always: Rule = { "===": [1, 1] };
 const never: Rule = { "===": [1, 0] };
 
-/** True where the flag gives a variant whose value is true. Throws `E_FLAG_INVALID` for flags that ask for each other. */
+/**
+ * The way from a flag over those that it needs back to itself; undefined where there is none.
+ *
+ * @param definition of the flag; all others count as they are in the set
+ */
+export function circleOf(set: FlagSet, name: string, definition: FlagDefinition): string[] | undefined {
+  const seen = new Set<string>();
+  const search = (rule: Rule | undefined, way: readonly string[]): string[] | undefined => {
+    for (const reference of referencesIn(rule)) {
+      const asked = prerequisiteOf({ $ref: reference });
+      if (asked === name) return [...way, name];
+      if (seen.has(reference)) continue;
+      seen.add(reference);
+      const found =
+        asked === undefined
+          ? search(set.evaluators.get(reference), way)
+          : search(set.flags.get(asked)?.definition.targeting, [...way, asked]);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+  return search(definition.targeting, [name]);
+}
+
+/** True where the flag gives a variant whose value is true. Of flags that ask for each other, which lint tells, none is on. */
 function isOnRule(set: FlagSet, name: string, askedBy: readonly string[]): Rule {
-  if (askedBy.includes(name)) {
-    throw new UsageError(
-      "E_FLAG_INVALID",
-      `Flags ask for each other: ${[...askedBy, name].slice(askedBy.indexOf(name)).join(" → ")}`,
-      { hint: "a flag cannot be a prerequisite of itself" },
-    );
-  }
   const definition = set.flags.get(name)?.definition;
-  if (definition === undefined || definition.state === "DISABLED") return never;
+  if (definition === undefined || definition.state === "DISABLED" || askedBy.includes(name)) return never;
   const isOn = isDefaultOn(definition);
   if (!hasTargeting(definition) || definition.targeting === undefined) return isOn ? always : never;
   const whole = writtenOut(set, name, definition.targeting, askedBy, []);

@@ -6,7 +6,16 @@ import { isKilled, killOf } from "../flag-source/off.ts";
 import { prepared } from "../flag-source/prepared.ts";
 import { defineOperation, type Operation, type UndoResult } from "../run/operation.ts";
 import { describeFlag, describeState, flagOutput, type ShownFlag, shown } from "./shown.ts";
-import { changeNote, definitionIn, flagName, reason, requireFlag, source, withFlagSource } from "./source.ts";
+import {
+  changeNote,
+  definitionIn,
+  flagName,
+  reason,
+  refuseUnreadable,
+  requireFlag,
+  source,
+  withFlagSource,
+} from "./source.ts";
 
 /** What `observe` of a change to one flag saw. */
 export type FlagBefore = {
@@ -33,6 +42,8 @@ interface FlagChangeDefinition<S extends z.ZodRawShape> {
   readonly makes?: true;
   /** Default: a flag that was killed is left alone. */
   readonly throughKill?: true;
+  /** Default: what stands in the place of a flag and cannot be read is refused. */
+  readonly throughMistakes?: true;
   /**
    * Set for a change that nobody may hold up: it takes no lock, and is made to whatever the flag is by then. Of what it
    * has written: what the flag was before; undefined where it has not written that.
@@ -61,6 +72,10 @@ export function defineFlagChange<S extends z.ZodRawShape>(definition: FlagChange
     definition.beforeIt === undefined || present === null
       ? wanted(before, input)
       : wanted({ ...before, definition: present }, input);
+  const standing = (set: FlagSet, flag: string): FlagDefinition | null => {
+    if (definition.throughMistakes !== true) return definitionIn(set, flag);
+    return definitionIn(set, flag) ?? ((set.unreadable?.get(flag) ?? null) as FlagDefinition | null);
+  };
   const shape = { flag: common.flag, ...definition.input, source: common.source, reason: common.reason };
   const input = z.strictObject(shape) as unknown as z.ZodObject;
   return defineOperation({
@@ -75,7 +90,8 @@ export function defineFlagChange<S extends z.ZodRawShape>(definition: FlagChange
     observe: async (context, given): Promise<FlagBefore> => {
       const typed = given as Input;
       const set = await withFlagSource(context, typed.source, (opened) => opened.read());
-      const found = definition.makes ? definitionIn(set, typed.flag) : requireFlag(set, typed.flag);
+      if (definition.throughMistakes !== true) refuseUnreadable(set, typed.flag);
+      const found = standing(set, typed.flag) ?? (definition.makes ? null : requireFlag(set, typed.flag));
       if (found !== null && !definition.throughKill) refuseKilled(typed.flag, found);
       const before = {
         definition: found,
@@ -112,7 +128,7 @@ export function defineFlagChange<S extends z.ZodRawShape>(definition: FlagChange
       let after = wanted(before, typed);
       await withFlagSource(context, typed.source, (opened) =>
         opened.update(changeNote(context, definition.name, typed.reason), (now) => {
-          const present = definitionIn(now, typed.flag);
+          const present = standing(now, typed.flag);
           after = over(present, before, typed);
           if (sameJson(present, after)) return now;
           const goesOver = definition.beforeIt !== undefined && present !== null;
@@ -128,13 +144,13 @@ export function defineFlagChange<S extends z.ZodRawShape>(definition: FlagChange
       const after = wanted(before, typed);
       let found: string | undefined;
       await withFlagSource(context, typed.source, async (opened) => {
-        const present = definitionIn(await opened.read(), typed.flag);
+        const present = standing(await opened.read(), typed.flag);
         // Where apply never ran there may be no table and no file: nothing is made for an undo of nothing.
         if (sameJson(present, before.definition)) return;
         const why = typed.reason ?? "the change is taken back";
         await opened.update(changeNote(context, `${definition.name} undone`, why), (now) => {
           found = undefined;
-          const current = definitionIn(now, typed.flag);
+          const current = standing(now, typed.flag);
           if (sameJson(current, before.definition)) return now;
           if (sameJson(current, after)) return withFlag(now, typed.flag, before.definition);
           const was = current === null ? undefined : definition.beforeIt?.(current);

@@ -3,7 +3,7 @@ import { type FlagDefinition, type Rule, type Scalar, sameJson } from "../flag-s
 import { differences } from "../flag-source/differences.ts";
 import { type Difference, type FlagSet, withEvaluator, withFlag } from "../flag-source/flag-set.ts";
 import { isKilled } from "../flag-source/off.ts";
-import { prepared } from "../flag-source/prepared.ts";
+import { prepared, unreadable } from "../flag-source/prepared.ts";
 import { isPrerequisiteName } from "../flag-source/prerequisites.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Change, UndoResult } from "../run/operation.ts";
@@ -21,13 +21,17 @@ export interface CopyOptions {
 
 /** What is different in the target. Throws where a flag there was killed, or is protected and there is no reason. */
 export function differencesFrom(from: FlagSet, to: FlagSet, options: CopyOptions): CopyBefore {
+  // Half of what is copied would count as all of it.
+  for (const name of from.unreadable?.keys() ?? []) throw unreadable(name);
   const wanted: FlagSet = options.prune ? from : joined(to, from);
   const { next } = prepared(to, () => wanted, options);
   // Rules of prerequisites follow from the flags.
   const found = differences(to, next).filter((each) => !isPrerequisiteName(each.name));
   const flags = found.filter((each) => each.subject === "flag" && each.before !== null);
   const named = (is: (definition: FlagDefinition) => boolean) =>
-    flags.filter((each) => is(each.before as FlagDefinition)).map((each) => each.name);
+    flags
+      .filter(({ name, before }) => !to.unreadable?.has(name) && is(before as FlagDefinition))
+      .map((each) => each.name);
   const dead = named(isKilled);
   if (dead.length > 0) {
     throw new OpsError("E_FLAG_KILLED", `Killed flags are not overwritten: ${dead.join(", ")}`, {
@@ -39,8 +43,10 @@ export function differencesFrom(from: FlagSet, to: FlagSet, options: CopyOptions
 }
 
 function joined(to: FlagSet, from: FlagSet): FlagSet {
+  const left = [...(to.unreadable ?? [])].filter(([name]) => !from.flags.has(name));
   return {
     flags: new Map([...to.flags, ...from.flags]),
+    ...(left.length > 0 && { unreadable: new Map(left) }),
     evaluators: new Map([...to.evaluators, ...from.evaluators]),
     metadata: new Map([...to.metadata, ...from.metadata]),
   };
@@ -122,7 +128,7 @@ export async function undoCopy(
 }
 
 function presentIn(set: FlagSet, { subject, name }: Difference): Difference["before"] {
-  if (subject === "flag") return set.flags.get(name)?.definition ?? null;
+  if (subject === "flag") return set.flags.get(name)?.definition ?? set.unreadable?.get(name) ?? null;
   return (subject === "segment" ? set.evaluators : set.metadata).get(name) ?? null;
 }
 

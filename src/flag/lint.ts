@@ -52,7 +52,7 @@ export const lint = defineOperation({
     const count = (severity: Finding["severity"]) =>
       found.filter((each) => each.severity === severity).length;
     return {
-      flags: set.flags.size,
+      flags: set.flags.size + (set.unreadable?.size ?? 0),
       errors: count("error"),
       warnings: count("warning"),
       strict,

@@ -22,11 +22,12 @@ export const list = defineOperation({
         }),
       )
       .describe("In the order of their names"),
+    unreadable: z.array(z.string()).describe("Flags whose definition somebody broke by hand: ops flag lint"),
   }),
   observe: async () => null,
   plan: () => [],
   apply: async (context, input) => {
-    const { flags } = await withFlagSource(context, input.source, (opened) => opened.read());
+    const { flags, unreadable } = await withFlagSource(context, input.source, (opened) => opened.read());
     return {
       flags: [...flags]
         .toSorted(([a], [b]) => (a < b ? -1 : 1))
@@ -35,10 +36,11 @@ export const list = defineOperation({
           updatedAt: changedAt,
           updatedBy: changedBy,
         })),
+      unreadable: [...(unreadable?.keys() ?? [])],
     };
   },
-  render: ({ flags }) => {
-    if (flags.length === 0) return "there are no flags";
+  render: ({ flags, unreadable }) => {
+    if (flags.length + unreadable.length === 0) return "there are no flags";
     const rows = [
       ["FLAG", "STATE", "ROLLOUT", "OWNER", "EXPIRES", "DESCRIPTION"],
       ...flags.map((each) => [
@@ -50,6 +52,9 @@ export const list = defineOperation({
         visibleLine(each.description ?? ""),
       ]),
     ];
-    return columns(rows, new Set([2])).join("\n");
+    const mistakes = unreadable.map(
+      (name) => `✖ ${visibleLine(name)} has a definition that is not one of flagd: ops flag lint`,
+    );
+    return [...columns(rows, new Set([2])), ...mistakes].join("\n");
   },
 });

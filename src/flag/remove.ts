@@ -8,6 +8,7 @@ export const remove = defineFlagChange({
   done: "is gone",
   // Restoring it first would turn it on once more.
   throughKill: true,
+  throughMistakes: true,
   input: {},
   edit: () => null,
 });

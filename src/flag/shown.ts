@@ -2,7 +2,7 @@ import { z } from "zod";
 import { canonicalJson } from "../core/digest.ts";
 import { formatPercent } from "../core/percent.ts";
 import { visibleLine } from "../core/visible.ts";
-import { type FlagDefinition, kindOf } from "../flag-source/definition.ts";
+import { definitionSchema, type FlagDefinition, kindOf } from "../flag-source/definition.ts";
 import { beforeKill, beforeOff, isKilled, isOff, killOf } from "../flag-source/off.ts";
 import { type Audience, layersOf, settledAt } from "./layers.ts";
 import { rolloutOf, rolloutOfRule } from "./rollout.ts";
@@ -25,6 +25,11 @@ export const flagOutput = {
 
 export type ShownFlag = z.output<z.ZodObject<typeof flagOutput>>;
 
+/** What was taken away, and what a history tells of, may have been written by hand. */
+function isReadable(definition: FlagDefinition): boolean {
+  return definitionSchema.safeParse(definition).success;
+}
+
 export function stateOf(definition: FlagDefinition): ShownFlag["state"] {
   if (isKilled(definition)) return "killed";
   if (definition.state === "DISABLED") return "disabled";
@@ -37,8 +42,12 @@ export function whenOn(definition: FlagDefinition): FlagDefinition {
   return killed === undefined ? (beforeOff(definition) ?? definition) : whenOn(killed);
 }
 
+/** What is shown in the place of a definition that somebody broke by hand: the default in the code counts. */
+const nothing: FlagDefinition = { state: "DISABLED", variants: {} };
+
 /** @param now times before it count; default: none do */
-export function shown(flag: string, definition: FlagDefinition, now = new Date(0)): ShownFlag {
+export function shown(flag: string, stored: FlagDefinition, now = new Date(0)): ShownFlag {
+  const definition = isReadable(stored) ? stored : nothing;
   const text = (key: string): string | null => {
     const value = definition.metadata?.[key];
     return value === undefined ? null : String(value);
@@ -80,6 +89,7 @@ function describeRules(definition: FlagDefinition): string {
 
 /** All that a plan would write, for one line: the state, lists and rules, and what is for people. */
 export function describeFlag(definition: FlagDefinition): string {
+  if (!isReadable(definition)) return "what cannot be read";
   const { description, owner, expires, protected: isProtected } = definition.metadata ?? {};
   const people = [
     description === undefined ? undefined : `"${String(description)}"`,

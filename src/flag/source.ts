@@ -6,6 +6,7 @@ import type { FlagDefinition } from "../flag-source/definition.ts";
 import type { FlagSet } from "../flag-source/flag-set.ts";
 import type { ChangeNote, FlagSource } from "../flag-source/flag-source.ts";
 import { openFlagSource } from "../flag-source/open-source.ts";
+import { unreadable } from "../flag-source/prepared.ts";
 import type { OperationContext } from "../run/context.ts";
 
 export const flagName = name("The flag");
@@ -53,10 +54,16 @@ export function definitionIn(set: FlagSet, flag: string): FlagDefinition | null 
   return set.flags.get(flag)?.definition ?? null;
 }
 
-/** Throws `E_FLAG_UNKNOWN` with the name that was probably meant. */
+/** Throws `E_FLAG_INVALID` where what stands there is no definition. */
+export function refuseUnreadable(set: FlagSet, flag: string): void {
+  if (set.unreadable?.has(flag) === true) throw unreadable(flag);
+}
+
+/** Throws `E_FLAG_UNKNOWN` with the name that was probably meant, and `E_FLAG_INVALID` for one that cannot be read. */
 export function requireFlag(set: FlagSet, flag: string): FlagDefinition {
   const found = definitionIn(set, flag);
   if (found !== null) return found;
+  refuseUnreadable(set, flag);
   throw new UsageError("E_FLAG_UNKNOWN", `There is no flag "${flag}"`, {
     hint: suggestion(flag, set.flags.keys()),
   });

@@ -3,6 +3,7 @@ import { UsageError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { visibleLine } from "../core/visible.ts";
 import { documentOf } from "../flag-source/flag-set.ts";
+import { unreadable } from "../flag-source/prepared.ts";
 import { defineOperation } from "../run/operation.ts";
 import {
   applyCopy,
@@ -97,6 +98,7 @@ export const exportFlags = defineOperation({
   plan: () => [],
   apply: async (context, input) => {
     const set = await withFlagSource(context, input.source, (opened) => opened.read());
+    for (const name of set.unreadable?.keys() ?? []) throw unreadable(name);
     const document = documentOf(set) as unknown as { flags: Record<string, never> };
     return { $schema: "https://flagd.dev/schema/v0/flags.json", ...document };
   },

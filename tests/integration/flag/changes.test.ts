@@ -134,7 +134,7 @@ describe("who has a flag", () => {
     await run("restore", { flag: "accounts" });
     expect(await failureOf(run("require", { flag: "accounts", needed: "f" }))).toMatchObject({
       code: "E_FLAG_INVALID",
-      message: expect.stringContaining("ask for each other"),
+      message: expect.stringContaining("asks for itself: accounts → f → accounts"),
     });
     expect(await failureOf(run("require", { flag: "f", needed: "acounts" }))).toMatchObject({
       code: "E_FLAG_INVALID",

@@ -4,7 +4,7 @@ import { ExitCode } from "../../../src/core/errors.ts";
 import type { FlagDefinition } from "../../../src/flag-source/definition.ts";
 import type { Cluster } from "../../../src/postgres/cluster.ts";
 import { perform, RecordingReport, type TestContext, testContext } from "../../support/context.ts";
-import { contextOf, failureOf, flagOperation, storedFlag } from "../../support/flag-operations.ts";
+import { contextOf, failureOf, flag, flagOperation, storedFlag } from "../../support/flag-operations.ts";
 import { databasePlace, type FlagPlace, filePlace, sql } from "../../support/flag-sources.ts";
 import { startTestCluster } from "../../support/postgres.ts";
 
@@ -248,13 +248,37 @@ describe("flag.list", () => {
     );
   });
 
-  test("names the place of what somebody wrote into the table by hand", async () => {
-    await perform(set, context, { flag: "pooling", state: "on" });
-    await sql(place.url ?? "", `UPDATE ops.flag SET definition = '{"state": 1}'`);
-    expect(await failureOf(perform(list, context, {}))).toMatchObject({
-      code: "E_FLAG_INVALID",
-      message: "The definition of flag pooling is not one of flagd",
+  test("names what somebody wrote into the table by hand, which stands in the way of no other flag", async () => {
+    const run = (verb: string, input: object) => flag(context, verb, input);
+    await run("set", { flag: "pooling", state: "on" });
+    await run("set", { flag: "other", state: "on" });
+    await sql(place.url ?? "", `UPDATE ops.flag SET definition = '{"state": 1}' WHERE name = 'pooling'`);
+    const { output } = await perform(list, context, {});
+    expect(output).toMatchObject({ flags: [{ flag: "other" }], unreadable: ["pooling"] });
+    expect(list.render?.(output)).toContain("✖ pooling has a definition that is not one of flagd");
+    expect((await run("lint", {})).output).toMatchObject({
+      flags: 2,
+      errors: 1,
+      findings: expect.arrayContaining([expect.objectContaining({ name: "pooling", rule: "definition" })]),
     });
+    await run("kill", { flag: "other" });
+    expect(await stored("other")).toMatchObject({ defaultVariant: "off" });
+    for (const verb of ["set", "kill", "get"]) {
+      const input = { flag: "pooling", ...(verb === "set" && { state: "off" }) };
+      expect(await failureOf(run(verb, input)), verb).toMatchObject({
+        code: "E_FLAG_INVALID",
+        message: "The definition of flag pooling is not one of flagd",
+        hint: expect.stringContaining("ops flag remove pooling"),
+        exitCode: 2,
+      });
+    }
+    expect(await failureOf(run("export", {}))).toMatchObject({ code: "E_FLAG_INVALID" });
+    const removed = await run("remove", { flag: "pooling" });
+    expect(removed.changes).toMatchObject([{ action: "delete", summary: "delete flag pooling" }]);
+    expect((await run("list", {})).output).toMatchObject({ unreadable: [] });
+    const history = await run("history", { flag: "pooling", limit: 1 });
+    expect(flagOperation("flag.history").render?.(history.output)).toContain("what cannot be read → nothing");
+    expect(await failureOf(removed.undo())).toMatchObject({ code: "E_FLAG_INVALID" });
   });
 });
 

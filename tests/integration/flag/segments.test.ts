@@ -1,3 +1,4 @@
+import { readFile, writeFile } from "node:fs/promises";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { TestContext } from "../../support/context.ts";
 import { contextOf, failureOf, flag, storedFlag } from "../../support/flag-operations.ts";
@@ -62,4 +63,37 @@ test("a change of what a protected flag uses needs the reason as well, and its u
   const changed = await run("segment.set", { ...free, reason: "the plan is gone" });
   expect(await changed.undo()).toEqual({ undone: true });
   await run("kill", { flag: "needed", reason: "payments fail" });
+});
+
+test("only a boolean flag can be needed, and one in a circle by hand stands in the way of no other", async () => {
+  await run("new", { flag: "colour", type: "string", variants: { a: "red", b: "blue" }, off: "b" });
+  await run("set", { flag: "f", state: "on" });
+  expect(await failureOf(run("require", { flag: "f", needed: "colour" }))).toMatchObject({
+    code: "E_FLAG_INVALID",
+    message: "flag f: needs the flag colour, which is of kind string: only a boolean flag is on or off",
+  });
+  const needs = (name: string) => ({
+    state: "ENABLED",
+    variants: { on: true, off: false },
+    defaultVariant: "off",
+    targeting: { if: [{ "!": [{ $ref: `flag:${name}` }] }, "off", "on"] },
+  });
+  const file = place.file ?? "";
+  const document = JSON.parse(await readFile(file, "utf8")) as { flags: object };
+  const never = { "===": [1, 0] };
+  await writeFile(
+    file,
+    JSON.stringify({
+      flags: { ...document.flags, a: needs("b"), b: needs("a") },
+      $evaluators: { "flag:a": never, "flag:b": never },
+    }),
+  );
+  const { output } = await run("lint", {});
+  expect((output as { findings: { message: string }[] }).findings.map((each) => each.message)).toEqual(
+    expect.arrayContaining(["asks for itself: a → b → a", "asks for itself: b → a → b"]),
+  );
+  await run("kill", { flag: "f" });
+  await run("kill", { flag: "a" });
+  expect(await storedFlag(place, "a")).toMatchObject({ defaultVariant: "off" });
+  expect((await run("eval", { flag: "b", context: {} })).output).toMatchObject({ value: false });
 });

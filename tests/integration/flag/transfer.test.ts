@@ -120,7 +120,7 @@ describe("flags between a database and git", () => {
       code: "E_FLAG_INVALID",
       message: expect.stringContaining("flag b: "),
     });
-    expect((await inDatabase("list", {})).output).toEqual({ flags: [] });
+    expect((await inDatabase("list", {})).output).toEqual({ flags: [], unreadable: [] });
     const { output } = await run("lint", { file: wrong });
     expect(output).toMatchObject({ flags: 2, errors: 1, warnings: 2 });
     expect(flagOperation("flag.lint").failure?.(output)).toMatchObject({ code: "E_LINT", exitCode: 1 });

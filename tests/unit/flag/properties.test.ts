@@ -69,6 +69,11 @@ describe("evaluating", () => {
       }),
       { numRuns: 300 },
     );
+    const given = setOf(["f", { ...booleanFlag(0, {}), targeting: { if: [true, { var: "plan" }, "off"] } }]);
+    expect(new Evaluator(given).evaluate("f", { plan: { toString: 1 } })).toMatchObject({
+      value: undefined,
+      errorCode: "GENERAL",
+    });
   });
 
   test("sees a flag that was changed, added and taken away since it was loaded", () => {
@@ -231,7 +236,9 @@ describe("a prerequisite", () => {
       withLayers(booleanFlag(100, {}), { ...layersOf(booleanFlag(100, {})), needs: [name] });
     const dead = killed(booleanFlag(100, {}), { at: now.toISOString(), by: "ann" });
     expect(new Evaluator(setOf(["a", needs("b")], ["b", dead])).evaluate("a", {}).value).toBe(false);
-    expect(() => setOf(["a", needs("b")], ["b", needs("a")])).toThrow(/ask for each other: .* → /);
+    expect(findings(setOf(["a", needs("b")], ["b", needs("a")]))).toContainEqual(
+      expect.objectContaining({ rule: "prerequisite-circle", message: "asks for itself: a → b → a" }),
+    );
     expect(findings(setOf(["a", needs("gone")]))).toContainEqual(
       expect.objectContaining({ rule: "reference", message: "needs the flag gone, which is not there" }),
     );
