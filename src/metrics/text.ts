@@ -16,7 +16,8 @@ export function metricsText(metrics: readonly Metric[]): string {
 function metricText({ name, help, samples }: Metric): string {
   const lines = samples.map(({ labels, value }) => {
     const shown = Object.entries(labels).map(([key, text]) => `${key}="${escaped(text)}"`);
-    return `${name}{${shown.join(",")}} ${value}\n`;
+    const number = value === Number.POSITIVE_INFINITY ? "+Inf" : value;
+    return `${name}{${shown.join(",")}} ${number}\n`;
   });
   return `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${lines.join("")}`;
 }

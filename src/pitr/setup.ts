@@ -54,7 +54,8 @@ export const setup = defineOperation({
       pitr.engine === "pgbackrest"
         ? await pgBackRestSteps(pitr, context.signal)
         : { command: pushCommand(context.environment, database.name), steps: noSteps };
-    const { current, altered, fixed } = await readSettings(database, context.signal);
+    const slot = pitr.engine === "ops" ? pitr.slot : null;
+    const { current, altered, fixed, isReceived } = await readSettings(database, slot, context.signal);
     const library = current.get("archive_library") ?? "";
     if (library !== "") {
       throw new UsageError(
@@ -63,7 +64,7 @@ export const setup = defineOperation({
         { hint: "ALTER SYSTEM RESET archive_library, or take it out of postgresql.conf; then reload" },
       );
     }
-    const changes = wanted(current, command).filter((each) => each.from !== each.to);
+    const changes = wanted(current, command, isReceived).filter((each) => each.from !== each.to);
     const [stuck] = changes.filter((each) => fixed.has(each.name));
     if (stuck !== undefined) {
       throw new UsageError(
@@ -133,7 +134,17 @@ export const setup = defineOperation({
     ].join("\n"),
 });
 
-const watched = ["wal_level", "archive_mode", "archive_command", "archive_library", "summarize_wal"];
+const watched = [
+  "wal_level",
+  "archive_mode",
+  "archive_command",
+  "archive_library",
+  "archive_timeout",
+  "summarize_wal",
+];
+
+/** Of a segment that is not full, where nobody receives it as it is written: what a lost server costs at most. */
+const usualTimeout = "60s";
 
 function pushCommand(environment: Environment, database: string): string {
   if (environment.file === undefined) {
@@ -144,15 +155,18 @@ function pushCommand(environment: Environment, database: string): string {
   return commandOfServer(environment, database, ["wal", "push", "%p"]);
 }
 
-/** Settings that are good enough stay: `logical`, `always`. */
-function wanted(current: ReadonlyMap<string, string>, command: string): Setting[] {
+/** Settings that are good enough stay: `logical`, `always`, any archive_timeout. */
+function wanted(current: ReadonlyMap<string, string>, command: string, isReceived: boolean): Setting[] {
   const value = (key: string) => current.get(key) ?? "";
   const level = value("wal_level");
   const mode = value("archive_mode");
+  const timeout = value("archive_timeout");
+  const isEndless = !isReceived && Number.parseInt(timeout, 10) === 0;
   return [
     { name: "wal_level", from: level, to: level === "minimal" ? "replica" : level, takesEffect: "restart" },
     { name: "archive_mode", from: mode, to: mode === "off" ? "on" : mode, takesEffect: "restart" },
     { name: "archive_command", from: value("archive_command"), to: command, takesEffect: "reload" },
+    { name: "archive_timeout", from: timeout, to: isEndless ? usualTimeout : timeout, takesEffect: "reload" },
     // From PostgreSQL 17 on: incremental base backups need it.
     ...(current.has("summarize_wal")
       ? [{ name: "summarize_wal", from: value("summarize_wal"), to: "on", takesEffect: "reload" as const }]
@@ -160,7 +174,8 @@ function wanted(current: ReadonlyMap<string, string>, command: string): Setting[
   ];
 }
 
-async function readSettings(database: DatabaseTarget, signal: AbortSignal) {
+/** @param slot of ops wal receive; null: the engine has none */
+async function readSettings(database: DatabaseTarget, slot: string | null, signal: AbortSignal) {
   return withConnection(database, { signal }, async (client) => {
     // What the files say wins over what runs: a change that waits for its restart is no change any more.
     const { rows } = await client.query<{
@@ -180,7 +195,9 @@ async function readSettings(database: DatabaseTarget, signal: AbortSignal) {
         WHERE s.name = ANY($1)`,
       [watched],
     );
+    const { rowCount } = await client.query("SELECT FROM pg_replication_slots WHERE slot_name = $1", [slot]);
     return {
+      isReceived: rowCount === 1,
       current: new Map(rows.map((each) => [each.name, each.value])),
       altered: Object.fromEntries(rows.map((each) => [each.name, each.altered])),
       fixed: new Set(rows.filter((each) => each.fixed).map((each) => each.name)),

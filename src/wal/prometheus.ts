@@ -1,6 +1,12 @@
 import { type Metric, metricsText } from "../metrics/text.ts";
 import type { WalStatus } from "./status.ts";
 
+/** Where a store cannot be read, by what the server knows. */
+function lagSeconds({ lagMs, waitingMs, receiver, lost }: WalStatus): number {
+  if (lost.length > 0) return Number.POSITIVE_INFINITY;
+  return (lagMs ?? Math.max(waitingMs, receiver?.lagMs ?? 0)) / 1000;
+}
+
 /** How the archive of a cluster's log stands. */
 export function prometheusText(status: WalStatus, environment: string, now: Date): string {
   const { database, receiver, stores } = status;
@@ -20,8 +26,8 @@ export function prometheusText(status: WalStatus, environment: string, now: Date
     },
     {
       name: "ops_wal_lag_seconds",
-      help: "How long the oldest finished file waits to be archived, or how far ops wal receive is behind.",
-      samples: one(Math.max(status.waitingMs, receiver?.lagMs ?? 0) / 1000),
+      help: "How old what would be lost with the server may be; +Inf where a store lacks what nobody will archive.",
+      samples: one(lagSeconds(status)),
     },
     {
       name: "ops_wal_waiting_files",

@@ -5,8 +5,10 @@ import { findStanza } from "../pgbackrest/info.ts";
 import { PgBackRest } from "../pgbackrest/program.ts";
 import type { OperationContext } from "../run/context.ts";
 import { parseSegment } from "../wal-archive/segment.ts";
-import type { ArchivingServer } from "./server.ts";
+import type { ArchivingServer } from "../wal-server/server.ts";
 import { type StoreStanding, storeStanding } from "./standing.ts";
+
+const nothingKnown = { lagBytes: null, lagSegments: null, lagMs: null, missing: null };
 
 /** What cannot be read is told in the place of how it stands. */
 export async function standingOr(
@@ -14,7 +16,7 @@ export async function standingOr(
   store: string,
   read: (unread: (error: string) => StoreStanding) => Promise<StoreStanding>,
 ): Promise<StoreStanding> {
-  const unread = (error: string) => ({ store, error, bytes: 0, lagBytes: null, timelines: [] });
+  const unread = (error: string) => ({ store, error, bytes: 0, ...nothingKnown, timelines: [] });
   try {
     return await read(unread);
   } catch (error) {

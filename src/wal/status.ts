@@ -15,14 +15,17 @@ import { listWal } from "../wal-archive/contents.ts";
 import { listLive, liveChainOf } from "../wal-archive/live-part.ts";
 import { type Lsn, lsn } from "../wal-archive/lsn.ts";
 import { parseSegment, startOf } from "../wal-archive/segment.ts";
+import { type ArchivingServer, type Receiver, readServer } from "../wal-server/server.ts";
 import { pitrOf } from "./archive.ts";
 import { prometheusText } from "./prometheus.ts";
 import { foreignArchive, readRepository, standingOr } from "./read-standing.ts";
-import { type ArchivingServer, type Receiver, readServer } from "./server.ts";
 import {
   fullIn,
+  lagOf,
+  lost,
   notArchiving,
   type StoreStanding,
+  slotGone,
   storeStanding,
   storeStandingSchema,
   warningsOf,
@@ -33,6 +36,13 @@ const output = z.object({
   timeline: z.number(),
   position: z.string().describe("Where the server writes its log"),
   archives: z.boolean().describe("Whether archive_mode is on and archive_command is set"),
+  isOurs: z.boolean().describe("Whether archive_command is that of this archive"),
+  lagMs: z
+    .number()
+    .nullable()
+    .describe(
+      "How old what would be lost with the server may be, the open segment included; null: not known",
+    ),
   receiver: z
     .object({
       slot: z.string(),
@@ -51,9 +61,10 @@ const output = z.object({
     .number()
     .nullable()
     .describe(
-      "When it is full, as fast as WAL has piled up since the oldest file waits; null: nothing has waited for a minute",
+      "When it is full, as fast as WAL has piled up since the oldest file or the slot waits; null: nothing has waited for a minute",
     ),
   stores: z.array(storeStandingSchema),
+  lost: z.array(z.string()).describe("Stores that lack what the server waits for nobody to archive"),
   warnings: z.array(z.string()),
 });
 
@@ -69,13 +80,15 @@ export async function readStatus(context: OperationContext, database?: string): 
       ? [readRepository(context, pitr, server)]
       : pitr.stores.map((store) => readStore(context, store, target.name, server)),
   );
-  const { timeline, position, archives, receiver, failing, waiting, waitingMs, walBytes, disk } = server;
+  const { timeline, position, archives, isOurs, failing, waiting, waitingMs, walBytes, disk } = server;
   return {
     database: target.name,
     timeline,
     position,
     archives,
-    receiver,
+    isOurs,
+    lagMs: lagOf(server, stores),
+    receiver: receiverOf(server.receiver),
     failing,
     waiting,
     waitingMs,
@@ -83,6 +96,7 @@ export async function readStatus(context: OperationContext, database?: string): 
     freeBytes: disk?.freeBytes ?? null,
     fullInMs: fullIn(server),
     stores,
+    lost: stores.flatMap((each) => lost(server, each) ?? []),
     warnings: warningsOf(server, stores),
   };
 }
@@ -109,12 +123,14 @@ export const status = defineOperation({
     return result;
   },
 
-  failure({ database, archives, receiver, failing, stores }) {
+  failure({ database, archives, receiver, failing, stores, lost }) {
     const unread = stores.filter((each) => each.error !== null).map((each) => each.store);
     const why = [
       ...(archives || receiver?.active === true
         ? []
         : [`${notArchiving} and nothing receives${receiver === null ? "" : ` from ${receiver.slot}`}`]),
+      ...(receiver !== null && receiver.keptBytes === null ? [slotGone(receiver)] : []),
+      ...lost,
       ...(failing === null ? [] : [`the server fails to archive ${failing}`]),
       ...unread.map((each) => `store ${each} has no archive of it that can be read`),
     ];
@@ -141,13 +157,20 @@ export const status = defineOperation({
   },
 });
 
-function renderReceiver({ slot, active, lagMs }: Receiver): string {
+function receiverOf(receiver: Receiver | null): WalStatus["receiver"] {
+  if (receiver === null) return null;
+  const { slot, active, keptBytes, lagMs } = receiver;
+  return { slot, active, keptBytes, lagMs };
+}
+
+function renderReceiver({ slot, active, lagMs }: Omit<Receiver, "restart">): string {
   return `  slot ${slot}: ${active ? `received, ${formatDuration(lagMs)} behind` : "nothing receives"}`;
 }
 
-function renderStore({ store, error, bytes, lagBytes, timelines }: StoreStanding): string[] {
+function renderStore({ store, error, bytes, lagBytes, lagMs, timelines }: StoreStanding): string[] {
   if (error !== null) return [`  store ${store}: ${error}`];
-  const lag = lagBytes === null ? "nothing of this timeline" : `${formatBytes(lagBytes)} behind`;
+  const lag =
+    lagBytes === null ? "nothing of this timeline" : `${formatBytes(lagBytes)} behind${sinceWhen(lagMs)}`;
   return [
     `  store ${store}: ${lag}, ${formatBytes(bytes)} stored`,
     ...timelines.map(
@@ -155,6 +178,11 @@ function renderStore({ store, error, bytes, lagBytes, timelines }: StoreStanding
         `    timeline ${each.timeline}: ${each.segments} segments, to ${each.archivedUntil ?? "nowhere"}`,
     ),
   ];
+}
+
+function sinceWhen(lagMs: number | null): string {
+  if (lagMs === null) return ", for how long is not known";
+  return lagMs < 1000 ? "" : ` for ${formatDuration(lagMs)}`;
 }
 
 function readStore(

@@ -84,7 +84,7 @@ async function query<T extends pg.QueryResultRow>(url: string, sql: string): Pro
 
 it("is set up, copied whole and incrementally, and restored to a named moment", async () => {
   const said = await change("pitr", "setup", "--database", "main");
-  expect(said).toMatch(/archive_mode, archive_command, summarize_wal/);
+  expect(said).toMatch(/archive_mode, archive_command, archive_timeout, summarize_wal/);
   await server.stop();
   server = await startServer(server.port);
   // The server's user makes the archive's folders: the tests may run as root.

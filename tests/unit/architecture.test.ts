@@ -17,6 +17,7 @@ const floors: readonly (readonly string[])[] = [
     "crypto",
     "archive",
     "wal-archive",
+    "wal-server",
     "pgbackrest",
     "process",
     "http",

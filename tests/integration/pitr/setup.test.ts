@@ -37,6 +37,7 @@ it("a server archives after setup and a restart, has nothing to change then, and
   expect(done.changes.map((each) => each.summary.split(" = ")[0])).toEqual([
     "archive_mode",
     "archive_command",
+    "archive_timeout",
   ]);
   expect(done.output).toMatchObject({
     restart: ["archive_mode"],
@@ -49,15 +50,27 @@ it("a server archives after setup and a restart, has nothing to change then, and
   });
 
   await restart();
+  expect(await setting.wal.query("SHOW archive_timeout")).toEqual([{ archive_timeout: "1min" }]);
   expect(setup.plan(await setup.observe(setting.context(), setup.input.parse({})), {})).toEqual([]);
   const [name] = await setting.wal.fillSegments(1);
   await until(() => setting.wal.isInStore(name ?? ""), "the segment to be archived");
 
   expect(await done.undo()).toMatchObject({ undone: true });
   await restart();
-  const rows = await setting.wal.query("SELECT current_setting('archive_mode') AS mode");
-  expect(rows).toEqual([{ mode: "off" }]);
+  const rows = await setting.wal.query(
+    "SELECT current_setting('archive_mode') AS mode, current_setting('archive_timeout') AS timeout",
+  );
+  expect(rows).toEqual([{ mode: "off", timeout: "0" }]);
 }, 60_000);
+
+it("where the log is received as it is written, segments need no end in time", async () => {
+  await setting.wal.query("SELECT pg_create_physical_replication_slot('ops_main')");
+  const setup = operation("pitr.setup");
+  const planned = setup.plan(await setup.observe(setting.context(), setup.input.parse({})), {});
+  await setting.wal.query("SELECT pg_drop_replication_slot('ops_main')");
+
+  expect(planned.map((each) => each.summary.split(" = ")[0])).toEqual(["archive_mode", "archive_command"]);
+});
 
 it("a server that archives with a library calls no command: that is refused", async () => {
   await setting.wal.query("ALTER SYSTEM SET archive_library = 'basic_archive'");

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../../src/config/load.ts";
 import { parseThreshold } from "../../../src/core/threshold.ts";
+import { startCluster } from "../../../src/postgres/cluster.ts";
 import { checks } from "../../../src/wal/checks.ts";
 import { testContext } from "../../support/context.ts";
 import { promtool } from "../../support/promtool.ts";
@@ -24,6 +25,11 @@ describe("wal status", () => {
     return { exitCode, ...JSON.parse(stdout) };
   };
   const object = (file: string) => setting.path("store/pitr/main/wal", file.slice(0, 8), `${file}.zst.age`);
+
+  async function finishedAgo(segment: string, ms: number): Promise<void> {
+    const then = new Date(Date.now() - ms);
+    await utimes(setting.inPgWal(segment), then, then);
+  }
 
   async function judged(limit: string) {
     const [lag] = checks;
@@ -56,6 +62,27 @@ describe("wal status", () => {
 
     expect(found.stores[0].timelines[0].gaps).toEqual([{ first: missing, last: missing, count: 1 }]);
     expect(found.warnings).toEqual([`store lacks ${missing}`]);
+  });
+
+  it("tells of a receiver that is gone, although the server archives by itself", async () => {
+    await setting.query("SELECT pg_create_physical_replication_slot('ops_main', true)");
+    await expect(judged("> 5m")).resolves.toMatchObject({
+      status: "warn",
+      reason: expect.stringContaining("nothing receives from the slot ops_main"),
+    });
+    const [name = ""] = await setting.fillSegments(1);
+    await setting.untilArchived(name);
+    const [kept] = await setting.query<{ name: string }>(
+      "SELECT pg_walfile_name(restart_lsn) AS name FROM pg_replication_slots",
+    );
+    await finishedAgo(kept?.name ?? "", 600_000);
+    const found = await status();
+
+    // What the slot holds fills the disk, although nothing waits for archive_command.
+    const rate = found.receiver.keptBytes / found.lagMs;
+    expect(found.fullInMs).toBeCloseTo(found.freeBytes / rate, -1);
+    await expect(judged("> 5m")).resolves.toMatchObject({ status: "fail" });
+    await setting.query("SELECT pg_drop_replication_slot('ops_main')");
   });
 
   it("fails while the server cannot archive, and says what waits", async () => {
@@ -97,6 +124,34 @@ describe("wal status", () => {
     await expect(judged("> 5m")).resolves.toMatchObject({ status: "fail" });
     await rm(setting.path("store"), { recursive: true, force: true });
     await rename(setting.path("away"), setting.path("store"));
+  });
+
+  it("fails where the server takes for archived what never came, also once it has it no more", async () => {
+    await setting.cluster.stop();
+    setting.cluster = await startCluster({
+      directory: setting.path("data"),
+      port: setting.cluster.port,
+      settings: { fsync: "off", archive_mode: "on", archive_command: "/bin/true" },
+    });
+    const names = await setting.fillSegments(2);
+    await setting.untilArchived(names.at(-1) ?? "");
+    const { missing } = (await status()).stores[0];
+    // Now and then a segment is on its way.
+    await expect(judged("> 5m")).resolves.toMatchObject({ status: "pass" });
+    await finishedAgo(missing, 90_000);
+    const behind = await status();
+    await setting.query("CHECKPOINT");
+    const removed = await status();
+
+    expect(behind).toMatchObject({ exitCode: 3, isOurs: false, waiting: 0, failing: null });
+    expect(behind.lagMs).toBeGreaterThanOrEqual(90_000);
+    expect(behind.warnings.join("; ")).toMatch(
+      new RegExp(`store lacks WAL ${missing} .*takes it for archived; archive_command is another tool's`),
+    );
+    expect(removed).toMatchObject({ exitCode: 3, lagMs: null, stores: [{ missing, lagMs: null }] });
+    expect(removed.warnings.join("; ")).toContain("which the server has no more");
+    await expect(judged("> 5m")).resolves.toMatchObject({ status: "fail" });
+    await expect(judged("> 100GiB")).resolves.toMatchObject({ status: "fail" });
   });
 });
 
