@@ -11,7 +11,15 @@ import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
 import type { Sample } from "../run/sample.ts";
 import type { Checkpoint, Place } from "./canary-checkpoint.ts";
-import { drain, formatInFlight, type InFlight, released, stillAt } from "./canary-drain.ts";
+import {
+  type Drained,
+  drain,
+  drainedLine,
+  formatInFlight,
+  type InFlight,
+  released,
+  stillAt,
+} from "./canary-drain.ts";
 import { canaryFailure, giveTrafficBack, holdsTraffic } from "./canary-failure.ts";
 import type { CanaryGuard } from "./canary-guard.ts";
 import type { CanaryInput } from "./canary-input.ts";
@@ -46,6 +54,8 @@ export class CanaryRun {
   readonly promotions: Promotion[];
   /** What was left at the versions that have lost their traffic; null: nothing was waited for, or it cannot be told. */
   inFlight: InFlight = null;
+  /** How those versions were seen; null: nothing was waited for. */
+  drained: Drained | null = null;
   private readonly parts: CanaryParts;
   /** For the report of the run; each checkpoint takes those since the one before. */
   private readonly samples: Sample[] = [];
@@ -151,9 +161,9 @@ export class CanaryRun {
     await this.checkpoint("draining", index, step, null);
     const verdict = await drain(this.watching("draining", index, step), others, input.drain);
     if (verdict.verdict !== "drained") throw this.failure(verdict, index);
-    this.inFlight = verdict.inFlight;
-    const left = formatInFlight(verdict.inFlight);
-    if (left !== undefined) report.log(`still under way after ${formatDuration(input.drain)}: ${left}`);
+    [this.inFlight, this.drained] = [verdict.inFlight, verdict.drained];
+    const line = drainedLine(verdict.drained, verdict.inFlight);
+    if (line !== undefined) report.log(line);
   }
 
   private watching(phase: Place["phase"], index: number, step: CanaryStep): Bake {

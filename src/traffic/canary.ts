@@ -8,7 +8,7 @@ import { formatShares, sharesOf } from "../rollout/shares.ts";
 import { stepResult } from "../rollout/step-result.ts";
 import { defineOperation } from "../run/operation.ts";
 import { placeToResume } from "./canary-checkpoint.ts";
-import { formatInFlight } from "./canary-drain.ts";
+import { drainedField, drainedLine } from "./canary-drain.ts";
 import { earlierIsOver, forgetEarlier, guardCanary } from "./canary-guard.ts";
 import { canaryInput } from "./canary-input.ts";
 import { CanaryFiles } from "./canary-record.ts";
@@ -32,6 +32,7 @@ const output = z.object({
     .describe(
       "Requests still at the versions that have lost their traffic; null: none has, or the balancer does not tell",
     ),
+  drained: drainedField,
 });
 
 export const canary = defineOperation({
@@ -115,6 +116,7 @@ export const canary = defineOperation({
         steps: [],
         promotions: [],
         inFlight: null,
+        drained: null,
       };
     }
     await using route = requireCounted(opened, "a canary");
@@ -138,7 +140,7 @@ export const canary = defineOperation({
     const parts = { context, input, before, route, report, times, comparison, guard, steps };
     const run = new CanaryRun(parts, place);
     await run.toTheEnd();
-    const { passed, promotions, inFlight } = run;
+    const { passed, promotions, inFlight, drained } = run;
     const { weights } = lastStep(steps);
     return {
       verdict: "pass" as const,
@@ -148,6 +150,7 @@ export const canary = defineOperation({
       steps: passed,
       promotions,
       inFlight,
+      drained,
     };
   },
   async undo(context, { route, to }, before) {
@@ -159,13 +162,13 @@ export const canary = defineOperation({
     if (record !== undefined && record.run === (context.runId ?? null)) await files.end(record.token);
     return result;
   },
-  render({ route, version, weights, steps, promotions, inFlight }) {
-    const left = formatInFlight(inFlight);
+  render({ route, version, weights, steps, promotions, inFlight, drained }) {
+    const left = drainedLine(drained, inFlight);
     return [
       ...steps.map((step) => passedLine(version, step)),
       ...promotions.map((each) => promotedLine(version, each)),
       `route ${route}: ${formatShares(weights)}`,
-      ...(left === undefined ? [] : [`still under way: ${left}`]),
+      ...(left === undefined ? [] : [left]),
     ].join("\n");
   },
 });

@@ -9,6 +9,7 @@ import { stepResult } from "../rollout/step-result.ts";
 import { intervalField, minRequestsField } from "../rollout/watch-fields.ts";
 import { defineOperation } from "../run/operation.ts";
 import { canary } from "./canary.ts";
+import { drainedField, drainedLine } from "./canary-drain.ts";
 import { earlierIsOver } from "./canary-guard.ts";
 import { openRoute } from "./route.ts";
 import type { RouteBefore } from "./shift.ts";
@@ -67,10 +68,15 @@ const output = z.object({
     .record(z.string(), z.number())
     .nullable()
     .describe("Requests still at the versions of before; null where the balancer does not tell"),
+  drained: drainedField,
 });
 
 /** What of a canary's output is told on. */
-const watched = z.object({ steps: z.array(stepResult), inFlight: output.shape.inFlight });
+const watched = z.object({
+  steps: z.array(stepResult),
+  inFlight: output.shape.inFlight,
+  drained: drainedField,
+});
 
 /**
  * Blue-green: a gate, all traffic in one step, and a window in which it goes back by itself. The step is that of a
@@ -113,7 +119,8 @@ export const switchOver = defineOperation({
     const common = { route: before.route, version: to };
     if (hasEverything(before, to)) {
       const { weights } = before;
-      return { ...common, verdict: "unchanged" as const, weights, gate: null, window: null, inFlight: null };
+      const nothing = { gate: null, window: null, inFlight: null, drained: null };
+      return { ...common, verdict: "unchanged" as const, weights, ...nothing };
     }
     await earlierIsOver(context, before.route);
     const present = await route.driver.weights(context.signal);
@@ -135,19 +142,22 @@ export const switchOver = defineOperation({
     );
     const weights = await route.driver.weights(context.signal);
     const window = seen.steps.at(-1) ?? null;
-    return { ...common, verdict: "pass" as const, weights, gate, window, inFlight: seen.inFlight };
+    const { inFlight, drained } = seen;
+    return { ...common, verdict: "pass" as const, weights, gate, window, inFlight, drained };
   },
   undo: (context, given, before, report) => {
     if (canary.undo === undefined) throw new Error("a canary can be undone");
     return canary.undo(context, canaryOf(given), before, report);
   },
-  render({ verdict, route, version, weights, window }) {
+  render({ verdict, route, version, weights, window, inFlight, drained }) {
     if (verdict === "unchanged") return `route ${route}: ${version} had all traffic already`;
     const figures =
       window === null
         ? ""
         : `: ${window.requests} requests, ${window.errors} bad (${window.errorRate.toFixed(1)}%) in ${formatDuration(window.bakedMs)}`;
-    return `${version} passed its window${figures}\nroute ${route}: ${formatShares(weights)}`;
+    const left = drainedLine(drained, inFlight);
+    const end = left === undefined ? "" : `\n${left}`;
+    return `${version} passed its window${figures}\nroute ${route}: ${formatShares(weights)}${end}`;
   },
 });
 

@@ -128,6 +128,7 @@ ${folders.map((each) => `  ${each}_temp_path ${this.directory}/${each};`).join("
   include web.conf;${split === "clients" ? groups : ""}
   server {
     listen 127.0.0.1:${this.port};
+    location = /old { proxy_pass http://127.0.0.1:${blue.port}; }
     location / { ${this.mirrors ? "mirror /copy; " : ""}proxy_pass ${place}; }${
       this.mirrors
         ? `

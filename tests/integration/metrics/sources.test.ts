@@ -13,7 +13,7 @@ import { canary } from "../../../src/traffic/canary.ts";
 import { openRoute } from "../../../src/traffic/route.ts";
 import { status } from "../../../src/traffic/status.ts";
 import { perform, RecordingReport, testContext } from "../../support/context.ts";
-import { Load } from "../../support/haproxy.ts";
+import { Load, request } from "../../support/haproxy.ts";
 import { startHttpServer, type TestHttpServer } from "../../support/http-server.ts";
 import { type Nginx, startNginx } from "../../support/nginx.ts";
 import { startTestCluster } from "../../support/postgres.ts";
@@ -260,6 +260,39 @@ describe("nginx, whose access log counts", () => {
       new RegExp(` 200 .*:${nginx.green.port}, 127.0.0.1:${nginx.blue.port}" "502, 200"`),
     );
     expect(output).toMatchObject({ verdict: "pass", steps: [{ errors: 0, p95: expect.any(Number) }] });
+  });
+
+  test("passes only when no request of the old version is counted any more, as nobody tells what is under way", async () => {
+    await using _load = new Load(nginx.port);
+    const context = testContext(nginx.settings(combined()));
+    const whole = canary.input.parse({ ...quick, steps: ["100%"], bake: "300ms" });
+    const before = await canary.observe(context, whole);
+    /** With requests that come to the old version past the split, as over a cookie, for so long after the others have their traffic. */
+    const ended = async (ms: number, more: object) => {
+      const report = new RecordingReport();
+      const strays = { isThere: true };
+      const straying = async () => {
+        await expect.poll(() => report.last, { timeout: 10_000 }).toMatchObject({ phase: "draining" });
+        const start = Date.now();
+        while (strays.isThere && Date.now() - start < ms) await request(nginx.port, undefined, "/old");
+        strays.isThere = false;
+      };
+      const strayed = straying();
+      const output = canary.output.parse(await canary.apply(context, { ...whole, ...more }, before, report));
+      const wasThere = strays.isThere;
+      strays.isThere = false;
+      await strayed;
+      await canary.undo?.(context, whole, before, report);
+      return { output, wasThere, rendered: canary.render?.(output) };
+    };
+
+    const quiet = await ended(1500, {});
+    expect(quiet).toMatchObject({ wasThere: false, output: { drained: "quiet", inFlight: null } });
+    expect(quiet.rendered).toContain("get no requests any more; the balancer does not tell");
+
+    const late = await ended(60_000, { drain: 700 });
+    expect(late).toMatchObject({ wasThere: true, output: { verdict: "pass", drained: "late" } });
+    expect(late.rendered).toContain("when the time to drain was over");
   });
 
   test("is read the same from JSON lines, and its status says that a log has no past", async () => {
