@@ -20,7 +20,7 @@ export async function runK6(
   tell: (interval: LoadInterval) => void,
 ): Promise<LoadFigures> {
   // Points come on standard output; without --quiet its banner would too.
-  const args = ["run", "--quiet", "--no-summary", "--no-usage-report", "--out", "json=/dev/stdout", "-"];
+  const args = ["run", "--quiet", "--no-summary", "--no-usage-report", "--out", "json=-", "-"];
   const child = spawn(plan.program ?? "k6", args, {
     stdio: ["pipe", "pipe", "pipe"],
     env: { ...process.env, OPS_LOAD: JSON.stringify(plan) },
