@@ -1,3 +1,4 @@
+import type { CoverageSources } from "./coverage-source.ts";
 import type { ReportFile } from "./report-file.ts";
 import { broken, countOf, elements, readXml, type XmlElement } from "./xml.ts";
 
@@ -8,7 +9,7 @@ export type Metric = (typeof metrics)[number];
 type Places = Map<string, boolean>;
 export type SourceCoverage = Record<Metric, Places>;
 
-/** What was covered, by source file; several reports of the same sources add up instead of counting twice. */
+/** What was covered, by source file (as `CoverageSources` tells them apart); several reports of the same sources add up instead of counting twice. */
 export type Coverage = Map<string, SourceCoverage>;
 
 export type CoverageTotal = { readonly covered: number; readonly total: number };
@@ -28,10 +29,11 @@ export function totalOf(coverage: Coverage, metric: Metric): CoverageTotal {
 export async function readCoverage(
   file: ReportFile,
   into: Coverage,
+  sources: CoverageSources,
 ): Promise<{ format: string; at: number | undefined }> {
   if (file.text.trim() === "") throw broken(file, "it is empty");
   if (!file.text.trimStart().startsWith("<")) {
-    readLcov(file, into);
+    readLcov(file, into, sources);
     return { format: "lcov", at: undefined };
   }
   const root = await readXml(file);
@@ -42,7 +44,7 @@ export async function readCoverage(
     const what = root.name === "coverage" ? "it names no class and no lines" : `its root is <${root.name}>`;
     throw broken(file, `${what}: write lcov or Cobertura's XML`);
   }
-  readCobertura(file, root, into);
+  readCobertura(file, root, into, sources);
   const stamp = Number(root.attributes.timestamp);
   // Cobertura itself counts milliseconds, others seconds.
   const at = Number.isFinite(stamp) && stamp > 0 ? (stamp > 1e11 ? stamp : stamp * 1000) : undefined;
@@ -67,11 +69,12 @@ function hit(places: Places, key: string, executed: boolean): void {
 
 type LcovRecord = {
   readonly path: string;
+  readonly key: string;
   readonly own: SourceCoverage;
   readonly sums: Record<string, number>;
 };
 
-function readLcov(file: ReportFile, into: Coverage): void {
+function readLcov(file: ReportFile, into: Coverage, sources: CoverageSources): void {
   let record: LcovRecord | undefined;
   let room = mostCounted;
   for (const [index, raw] of file.text.split("\n").entries()) {
@@ -80,7 +83,7 @@ function readLcov(file: ReportFile, into: Coverage): void {
     const wrong = (why: string) => broken(file, `line ${index + 1}: ${why}`);
     if (line.startsWith("SF:")) {
       if (record !== undefined) throw wrong("the record before it has no end_of_record");
-      record = { path: line.slice(3), own: emptySource(), sums: {} };
+      record = { path: line.slice(3), key: sources.keyOf(file, line.slice(3)), own: emptySource(), sums: {} };
     } else if (line === "end_of_record") {
       if (record === undefined) throw wrong("a record ends that never began");
       room -= addRecord(record, into, room, wrong);
@@ -129,12 +132,12 @@ function readLine(line: string, { own, sums }: LcovRecord): boolean {
 
 /** Sums are only gone by where nothing is listed that they could be the sums of. How much was counted from them. */
 function addRecord(
-  { path, own, sums }: LcovRecord,
+  { path, key, own, sums }: LcovRecord,
   into: Coverage,
   room: number,
   wrong: (why: string) => Error,
 ): number {
-  const source = sourceOf(into, path);
+  const source = sourceOf(into, key);
   let summed = 0;
   for (const [metric, all, covered] of [
     ["lines", "LF", "LH"],
@@ -155,10 +158,16 @@ function addRecord(
   return summed;
 }
 
-function readCobertura(file: ReportFile, root: XmlElement, into: Coverage): void {
+function readCobertura(file: ReportFile, root: XmlElement, into: Coverage, sources: CoverageSources): void {
   const classes = elements(root, "class");
+  const roots = elements(root, "source").map(({ text }) => text);
+  const read = new Set<SourceCoverage>();
   for (const [index, each] of classes.entries()) {
-    const source = sourceOf(into, each.attributes.filename ?? `class ${index}`);
+    const { filename } = each.attributes;
+    const key =
+      filename === undefined ? `class ${index} of ${file.shown}` : sources.keyOf(file, filename, roots);
+    const source = sourceOf(into, key);
+    read.add(source);
     // Lines stand below the class and, once more, below its methods.
     const own = each.children.filter((child) => child.name === "lines").flatMap((child) => child.children);
     const methods = elements(each, "method");
@@ -180,11 +189,7 @@ function readCobertura(file: ReportFile, root: XmlElement, into: Coverage): void
   ] as const) {
     const count = countOf(root, all) ?? 0;
     const hits = countOf(root, covered) ?? 0;
-    if (
-      count === 0 ||
-      classes.some((each) => (into.get(each.attributes.filename ?? "")?.[metric].size ?? 0) > 0)
-    )
-      continue;
+    if (count === 0 || [...read].some((each) => each[metric].size > 0)) continue;
     if (hits > count) throw broken(file, `${covered} is greater than ${all}`);
     if (count > mostCounted) throw broken(file, `${all} is ${count}, which is more than can be added up`);
     const source = sourceOf(into, `all of ${file.shown}`);

@@ -11,6 +11,8 @@ import type { OperationContext } from "../run/context.ts";
 export interface ReportFile {
   /** As a person would write it: relative to the configuration's folder where it lies in it. */
   readonly shown: string;
+  /** Absolute. */
+  readonly path: string;
   readonly text: string;
   /** When it was last written: milliseconds since 1970. */
   readonly writtenAt: number;
@@ -144,6 +146,7 @@ async function readReport(context: OperationContext, path: string, room: number)
   const bytes = Buffer.concat(chunks);
   return {
     shown,
+    path,
     text: bytes.toString("utf8").replace(/^\uFEFF/, ""),
     writtenAt: mtimeMs,
     sha256: digest(bytes),

@@ -1,15 +1,18 @@
 import { OpsError } from "../core/errors.ts";
 import type { ReportFile } from "./report-file.ts";
 
-/** An element of an XML document, without its text. */
+/** An element of an XML document. */
 export interface XmlElement {
   readonly name: string;
   readonly attributes: Readonly<Record<string, string>>;
   readonly children: readonly XmlElement[];
+  /** Its own, without spaces at both ends; what is longer than a path can be is cut. */
+  readonly text: string;
 }
 
-type Open = { name: string; attributes: Record<string, string>; children: Open[] };
+type Open = { name: string; attributes: Record<string, string>; children: Open[]; text: string };
 
+const longestText = 4096;
 /** Reports of tests are shallow; what is deeper was made to hurt. */
 const deepest = 200;
 
@@ -29,11 +32,15 @@ export async function readXml(file: ReportFile): Promise<XmlElement> {
     throw broken(file, error.message);
   });
   parser.on("opentag", ({ name, attributes }) => {
-    const element: Open = { name: name.replace(/^.*:/, ""), attributes, children: [] };
+    const element: Open = { name: name.replace(/^.*:/, ""), attributes, children: [], text: "" };
     if (path.length === deepest) throw broken(file, `its elements are nested deeper than ${deepest}`);
     path.at(-1)?.children.push(element);
     root ??= element;
     path.push(element);
+  });
+  parser.on("text", (text) => {
+    const element = path.at(-1);
+    if (element !== undefined) element.text = (element.text + text).trim().slice(0, longestText);
   });
   parser.on("closetag", () => void path.pop());
   if (file.text.trim() === "") throw broken(file, "it is empty");

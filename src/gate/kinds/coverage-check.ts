@@ -6,6 +6,7 @@ import { parseThreshold } from "../../core/threshold.ts";
 import { defineCheck, type Measurement } from "../../run/check.ts";
 import { judgeByLimits } from "../../run/limits.ts";
 import { type Coverage, metrics, readCoverage, totalOf } from "../coverage-report.ts";
+import { CoverageSources } from "../coverage-source.ts";
 import { readReports, reportEvidence, requireFresh } from "../report-file.ts";
 
 const usualLimit = parseThreshold("< 80%");
@@ -20,16 +21,17 @@ export const coverageCheck = defineCheck({
     files: z
       .array(z.string().min(1, "must not be empty"))
       .min(1, "needs a file")
-      .describe("Paths and globs of lcov or Cobertura files; several add up"),
+      .describe("Paths and globs of lcov or Cobertura files; several add up, file by file"),
     of: z.enum(metrics).default("lines").describe("What is counted"),
     "max-age": duration("How old the files may be").prefault("24h"),
   }),
   measure: async (context, input): Promise<Measurement> => {
     const files = await readReports(context, input.files, input["max-age"]);
     const coverage: Coverage = new Map();
+    const sources = new CoverageSources();
     const formats = new Set<string>();
     for (const file of files) {
-      const { format, at } = await readCoverage(file, coverage);
+      const { format, at } = await readCoverage(file, coverage, sources);
       formats.add(format);
       if (at !== undefined) requireFresh(context, file.shown, at, input["max-age"]);
     }
