@@ -21,6 +21,8 @@ export const baselineFileSchema = z.object({
   from: z.string(),
   /** How it was measured; another way gives other figures. */
   setup: z.record(z.string(), z.union([z.string(), z.number()])),
+  /** Of each measure a digest of what is asked there: another query, address or command is another measure. */
+  sources: z.record(z.string(), z.string()).default({}),
   measures: seriesSchema,
 });
 export type BaselineFile = z.output<typeof baselineFileSchema>;

@@ -72,11 +72,12 @@ export async function compareWithBaseline(
     ? await readBaseline(fileOf(environment, name))
     : await requireBaseline(environment, name);
   const found = await measure(context, from, undefined, progress);
-  const apart = file === undefined ? undefined : incomparable(file, found);
+  const apart = (measured: string) =>
+    file === undefined ? undefined : incomparable(environment.name, file, found, measured);
   const machine = file === undefined ? undefined : machineDifference(file.machine, found.machine);
   const answers = compareSeries(file?.measures, found.series, limits);
-  // Of another number of users, or in other intervals, any difference may come from that.
-  const judged = answers.map((each) => shown(each, apart));
+  // Elsewhere, of another number of users, or in other intervals, any difference may come from that.
+  const judged = answers.map((each) => shown(each, apart(each.measure)));
   return {
     baseline: name,
     from: found.from,
@@ -95,13 +96,23 @@ export async function compareWithBaseline(
   };
 }
 
-/** Why no change between the two says anything; undefined where nothing speaks against it. */
-function incomparable(file: BaselineFile, { from, madeAt, setup }: Measured): string | undefined {
+/** Why no change of a measure says anything; undefined where nothing speaks against it. */
+function incomparable(
+  environment: string,
+  file: BaselineFile,
+  { from, madeAt, setup, sources }: Measured,
+  measured: string,
+): string | undefined {
+  if (file.environment !== environment)
+    return `the baseline is of the environment ${file.environment}, not of ${environment}`;
   // The load that the baseline was recorded from has not changed since.
   if (madeAt !== undefined && from === file.from && Date.parse(madeAt) <= Date.parse(file.recordedAt))
     return `the newest ${from} ended before the baseline was recorded: make it again`;
   const difference = setupDifference(file.setup, setup);
-  return difference === undefined ? undefined : `measured in another way than the baseline: ${difference}`;
+  if (difference !== undefined) return `measured in another way than the baseline: ${difference}`;
+  return file.sources[measured] === sources[measured]
+    ? undefined
+    : `measured in another way than the baseline: ${measured} asks something else, or elsewhere`;
 }
 
 function shown(answer: LimitAnswer, apart: string | undefined): Comparison["limits"][number] {

@@ -78,6 +78,7 @@ export const record = defineOperation({
       machine: found.machine,
       from: found.from,
       setup: found.setup,
+      sources: found.sources,
       measures: rounded(found.series),
     });
     const written = digest((await textOf(file)) ?? "");

@@ -1,5 +1,8 @@
+import type { MeasureSource } from "../config/baseline-schema.ts";
 import type { Environment } from "../config/environment.ts";
-import { OpsError, UsageError } from "../core/errors.ts";
+import { isReference } from "../config/secret.ts";
+import { canonicalJson, digest } from "../core/digest.ts";
+import { type Json, OpsError, UsageError } from "../core/errors.ts";
 import { suggestion } from "../core/suggestion.ts";
 import { fewestSamples } from "../measured-series/compare.ts";
 import { type LoadResult, LoadResults, seriesOfLoad } from "../measured-series/load-result.ts";
@@ -20,6 +23,8 @@ export interface Measured {
   readonly series: Series;
   readonly from: string;
   readonly setup: Readonly<Record<string, string | number>>;
+  /** Of each measure a digest of what was asked; none of a load. */
+  readonly sources: Readonly<Record<string, string>>;
   readonly machine: Machine;
   readonly version: string | null;
   readonly commit: string | null;
@@ -65,10 +70,34 @@ export async function measure(
     series,
     from: shownFrom(from),
     setup: places ? { intervalMs: interval } : {},
+    sources: Object.fromEntries(Object.entries(measures).map(([name, each]) => [name, sourceDigest(each)])),
     machine: thisMachine(),
     version: version ?? null,
     commit: (await commitOf(context.environment.directory, context.signal)) ?? null,
   };
+}
+
+/** What is asked, and where; how one is let in there is left out, for it may be secret, and the answer is the same. */
+function sourceDigest(source: MeasureSource): string {
+  const { source: kind, unit } = source;
+  const place = (url: string) => {
+    if (isReference(url)) return url;
+    const parsed = new URL(url);
+    return parsed.origin + parsed.pathname + parsed.search;
+  };
+  const asked = (): Json => {
+    switch (source.source) {
+      case "prometheus":
+        return { url: place(source.url), query: source.query };
+      case "json":
+        return { url: place(source.url), path: source.path };
+      case "sql":
+        return { database: source.database ?? null, query: source.query };
+      case "command":
+        return { command: source.command, cwd: source.cwd ?? null, measure: source.measure };
+    }
+  };
+  return digest(canonicalJson({ kind, unit, asked: asked() }));
 }
 
 async function newestOf(
@@ -83,11 +112,13 @@ async function newestOf(
 }
 
 function ofLoad(found: LoadResult): Measured {
-  const { load, target, engine, users, intervalMs, machine, version, commit, endedAt } = found;
+  const { load, target, engine, users, rampUpMs, intervalMs, scenario, machine, version, commit, endedAt } =
+    found;
   return {
     series: seriesOfLoad(found),
     from: `load:${load}`,
-    setup: { target, engine, users, intervalMs },
+    setup: { target, engine, users, rampUpMs, intervalMs, scenario },
+    sources: {},
     machine,
     version,
     commit,
@@ -118,6 +149,10 @@ export function setupDifference(
   const different = Object.keys({ ...before, ...now }).filter((key) => before[key] !== now[key]);
   if (different.length === 0) return undefined;
   return different
-    .map((key) => `${key} was ${before[key] ?? "not known"}, is ${now[key] ?? "not known"}`)
+    .map((key) =>
+      key === "scenario" && before[key] !== undefined
+        ? "the scenario is another one"
+        : `${key} was ${before[key] ?? "not known"}, is ${now[key] ?? "not known"}`,
+    )
     .join("; ");
 }

@@ -7,6 +7,7 @@ import { showUrl } from "../http/client.ts";
 import { type LoadResult, LoadResults } from "../measured-series/load-result.ts";
 import { type Check, defineCheck } from "../run/check.ts";
 import { judgeByLimits } from "../run/limits.ts";
+import { scenarioDigest } from "./request.ts";
 import { shownTime } from "./verdict.ts";
 
 /** Clocks of two machines may differ a little. */
@@ -108,7 +109,7 @@ const load = defineCheck({
   },
 });
 
-/** A load of one user for a second proves nothing about a hundred, nor does one that was held to nothing. */
+/** A load of one user for a second proves nothing about a hundred, nor does one of other requests, or held to nothing. */
 function weakerThan(settings: LoadSettings, found: LoadResult): string | null {
   const target = showUrl(new URL(settings.target).href);
   const kept = new Set(found.thresholds.map(({ threshold }) => threshold));
@@ -117,6 +118,11 @@ function weakerThan(settings: LoadSettings, found: LoadResult): string | null {
   if (found.users < settings.users) return `by ${found.users} users, not ${settings.users}`;
   if (found.durationMs < settings.duration)
     return `for ${formatDuration(found.durationMs)}, not ${formatDuration(settings.duration)}`;
+  const judged = settings.duration - settings["ramp-up"];
+  if (found.durationMs - found.rampUpMs < judged)
+    return `judged for ${formatDuration(found.durationMs - found.rampUpMs)} after its ramp-up, not ${formatDuration(judged)}`;
+  if (found.engine !== settings.engine) return `by ${found.engine}, not ${settings.engine}`;
+  if (found.scenario !== scenarioDigest(settings)) return "with another scenario or timeout";
   return missing.length === 0 ? null : `without the threshold ${missing.join(", ")}`;
 }
 

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import type { Environment } from "../config/environment.ts";
 import type { LoadSettings } from "../config/load-schema.ts";
-import { loadSchema } from "../config/load-schema.ts";
+import { loadSchema, loadStepSchema } from "../config/load-schema.ts";
+import { canonicalJson, digest } from "../core/digest.ts";
 import { formatDuration } from "../core/duration.ts";
 import { causeText, UsageError } from "../core/errors.ts";
 import { name, seconds } from "../core/schema.ts";
@@ -117,12 +118,28 @@ async function k6Program(directory: string): Promise<string> {
   }
 }
 
+/** Without one it is a GET of the target. */
+function scenarioOf({ scenario, target }: LoadSettings): NonNullable<LoadSettings["scenario"]> {
+  return scenario ?? [loadStepSchema.parse({ url: target })];
+}
+
+/**
+ * What each user does, and how long an answer is waited for: a load with another digest is another load. Headers count as
+ * they are written, so that a new token is not a new load.
+ */
+export function scenarioDigest(settings: LoadSettings): string {
+  const steps = scenarioOf(settings).map(({ method, url, headers, body, expect, think }) => {
+    const { pathname, search } = new URL(url, settings.target);
+    const good = expect === undefined ? null : [expect].flat();
+    return { method, path: `${pathname}${search}`, headers, body: body ?? null, expect: good, think };
+  });
+  return digest(canonicalJson({ steps, timeout: settings.timeout }));
+}
+
 /** With the secrets of the headers. Throws `E_SECRET`, `E_LOAD_INPUT`. */
 export async function loadPlan(load: RequestedLoad, directory: string): Promise<LoadPlan> {
   const { target, settings, program } = load;
-  const scenario = settings.scenario ?? [
-    { method: "GET" as const, url: target.href, headers: {}, think: 0, body: undefined, expect: undefined },
-  ];
+  const scenario = scenarioOf(settings);
   const steps = await Promise.all(
     scenario.map(async ({ method, url, headers, body, expect, think }): Promise<LoadStep> => {
       const { pathname, search } = new URL(url, target);

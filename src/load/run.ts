@@ -16,7 +16,14 @@ import type { OperationContext } from "../run/context.ts";
 import { defineOperation, type Report } from "../run/operation.ts";
 import { LoadSamples } from "./load-samples.ts";
 import { renderResult } from "./render.ts";
-import { loadInput, loadPlan, type RequestedLoad, requestedLoad, settingsOf } from "./request.ts";
+import {
+  loadInput,
+  loadPlan,
+  type RequestedLoad,
+  requestedLoad,
+  scenarioDigest,
+  settingsOf,
+} from "./request.ts";
 import { answerThresholds, verdictOf } from "./verdict.ts";
 
 export const loadOutput = z.object({
@@ -158,6 +165,7 @@ async function measured(
     durationMs: plan.durationMs,
     rampUpMs: plan.rampUpMs,
     intervalMs: plan.intervalMs,
+    scenario: scenarioDigest(settings),
     startedAt: startedAt.toISOString(),
     endedAt: clock.now().toISOString(),
     actor: context.actor,

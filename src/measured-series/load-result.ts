@@ -30,6 +30,8 @@ export const loadResultSchema = z.object({
   durationMs: z.number(),
   rampUpMs: z.number(),
   intervalMs: z.number(),
+  /** A digest of what each user does; of a result that was kept without it there is nothing to compare. */
+  scenario: z.string().default("not known"),
   startedAt: z.iso.datetime(),
   endedAt: z.iso.datetime(),
   actor: z.string(),

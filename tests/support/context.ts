@@ -18,6 +18,8 @@ export function testContext(
   settings: object,
   options: {
     directory?: string;
+    /** Its name. */
+    environment?: string;
     checks?: readonly Check[];
     signal?: AbortSignal;
     /** Default: no cluster is archived. */
@@ -27,7 +29,7 @@ export function testContext(
   const stop = new AbortController();
   return {
     environment: new Environment(
-      "test",
+      options.environment ?? "test",
       options.directory ?? process.cwd(),
       environmentSchema.parse(settings),
     ),

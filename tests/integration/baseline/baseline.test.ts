@@ -173,6 +173,37 @@ describe("a baseline of real services", () => {
     });
     expect(replaced.changes).toMatchObject([{ action: "update" }]);
     expect((await compare({ baseline: "service" })).verdict).toBe("pass");
+
+    // What asks something else, or is asked elsewhere, is no change of what was recorded.
+    const service = (queue: object) => ({
+      baselines: {
+        service: {
+          measures: {
+            queue: { source: "json", url: `${server.url}/stats`, path: "$.queue", ...queue },
+            "start-up": { source: "command", command: ["true"] },
+          },
+          samples: 12,
+          interval: "20ms",
+          limits: ["queue increase < 50%", "start-up increase < 5s", "start-up < 5s"],
+        },
+      },
+    });
+    const other = async (queue: object, more: object = {}) => {
+      const elsewhere = testContext(service(queue), { directory: folder, checks, ...more });
+      const { output } = await perform(operation("baseline.compare"), elsewhere, { baseline: "service" });
+      return (output as Comparison).limits;
+    };
+    expect(await other({})).toMatchObject([{ status: "pass" }, { status: "pass" }, { status: "pass" }]);
+    expect(await other({ path: "$['queue']" })).toMatchObject([
+      { status: "unknown", reason: expect.stringContaining("queue asks something else") },
+      { status: "pass" },
+      { status: "pass" },
+    ]);
+    expect(await other({}, { environment: "staging" })).toMatchObject([
+      { status: "unknown", reason: "the baseline is of the environment test, not of staging" },
+      { status: "unknown" },
+      { status: "pass" },
+    ]);
     expect(await readdir(join(folder, "baselines"))).toEqual(["service.json", "web.json"]);
   });
 

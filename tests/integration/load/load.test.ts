@@ -156,6 +156,10 @@ describe("load on a real server", () => {
       [{ ...settings, duration: "1h" }, "for 1.6s, not 1h 00m"],
       [{ ...settings, thresholds: [...thresholds, "p99<2s"] }, "without the threshold p99<2s"],
       [{ ...settings, target: `${server.url}/other` }, `not ${server.url}/other`],
+      [{ ...settings, "ramp-up": 0 }, "judged for 1.2s after its ramp-up, not 1.6s"],
+      [{ ...settings, engine: "k6" }, "by autocannon, not k6"],
+      [{ ...settings, scenario: [{ url: "/orders" }] }, "with another scenario"],
+      [{ ...settings, timeout: "2s" }, "with another scenario or timeout"],
     ] as const) {
       const [found] = (await measureGate(context(harder, { gates }), "ready", 5000)).checks;
       expect(found).toMatchObject({ status: "unknown", reason: expect.stringContaining(reason) });
