@@ -32,14 +32,32 @@ export function operationCommand(
   commonOptions(command, { changes: operation.effect !== "read" });
   if (isGuarded(operation)) restorePointOption(command);
   command.addHelpText("after", `\nExample:\n  $ ops ${operation.example}`);
-  command.action(async (...given: unknown[]) => {
-    const options = command.opts<CommonOptions>();
+  const typedInput = () => {
+    const given: readonly unknown[] = command.processedArgs;
     const typed = Object.fromEntries(positional.map((field, index) => [field.key, given[index]]));
-    const input = readTyped(operation, fields, { ...command.opts(), ...typed }, positional);
+    return readTyped(operation, fields, { ...command.opts(), ...typed }, positional);
+  };
+  made.set(command, { operation, typedInput });
+  command.action(async () => {
+    const options = command.opts<CommonOptions>();
+    const input = typedInput();
     const session = await openSession(terminal, options);
     ended(await perform(session, operation, input));
   });
   return command;
+}
+
+const made = new WeakMap<
+  Command,
+  { readonly operation: Operation; readonly typedInput: () => Record<string, Json> }
+>();
+
+/** What a command that was parsed would do; undefined where it is none of an operation. Throws `E_USAGE`. */
+export function typedOperation(
+  command: Command,
+): { readonly operation: Operation; readonly input: Record<string, Json> } | undefined {
+  const found = made.get(command);
+  return found === undefined ? undefined : { operation: found.operation, input: found.typedInput() };
 }
 
 async function perform(

@@ -141,7 +141,8 @@ function pathOf(command: Command): string {
   return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }
 
-function everywhere(command: Command, change: (command: Command) => void): void {
+/** A command and all below it. */
+export function everywhere(command: Command, change: (command: Command) => void): void {
   change(command);
   for (const each of command.commands) everywhere(each, change);
 }

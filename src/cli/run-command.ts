@@ -82,7 +82,7 @@ export function showPlan({ terminal, options }: Session, plan: Plan): void {
 }
 
 /** An expression may come out as true: it counts. */
-function mustBeConfirmed({ operation, with: input }: Step): boolean {
+export function mustBeConfirmed({ operation, with: input }: Pick<Step, "operation" | "with">): boolean {
   if (operation.effect === "destroy") return true;
   return (operation.confirmed ?? []).some((key) => input[key] !== undefined && input[key] !== false);
 }

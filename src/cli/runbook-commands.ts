@@ -27,9 +27,7 @@ export function runCommand(command: Command, terminal: Terminal, ended: (code: E
     .addHelpText("after", "\nExample:\n  $ ops run runbooks/deploy.yaml --input to=green --yes");
   commonOptions(command, { changes: true }).action(async (file: string) => {
     const options = command.opts<SelectOptions>();
-    const runbook = await loadRunbook(file);
-    const inputs = resolveInputs(runbook, pairs(options.input));
-    const unselected = unselectedSteps(runbook, options);
+    const { runbook, inputs, unselected } = await typedRunbook(file, options);
     const session = await openSession(terminal, options);
     ended(await planAndRun(session, runbook, { inputs, unselected, plan: options.plan }));
   });
@@ -42,9 +40,7 @@ export function planCommand(command: Command, terminal: Terminal, ended: (code: 
   );
   commonOptions(command, { changes: false }).action(async (file: string) => {
     const options = command.opts<SelectOptions>();
-    const runbook = await loadRunbook(file);
-    const inputs = resolveInputs(runbook, pairs(options.input));
-    const unselected = unselectedSteps(runbook, options);
+    const { runbook, inputs, unselected } = await typedRunbook(file, options);
     const session = await openSession(terminal, options);
     const variables = usedVariables(runbook, process.env);
     const { environment } = session;
@@ -78,6 +74,16 @@ export function runbookCommand(command: Command, terminal: Terminal, ended: (cod
     .description("Print the JSON Schema of runbooks, for editors")
     .addHelpText("after", "\nExample:\n  $ ops runbook schema > runbook.schema.json")
     .action(async () => terminal.out(JSON.stringify(runbookJsonSchema(await allOperations()), null, 2)));
+}
+
+/** The runbook of a command line, with what was typed beside it. Throws what `loadRunbook` does, and `E_USAGE`. */
+export async function typedRunbook(file: string, options: SelectOptions) {
+  const runbook = await loadRunbook(file);
+  return {
+    runbook,
+    inputs: resolveInputs(runbook, pairs(options.input)),
+    unselected: unselectedSteps(runbook, options),
+  };
 }
 
 /** Reads and checks a runbook file. Throws a DiagnosticsError, or `E_RUNBOOK_FILE`. */

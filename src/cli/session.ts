@@ -42,6 +42,11 @@ export async function openSession(
       actor: actor(),
       checks: allChecks,
       restorePoints,
+      requireCommand: async (words) => {
+        const { requireAccepted } = await import("./accepted-command.ts");
+        const { stateDirectory } = config;
+        await requireAccepted({ stateDirectory, directory: environment.directory }, words);
+      },
     },
     interruption: listenForInterruption(terminal),
   };

@@ -26,4 +26,8 @@ export interface OperationContext {
   checks(): Promise<ReadonlyMap<string, Check>>;
   /** What names moments of archived clusters. */
   restorePoints(): Promise<RestorePointMaker>;
+  /**
+   * Throws the usage error that `ops` with these words would end with, when nobody is there to ask. It begins nothing.
+   */
+  requireCommand(words: readonly string[]): Promise<void>;
 }

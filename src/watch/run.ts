@@ -12,7 +12,7 @@ import { leaveBehind, noTicks, stopLeftBehind } from "./background.ts";
 import { Keeper } from "./keeper.ts";
 import { isOps } from "./own-command.ts";
 import { actionText, renderReport, reportOf, type WatchReport, watchReport } from "./report.ts";
-import { type WatchInput, type WatchSettings, watchInput, watchSettings } from "./settings.ts";
+import { invalid, type WatchInput, type WatchSettings, watchInput, watchSettings } from "./settings.ts";
 import { watchState } from "./state.ts";
 import { watchGate } from "./watching.ts";
 
@@ -83,12 +83,23 @@ export const run = defineOperation({
   render: renderReport,
 });
 
-/** A program that is not there, or a variable that is not set, must show now and not at three in the morning. */
-async function requireAction({ environment }: OperationContext, settings: WatchSettings): Promise<void> {
-  const [program] = settings.onFail ?? [];
-  if (program === undefined || isOps([program])) return;
+/** A program that is not there, or a word that ops does not know, must show now and not at three in the morning. */
+async function requireAction(context: OperationContext, settings: WatchSettings): Promise<void> {
+  const [program, ...words] = settings.onFail ?? [];
+  if (program === undefined) return;
+  if (isOps([program])) return requireOwnCommand(context, words);
+  const { environment } = context;
   namedEnvironment(settings.variables);
   await requireProgram(program, environment.directory);
+}
+
+async function requireOwnCommand(context: OperationContext, words: readonly string[]): Promise<void> {
+  try {
+    await context.requireCommand(words);
+  } catch (error) {
+    if (!(error instanceof OpsError)) throw error;
+    throw invalid(`on-fail would not run: ${error.message}`, error.hint ?? "see what there is: ops --help");
+  }
 }
 
 /** Where this process ends too early, a tick of the schedules finds the run by what is written here. */

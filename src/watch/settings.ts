@@ -193,6 +193,6 @@ function refuseHopeless(context: OperationContext, words: readonly string[], bac
   }
 }
 
-function invalid(message: string, hint: string): UsageError {
+export function invalid(message: string, hint: string): UsageError {
   return new UsageError("E_WATCH", `This watch cannot be: ${message}`, { hint });
 }

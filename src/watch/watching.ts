@@ -126,7 +126,9 @@ class Watching {
   private async measured(): Promise<readonly CheckResult[] | undefined> {
     const { context, settings } = this;
     try {
-      return (await measureGate(context, settings.gate, settings.timeout)).checks;
+      // What was found before says nothing of now: the same answer again is no look.
+      const anew = { anew: true };
+      return (await measureGate(context, settings.gate, settings.timeout, undefined, anew)).checks;
     } catch (error) {
       const isOwn = error instanceof OpsError && error.exitCode !== ExitCode.usage;
       if (context.signal.aborted || error instanceof InterruptedError || !isOwn) throw error;

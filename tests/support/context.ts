@@ -43,6 +43,7 @@ export function testContext(
     actor: "test@localhost",
     runId: "20260101-000000-test",
     checks: async () => new Map((options.checks ?? []).map((check) => [check.kind, check])),
+    requireCommand: async () => {},
     restorePoints: async () => options.restorePoints ?? nothingArchived,
     requestStop: (reason = new InterruptedError()) => stop.abort(reason),
   };

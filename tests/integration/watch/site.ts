@@ -18,7 +18,13 @@ export class WatchSite {
   readonly folder = mkdtempSync(join(tmpdir(), "ops-watch-"));
 
   constructor(more: object = {}) {
-    const rate = { id: "rate", kind: "command", with: { command: ["cat", "rate"] }, fail: "> 5%" };
+    const rate = {
+      id: "rate",
+      kind: "command",
+      with: { command: ["cat", "rate"] },
+      fail: "> 5%",
+      "fresh-for": "1h",
+    };
     const gates = { release: { checks: [rate] } };
     writeFileSync(this.path(".opsrc"), stringify({ gates, ...more }));
     // Appends a line, so that a second run of it would show.

@@ -201,6 +201,16 @@ describe("a watch of a file", () => {
     expect(stderr).toContain("found a lock held by somebody else");
   });
 
+  test("a command of ops that could not run is refused before anything is watched", async () => {
+    const { exitCode, stderr } = await site.ops(
+      watchWords("--on-fail", "ops runs rollbak 20260101-000000-abcd"),
+    );
+
+    expect(exitCode, stderr).toBe(2);
+    expect(stderr).toContain("unknown command 'rollbak'");
+    expect(site.record()).toBeUndefined();
+  });
+
   test("a step that waits fails on a trigger, and the runbook takes back what it did", async () => {
     const steps = [
       {
