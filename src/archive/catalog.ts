@@ -89,13 +89,23 @@ export async function findBackup(
   return whole(newest);
 }
 
-/** By its id, whole or broken. Throws `E_BACKUP_MISSING`. */
+/** By its id, whole or broken; undefined where the store has no manifest of it. */
+export async function lookUp(
+  store: ObjectStore,
+  trustedSigners: readonly string[],
+  id: string,
+): Promise<CatalogEntry | undefined> {
+  const [entry] = isBackupId(id) ? await readEntries(store, `${id}/`, trustedSigners) : [];
+  return entry;
+}
+
+/** As `lookUp`. Throws `E_BACKUP_MISSING` where there is none. */
 export async function findEntry(
   store: ObjectStore,
   trustedSigners: readonly string[],
   id: string,
 ): Promise<CatalogEntry> {
-  const [entry] = isBackupId(id) ? await readEntries(store, `${id}/`, trustedSigners) : [];
+  const entry = await lookUp(store, trustedSigners, id);
   if (entry !== undefined) return entry;
   throw new UsageError("E_BACKUP_MISSING", `${store.location} has no backup "${id}"`, {
     hint: "see what there is with: ops backup list",

@@ -6,7 +6,9 @@ import { encodeManifest, type ManifestObject, type SealedManifest } from "./mani
 /**
  * Copies a backup as it is stored, without opening it; the manifest comes last. Every byte is compared with the
  * manifest on the way: throws `E_BACKUP_CORRUPT` where the original is damaged, and the copy does not exist then.
- * Called again after a crash, it copies only what is not there yet.
+ * Called again after a crash, or over a damaged copy, it copies only what is not there as it should be.
+ *
+ * @param manifestThere what becomes of a manifest that the copy has already
  */
 export async function copyObjects(
   from: ObjectStore,
@@ -14,6 +16,7 @@ export async function copyObjects(
   { manifest, signature }: SealedManifest,
   signal: AbortSignal,
   onBytes: (bytes: number) => void = () => undefined,
+  manifestThere: "stays" | "is replaced" = "stays",
 ): Promise<void> {
   const there = new Map<string, number>();
   for await (const object of to.list(`${manifest.id}/`)) there.set(object.name, object.bytes);
@@ -35,7 +38,9 @@ export async function copyObjects(
     }
     await to.put(object.name, original(), { signal });
   }
-  await to.putIfAbsent(manifestObject(manifest.id), encodeManifest(manifest, signature));
+  const bytes = encodeManifest(manifest, signature);
+  if (manifestThere === "is replaced") await to.replace(manifestObject(manifest.id), bytes);
+  else await to.putIfAbsent(manifestObject(manifest.id), bytes);
 }
 
 /**

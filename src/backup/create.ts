@@ -103,9 +103,10 @@ export const create = defineOperation({
     const found = await whereIs(stores, id);
     const [first] = found.complete;
     const facts = { id, database: before.database };
+    const unusable = new Map([...found.failures, ...found.damaged]);
     if (first !== undefined) {
       // An attempt that was killed, or failed in one of the stores: the others get a copy, not a second dump.
-      const failures = new Map(found.failures);
+      const failures = new Map(unusable);
       for (const { name, store } of found.missing) {
         try {
           await interruptible(context, (signal) => copyObjects(first.store, store, first.sealed, signal));
@@ -118,7 +119,7 @@ export const create = defineOperation({
       await runHook(context, "after", input.after, { ...facts, status: "complete" }, report);
       return result(first.sealed.manifest, targets, failures, input.require);
     }
-    const [unknown] = found.failures.values();
+    const [unknown] = unusable.values();
     // A backup in one place is better than none: a store that cannot be asked does not stop the others.
     if (unknown !== undefined && found.missing.length === 0) throw unknown;
 
@@ -140,7 +141,7 @@ export const create = defineOperation({
       throw error;
     });
     await runHook(context, "after", input.after, { ...facts, status: "complete" }, report);
-    return result(manifest, targets, new Map([...found.failures, ...out.failures]), input.require);
+    return result(manifest, targets, new Map([...unusable, ...out.failures]), input.require);
   },
 
   async undo(context, input, before) {
@@ -153,7 +154,7 @@ export const create = defineOperation({
     for (const { store } of found.missing) locked.push(...(await removeBackup(store, before.id)));
     const [failure] = found.failures.values();
     if (failure !== undefined) throw failure;
-    if (found.complete.length > 0) {
+    if (found.complete.length + found.damaged.size > 0) {
       return { undone: "kept", note: `backup ${before.id} stays: it harms nothing and may be needed` };
     }
     return { undone: true, note: `what the unfinished backup had written is removed${lockedNote(locked)}` };

@@ -1,11 +1,11 @@
 import { z } from "zod";
 import { manifestObject } from "../archive/backup-id.ts";
-import { corrupt } from "../archive/catalog.ts";
+import { corrupt, lookUp } from "../archive/catalog.ts";
 import type { NamedStore } from "../archive/fan-out.ts";
 import { isLocked } from "../archive/leftovers.ts";
 import { decodeManifest, type Manifest, type SealedManifest } from "../archive/manifest.ts";
 import type { Environment, StoreTarget } from "../config/environment.ts";
-import { UsageError } from "../core/errors.ts";
+import { type OpsError, UsageError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
 import { type ObjectStore, readObject } from "../storage/object-store.ts";
 
@@ -49,25 +49,29 @@ export async function findManifest(store: ObjectStore, id: string): Promise<Seal
 export interface Found {
   readonly complete: readonly (NamedStore & { readonly sealed: SealedManifest })[];
   readonly missing: readonly NamedStore[];
+  /** Stores that have its manifest and not all that it promises, and what they lack. */
+  readonly damaged: ReadonlyMap<string, OpsError>;
   /** Stores that could not be asked, and why. */
   readonly failures: ReadonlyMap<string, unknown>;
 }
 
-/** Which of the stores have the backup. */
+/** Which of the stores have the backup. Sizes are compared, as in the catalog. */
 export async function whereIs(stores: readonly NamedStore[], id: string): Promise<Found> {
   const complete: (NamedStore & { sealed: SealedManifest })[] = [];
   const missing: NamedStore[] = [];
+  const damaged = new Map<string, OpsError>();
   const failures = new Map<string, unknown>();
   for (const each of stores) {
     try {
-      const sealed = await findManifest(each.store, id);
-      if (sealed === undefined) missing.push(each);
-      else complete.push({ ...each, sealed });
+      const entry = await lookUp(each.store, [], id);
+      if (entry === undefined) missing.push(each);
+      else if (entry.status === "complete") complete.push({ ...each, sealed: entry.sealed });
+      else damaged.set(each.name, corrupt(id, entry.object, entry.reason));
     } catch (error) {
       failures.set(each.name, error);
     }
   }
-  return { complete, missing, failures };
+  return { complete, missing, damaged, failures };
 }
 
 /**

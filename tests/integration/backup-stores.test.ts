@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { encodeManifest } from "../../src/archive/manifest.ts";
 import { checks } from "../../src/backup/checks.ts";
 import { assertStored, findManifest } from "../../src/backup/stores.ts";
 import { newSigningKey } from "../../src/crypto/signature.ts";
@@ -55,7 +56,7 @@ describe("a backup to two stores", () => {
   });
 
   it("stays in the one where the other fails, the run fails, and a resumed one copies it", async () => {
-    const { settings, offsite } = await twoStores();
+    const { settings, directory, offsite } = await twoStores();
     const context = testContext(settings);
     await block(offsite);
 
@@ -77,6 +78,21 @@ describe("a backup to two stores", () => {
     expect((await perform(verify, context, { store: "offsite" })).output).toMatchObject({
       id,
       verdict: "pass",
+    });
+
+    // A manifest alone is no backup: the store that lost an object does not count, and no copy is made of it.
+    await rm(join(offsite, id, "dump.zst.age"));
+    const damaged = await create.apply(context, input, made.before, new RecordingReport());
+    expect(damaged).toMatchObject({
+      stores: ["local"],
+      failedStores: [{ store: "offsite", reason: expect.stringContaining("dump.zst.age is missing") }],
+    });
+    await rm(join(directory, id, "dump.zst.age"));
+    await expect(create.apply(context, input, made.before, new RecordingReport())).rejects.toMatchObject({
+      code: "E_BACKUP_CORRUPT",
+    });
+    expect(await create.undo?.(context, input, made.before, new RecordingReport())).toMatchObject({
+      undone: "kept",
     });
   });
 
@@ -148,6 +164,44 @@ describe("backup.copy", () => {
 
     await mkdir(offsite, { recursive: true });
     expect((await filesIn(offsite)).size).toBe(0);
+  });
+
+  it("makes a copy whole again that has lost something, and never takes it for the backup", async () => {
+    const { settings, offsite } = await twoStores();
+    const context = testContext(settings);
+    const { id } = (await perform(create, context, { stores: ["local", "offsite"] })).output as Created;
+    const dump = join(offsite, id, "dump.zst.age");
+    const manifest = join(offsite, id, "manifest.json");
+    const copied = () => perform(copy, context, { backup: id, from: "local", to: "offsite" });
+    const isWhole = async () =>
+      (await perform(verify, context, { backup: id, store: "offsite", level: "objects" })).output;
+
+    for (const [damage, reason] of [
+      [() => rm(dump), "is missing"],
+      [() => writeFile(dump, "cut"), "has 3 bytes instead of"],
+      [() => writeFile(manifest, "{"), "is not the manifest that was written"],
+    ] as const) {
+      await damage();
+      const { changes, output } = await copied();
+      expect(changes).toMatchObject([{ action: "update", summary: expect.stringContaining(reason) }]);
+      expect(output).toMatchObject({ copied: true, repaired: expect.stringContaining(reason) });
+      expect(await isWhole()).toMatchObject({ verdict: "pass" });
+    }
+    expect((await copied()).output).toMatchObject({ copied: false, repaired: null });
+
+    // Another backup of that id there, as after a rotation of the keys: what it lacks the original does not have.
+    const sealed = await findManifest(new FileStore(offsite), id);
+    if (sealed === undefined) throw new Error("there is no manifest");
+    const other = { ...sealed.manifest, encryption: { method: "age" as const, recipients: ["age1other"] } };
+    await writeFile(manifest, encodeManifest(other));
+    expect((await copied()).output).toMatchObject({ copied: false });
+    await rm(dump);
+    const kept = await filesIn(offsite);
+    await expect(copied()).rejects.toMatchObject({
+      code: "E_BACKUP_CORRUPT",
+      hint: expect.stringContaining("--broken"),
+    });
+    expect(await filesIn(offsite)).toEqual(kept);
   });
 
   it("is refused by a store that does not trust the signer", async () => {
