@@ -68,10 +68,11 @@ export async function dumpDatabase(
     rows: await estimateRows(client),
   }));
   const work = new DumpWork(settings, program, out, sealer, new DumpProgress(report, database.name, rows));
-  if (large.length === 0) return work.run([{ content: "main", without: [] }], undefined, signal);
-  const snapshot = await SharedSnapshot.open(database, large, settings.lockTimeout, signal);
+  // Before anything is locked: what is not dumped may be nobody's business who dumps.
+  const own = await work.selected(large, signal);
+  if (own.length === 0) return work.run([{ content: "main", without: [] }], undefined, signal);
+  const snapshot = await SharedSnapshot.open(database, own, settings.lockTimeout, signal);
   try {
-    const own = await work.selected(large, snapshot.id, signal);
     const streams: Stream[] = own.map((table, index) => ({ content: "table", table, number: index + 1 }));
     return await work.run([{ content: "main", without: own }, ...streams], snapshot.id, signal);
   } finally {
@@ -96,15 +97,11 @@ class DumpWork {
   }
 
   /** Of the large tables those that the selection takes up: pg_dump itself reads the patterns. */
-  async selected(
-    large: readonly LargeTable[],
-    snapshot: string,
-    signal: AbortSignal,
-  ): Promise<readonly LargeTable[]> {
+  async selected(large: readonly LargeTable[], signal: AbortSignal): Promise<readonly LargeTable[]> {
     const options = objectOptions(this.settings.selection);
-    if (options.length === 0) return large;
+    if (options.length === 0 || large.length === 0) return large;
     const archive = new ArchiveReader();
-    const dump = await this.start([...options, "--schema-only", `--snapshot=${snapshot}`], signal);
+    const dump = await this.start([...options, "--schema-only"], signal);
     try {
       for await (const chunk of dump.lentOutput()) archive.write(chunk);
       archive.finish();

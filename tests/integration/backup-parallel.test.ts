@@ -88,6 +88,25 @@ describe("a parallel dump of a database with everything in it", () => {
     expect(rows).toEqual([{ name: "keep.log" }, { name: "keep.rows" }]);
   });
 
+  it("asks nothing of a table that the selection leaves out, in one job or several", async () => {
+    const { settings, database } = await setting.prepare(`
+      CREATE TABLE open AS SELECT i FROM generate_series(1, 100) i;
+      CREATE TABLE secret AS SELECT i FROM generate_series(1, 100) i;
+      CREATE ROLE reader LOGIN; GRANT SELECT ON open TO reader;`);
+    const url = setting.cluster.url(database).replace("postgres@", "reader@");
+    const context = testContext({ ...settings, databases: { main: { url } } });
+
+    for (const jobs of [1, 2]) {
+      const { output } = await perform(create, context, {
+        ...parallel,
+        jobs,
+        "exclude-tables": ["secret"],
+        globals: false,
+      });
+      expect(output).toMatchObject({ tables: 1, rows: 100 });
+    }
+  });
+
   it("passes each level of verification, and a drill says what it found", async () => {
     const { settings } = await setting.prepare(everythingSchema, "to verify");
     const context = testContext(settings);
