@@ -10,7 +10,7 @@ import { assess } from "./assessment.ts";
 import { readHistory } from "./history-table.ts";
 import { database } from "./input.ts";
 import { changedFiles, checkoutRoot } from "./lint/changed-files.ts";
-import { type Finding, formatFinding } from "./lint/finding.ts";
+import { type Finding, formatFinding, type Severity } from "./lint/finding.ts";
 import { githubAnnotations } from "./lint/github.ts";
 import { lintFiles } from "./lint/lint-files.ts";
 import { LiveDatabase } from "./lint/live-database.ts";
@@ -45,6 +45,10 @@ const lintInput = z.strictObject({
     .enum(["text", "json", "github", "sarif"])
     .describe("How the findings are printed")
     .default("text"),
+  "fail-on": z
+    .enum(["error", "warning"])
+    .describe("What makes it fail: errors alone, or warnings too, which is more without a database")
+    .default("error"),
   big: z.string().describe("A table is big from this size on").default("1GiB"),
   "big-rows": z.int().min(1).describe("A table is big from this number of rows on").default(1_000_000),
   offline: z.boolean().describe("Ask no database; with base, for CI without one").default(false),
@@ -61,6 +65,8 @@ export const lint = defineOperation({
     files: z.number().describe("How many files were read"),
     findings: z.array(findingSchema).describe("In the order of the files"),
     errors: z.number().describe("How many errors no file allows"),
+    warnings: z.number().describe("How many warnings no file allows"),
+    failOn: z.enum(["error", "warning"]).describe("What makes it fail"),
     notes: z.array(z.string()).describe("What limits the findings"),
     format: z.enum(["text", "json", "github", "sarif"]).describe("How they are printed"),
     prefix: z.string().describe("From the root of the checkout to the folder of .opsrc"),
@@ -91,20 +97,26 @@ export const lint = defineOperation({
         database: target.name,
         files: files.length + waysBack.length,
         findings,
-        errors: findings.filter((each) => each.severity === "error" && each.allowed === null).length,
+        errors: countOpen(findings, "error"),
+        warnings: countOpen(findings, "warning"),
+        failOn: input["fail-on"],
         notes: why === undefined ? [] : [why],
         format: input.format,
         prefix: root === undefined ? "" : slashed(relative(root, directory)),
       };
     });
   },
-  failure: ({ errors }) =>
-    errors === 0
-      ? undefined
-      : new OpsError("E_LINT", `${errors} ${errors === 1 ? "finding is an error" : "findings are errors"}`, {
-          hint: "change the migration, or say in it why it is fine: -- ops: allow=RULE because …",
-          retryable: false,
-        }),
+  failure: ({ errors, warnings, failOn }) => {
+    const counts = [
+      ...(errors > 0 ? [counted(errors, "error")] : []),
+      ...(failOn === "warning" && warnings > 0 ? [counted(warnings, "warning")] : []),
+    ];
+    if (counts.length === 0) return undefined;
+    return new OpsError("E_LINT", `The migrations have ${counts.join(" and ")}`, {
+      hint: "change the migration, or say in it why it is fine: -- ops: allow=RULE because …",
+      retryable: false,
+    });
+  },
   render: (output) => {
     const uri = (file: string) => posix.join(output.prefix, file);
     switch (output.format) {
@@ -179,7 +191,7 @@ function text(output: { files: number; findings: readonly Finding[]; notes: read
   const { files, findings, notes } = output;
   const open = findings.filter((each) => each.allowed === null);
   const counts = (["error", "warning", "note"] as const).flatMap((severity) => {
-    const count = open.filter((each) => each.severity === severity).length;
+    const count = countOpen(findings, severity);
     return count === 0 ? [] : [counted(count, severity)];
   });
   const allowed = findings.flatMap((each) =>
@@ -193,6 +205,10 @@ function text(output: { files: number; findings: readonly Finding[]; notes: read
     ...notes.map((each) => `note: ${each}`),
     `${counted(files, "file")}: ${counts.join(", ") || "nothing to say"}${allowed.length === 0 ? "" : ` (${allowed.length} allowed)`}`,
   ].join("\n");
+}
+
+function countOpen(findings: readonly Finding[], severity: Severity): number {
+  return findings.filter((each) => each.severity === severity && each.allowed === null).length;
 }
 
 function slashed(path: string): string {

@@ -1,7 +1,7 @@
 import { rewritesForType } from "./column-type.ts";
-import type { Domains } from "./domains.ts";
 import type { Impact } from "./impact.ts";
 import type { LiveDatabase, LiveTable, RelationName } from "./live-database.ts";
+import type { Made } from "./made.ts";
 import { calledFunctions, child, children, has, type Node, names, relation, text } from "./node.ts";
 
 /** What each command of an ALTER TABLE does to its table and to those it refers to. */
@@ -10,11 +10,11 @@ export async function alterTableImpacts(
   of: RelationName,
   table: LiveTable,
   database: LiveDatabase,
-  domains: Domains,
+  made: Made,
 ): Promise<Impact[]> {
   const impacts: Impact[] = [];
   for (const command of children(statement, "cmds", "AlterTableCmd")) {
-    impacts.push(...(await commandImpacts(command, of, table, database, domains)));
+    impacts.push(...(await commandImpacts(command, of, table, database, made)));
   }
   return impacts;
 }
@@ -31,7 +31,7 @@ async function commandImpacts(
   of: RelationName,
   table: LiveTable,
   database: LiveDatabase,
-  domains: Domains,
+  made: Made,
 ): Promise<Impact[]> {
   const subtype = text(command, "subtype") ?? "";
   const name = text(command, "name") ?? "";
@@ -51,10 +51,11 @@ async function commandImpacts(
       ];
     }
     case "AT_AddColumn":
-      return addedColumn(child(command, "def", "ColumnDef"), of, database, domains);
+      return addedColumn(child(command, "def", "ColumnDef"), of, database, made);
     case "AT_SetNotNull":
       if (table.columns.get(name)?.notNull === true) return [];
-      if (database.major >= 12 && table.provenNotNull.has(name)) return [];
+      if (database.major >= 12 && (table.provenNotNull.has(name) || made.notNullChecks.proves(of, name)))
+        return [];
       return [notNullScan(of, name)];
     case "AT_AddConstraint":
       return constraintImpacts(child(command, "def", "Constraint"), of);
@@ -83,7 +84,7 @@ async function addedColumn(
   column: Node,
   of: RelationName,
   database: LiveDatabase,
-  domains: Domains,
+  made: Made,
 ): Promise<Impact[]> {
   const name = text(column, "colname") ?? "";
   const constraints = children(column, "constraints", "Constraint");
@@ -106,7 +107,7 @@ async function addedColumn(
       instead:
         "add the column without a default, set the default for new rows, and fill the old ones in batches (-- ops: batch …)",
     });
-  } else if (await domains.isConstrained(child(column, "typeName", "TypeName"), database)) {
+  } else if (await made.domains.isConstrained(child(column, "typeName", "TypeName"), database)) {
     impacts.push({
       rule: "adding-field-with-default",
       relation: of,

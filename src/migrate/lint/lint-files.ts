@@ -6,7 +6,9 @@ import { Domains } from "./domains.ts";
 import { type Finding, type Remark, type Severity, worstFirst } from "./finding.ts";
 import { answeredByDatabase, type Impact, onlyWithDatabase } from "./impact.ts";
 import type { LiveDatabase, LiveTable, RelationName } from "./live-database.ts";
+import { isSameRelation, type Made } from "./made.ts";
 import { has } from "./node.ts";
+import { NotNullChecks } from "./not-null-checks.ts";
 import { squawkRemarks } from "./squawk.ts";
 import { createdRelation, statementImpacts } from "./statement-impacts.ts";
 import { type BigTable, describeTable, isBig } from "./table-size.ts";
@@ -20,12 +22,6 @@ export interface LintContext {
   /** How a file is called in the findings. */
   readonly shown: (file: SqlFile) => string;
   readonly signal: AbortSignal;
-}
-
-/** What the files so far have made. */
-interface Made {
-  readonly relations: RelationName[];
-  readonly domains: Domains;
 }
 
 /**
@@ -43,7 +39,7 @@ export async function lintFiles(
   const version = database === undefined ? undefined : `${database.major}.0`;
   const fromSquawk = await squawkRemarks(files.map(withoutPlaceholders), version, directory, signal);
   const bySquawk = [...fromSquawk.values()];
-  const made: Made = { relations: [], domains: new Domains() };
+  const made: Made = { relations: [], domains: new Domains(), notNullChecks: new NotNullChecks() };
   const findings: Finding[] = [];
   for (const [index, file] of files.entries()) {
     signal.throwIfAborted();
@@ -95,6 +91,7 @@ async function remarksOn(
     made.domains.note(statement);
     if (statement.kind === "DoStmt") remarks.push({ ...doBlock, index: statement.start });
     remarks.push(...(await liveRemarks(statement, made, context)));
+    if (context.database !== undefined) await made.notNullChecks.note(statement, context.database);
   }
   const own: Remark[] = [];
   for (const remark of squawk) {
@@ -138,13 +135,8 @@ async function alreadyThere(
   return has(nodeOf(statement), "if_not_exists") && (await database?.table(created)) !== undefined;
 }
 
-/** A name without a schema may be the same table as one with it. */
 function isMade(relation: RelationName, made: readonly RelationName[]): boolean {
-  return made.some(
-    ({ schema, name }) =>
-      name === relation.name &&
-      (schema === undefined || relation.schema === undefined || schema === relation.schema),
-  );
+  return made.some((each) => isSameRelation(each, relation));
 }
 
 function namedRelations(value: unknown): RelationName[] {
@@ -165,7 +157,7 @@ async function liveRemarks(
 ): Promise<Remark[]> {
   if (database === undefined) return [];
   const remarks: Remark[] = [];
-  for (const impact of await statementImpacts(statement, database, made.domains)) {
+  for (const impact of await statementImpacts(statement, database, made)) {
     const table = isMade(impact.relation, made.relations) ? undefined : await database.table(impact.relation);
     const severity = table === undefined ? undefined : severityOf(impact, table, big);
     if (table === undefined || severity === undefined) continue;

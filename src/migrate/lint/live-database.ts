@@ -24,6 +24,8 @@ export interface LiveTable {
   readonly columns: ReadonlyMap<string, Column>;
   /** Columns that a valid CHECK (column IS NOT NULL) already proves to be without null. */
   readonly provenNotNull: ReadonlySet<string>;
+  /** The column of each CHECK (column IS NOT NULL), valid or not, by the constraint's name. */
+  readonly notNullChecks: ReadonlyMap<string, string>;
 }
 
 /** What a running server knows about the tables that migrations change. Only reads. */
@@ -100,17 +102,19 @@ export class LiveDatabase {
       rows: number;
       indexes: number;
       columns: [string, Column][] | null;
-      provenNotNull: string[];
+      checks: [name: string, column: string, valid: boolean][] | null;
     }>(tableQuery, [schema ?? null, name]);
     const [row] = rows;
     if (row === undefined) return undefined;
+    const checks = row.checks ?? [];
     return {
       name: row.name,
       bytes: Number(row.bytes),
       rows: row.rows < 0 ? undefined : row.rows,
       indexes: row.indexes,
       columns: new Map(row.columns ?? []),
-      provenNotNull: new Set(row.provenNotNull),
+      provenNotNull: new Set(checks.flatMap(([, column, valid]) => (valid ? [column] : []))),
+      notNullChecks: new Map(checks.map(([name, column]) => [name, column])),
     };
   }
 }
@@ -124,9 +128,10 @@ const tableQuery = `
          (SELECT jsonb_agg(jsonb_build_array(attname, jsonb_build_object('typeOid', atttypid::int8, 'typmod', atttypmod,
                    'type', format_type(atttypid, atttypmod), 'notNull', attnotnull)))
             FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns,
-         ARRAY(SELECT attname::text FROM pg_attribute AS a JOIN pg_constraint AS k ON k.conrelid = a.attrelid
-                WHERE a.attrelid = c.oid AND k.contype = 'c' AND k.convalidated
-                  AND pg_get_constraintdef(k.oid) = format('CHECK ((%I IS NOT NULL))', attname)) AS "provenNotNull"
+         (SELECT jsonb_agg(jsonb_build_array(k.conname, attname, k.convalidated))
+            FROM pg_attribute AS a JOIN pg_constraint AS k ON k.conrelid = a.attrelid
+           WHERE a.attrelid = c.oid AND k.contype = 'c' AND NOT k.connoinherit
+             AND starts_with(pg_get_constraintdef(k.oid), format('CHECK ((%I IS NOT NULL))', attname))) AS checks
     FROM pg_class AS c,
          LATERAL (SELECT coalesce(array_agg(relid::oid), ARRAY[c.oid]) AS parts FROM pg_partition_tree(c.oid)) AS tree
    WHERE c.oid = to_regclass(CASE WHEN $1::text IS NULL THEN '' ELSE quote_ident($1) || '.' END || quote_ident($2))

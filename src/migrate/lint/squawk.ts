@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { OpsError } from "../../core/errors.ts";
 import { runProgram } from "../../process/run-program.ts";
+import { makeRunnable, type Runnable } from "../runnable.ts";
 import type { SqlFile } from "../sql-file.ts";
 import type { Remark } from "./finding.ts";
 
@@ -44,13 +45,13 @@ export async function squawkRemarks(
   try {
     const named = new Map(files.map((file, index) => [`${index}.sql`, file]));
     for (const [name, file] of named) await writeFile(join(folder, name), file.sql);
-    for (const transaction of ["file", "none"] as const) {
-      const names = [...named].flatMap(([name, file]) =>
-        file.settings.transaction === transaction ? [name] : [],
-      );
+    const modes = new Map<string, Runnable["mode"]>();
+    for (const [name, file] of named) modes.set(name, (await makeRunnable(file)).mode);
+    for (const mode of ["transaction", "statements"] as const) {
+      const names = [...named.keys()].filter((name) => modes.get(name) === mode);
       for (let from = 0; from < names.length; from += filesAtOnce) {
         const paths = names.slice(from, from + filesAtOnce).map((name) => join(folder, name));
-        const inTransaction = transaction === "file" ? ["--assume-in-transaction"] : [];
+        const inTransaction = mode === "transaction" ? ["--assume-in-transaction"] : [];
         const version = serverVersion === undefined ? [] : [`--pg-version=${serverVersion}`];
         for (const found of await run([...inTransaction, ...version, ...paths], directory, signal)) {
           const file = named.get(basename(found.file));

@@ -1,16 +1,16 @@
 import { optionsOf } from "../statement-options.ts";
 import { nodeOf, type Statement } from "../statements.ts";
 import { alterTableImpacts, referenceImpacts } from "./alter-table.ts";
-import type { Domains } from "./domains.ts";
 import type { Impact } from "./impact.ts";
 import type { LiveDatabase, RelationName } from "./live-database.ts";
+import type { Made } from "./made.ts";
 import { child, children, has, type Node, relation, text } from "./node.ts";
 
 /** What a statement does to tables that the live database has. */
 export async function statementImpacts(
   statement: Statement,
   database: LiveDatabase,
-  domains: Domains,
+  made: Made,
 ): Promise<Impact[]> {
   const node = nodeOf(statement);
   const of = relation(child(node, "relation", "RangeVar"));
@@ -20,7 +20,7 @@ export async function statementImpacts(
     case "AlterTableStmt": {
       const table = of === undefined ? undefined : await database.table(of);
       if (of === undefined || table === undefined) return [];
-      const impacts = await alterTableImpacts(node, of, table, database, domains);
+      const impacts = await alterTableImpacts(node, of, table, database, made);
       return impacts.some((each) => each.weight === "long") ? impacts : [...impacts, ...on(shortLock)];
     }
     case "CreateStmt":

@@ -136,6 +136,19 @@ describe("with a database", () => {
     expect({ inSameFile, inDatabase }).toEqual({ inSameFile: rewritten, inDatabase: rewritten });
   });
 
+  test("SET NOT NULL reads nothing behind a CHECK that pending files add and validate", async () => {
+    const steps = [
+      "ALTER TABLE orders ADD CONSTRAINT noted CHECK (note IS NOT NULL) NOT VALID, ADD CHECK (price IS NOT NULL) NOT VALID",
+      "ALTER TABLE public.orders VALIDATE CONSTRAINT noted, VALIDATE CONSTRAINT coded, VALIDATE CONSTRAINT orders_price_check",
+      "ALTER TABLE orders ALTER note SET NOT NULL, ALTER code SET NOT NULL, ALTER price SET NOT NULL",
+      "ALTER TABLE orders ALTER customer SET NOT NULL",
+    ];
+    const coded = "ALTER TABLE orders ADD CONSTRAINT coded CHECK (code IS NOT NULL) NOT VALID";
+    const output = await linted(steps.join(";\n"), "big", coded);
+    expect(output.findings.filter((each) => each.severity === "error").map((each) => each.line)).toEqual([4]);
+    expect((await linted(steps.toSpliced(1, 1).join(";\n"), "big", coded)).errors).toBe(4);
+  });
+
   test("of a DO block a note says that nobody looked into it", async () => {
     const output = await linted("SELECT 1;\nDO $$ BEGIN UPDATE orders SET note = 'x'; END $$;", "big");
     expect(output.findings).toMatchObject([{ rule: "do-block", severity: "note", line: 2, column: 1 }]);
@@ -331,4 +344,18 @@ describe("with a base", () => {
       await rm(folder, { recursive: true, force: true });
     }
   });
+});
+
+test("without a database warnings can fail it; what runs statement by statement is not in a transaction", async () => {
+  await using project = await Project.create(cluster, {
+    "1_drop.up.sql": "ALTER TABLE orders DROP COLUMN note;",
+    "2_indexes.up.sql":
+      "CREATE INDEX CONCURRENTLY a ON orders (id);\nCREATE INDEX CONCURRENTLY b ON orders (code);",
+  });
+  const of = async (input: object) => {
+    const { output } = await perform(lint, project.context(), { offline: true, ...input });
+    return { rules: rules(output as Output), failure: lint.failure?.(output)?.message };
+  };
+  expect(await of({})).toEqual({ rules: ["warning ban-drop-column"], failure: undefined });
+  expect((await of({ "fail-on": "warning" })).failure).toBe("The migrations have 1 warning");
 });
