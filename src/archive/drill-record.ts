@@ -9,6 +9,8 @@ const drillSchema = z.strictObject({
   backup: z.string(),
   environment: z.string(),
   database: z.string(),
+  /** Whether the backup holds the whole database. Records of before do not say. */
+  whole: z.boolean().optional(),
   verdict: z.enum(["pass", "fail"]),
   /** Why it failed; null where it passed. */
   reason: z.string().nullable(),
@@ -45,14 +47,16 @@ export function drilledBackup(object: string): string | undefined {
   return /^drills\/(.+)-\d{8}T\d{6}Z-[0-9a-f]{4}\.json$/.exec(object)?.[1];
 }
 
-/** The newest drill of the database's backups. What is no drill record is passed over. */
+/** The newest drill of the database's backups, or of those that hold all of it. What is no drill record is passed over. */
 export async function newestDrill(
   store: ObjectStore,
   owner: { readonly environment: string; readonly database: string },
+  of: "any" | "whole" = "any",
 ): Promise<DrillRecord | undefined> {
   for (const { name } of await listDrillObjects(store, drillPrefix)) {
     const record = parseDrillObject(drillSchema, await readObject(store, name));
-    if (record?.environment === owner.environment && record.database === owner.database) return record;
+    if (record?.environment !== owner.environment || record.database !== owner.database) continue;
+    if (of === "any" || record.whole !== false) return record;
   }
   return undefined;
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { belongsTo, isPart, readCatalog, withoutParts } from "../archive/catalog.ts";
+import { belongsTo, isPart, type Owner, readCatalog, withoutParts } from "../archive/catalog.ts";
 import { newestDrill } from "../archive/drill-record.ts";
+import type { StoreTarget } from "../config/environment.ts";
 import { formatDuration } from "../core/duration.ts";
 import { type Json, OpsError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
@@ -10,6 +11,7 @@ import { trustedSignersOf } from "../crypto/trusted-signers.ts";
 import { type Check, defineCheck } from "../run/check.ts";
 import { judgeDrillAge, measureDrillAge } from "../run/drill-age.ts";
 import { judgeByLimits } from "../run/limits.ts";
+import type { ObjectStore } from "../storage/object-store.ts";
 import { openStore } from "../storage/open-store.ts";
 import { readOverview } from "./overview.ts";
 import { sizeShare, smallerThan, standingOf } from "./standing.ts";
@@ -123,7 +125,7 @@ const backupSize = defineCheck({
 
 const drillAge = defineCheck({
   kind: "drill-age",
-  summary: "Age of the newest restore drill that passed (backup verify --level drill)",
+  summary: "Age of the newest restore drill of the whole database that passed (backup verify --level drill)",
   why: "A backup that nobody has restored is a hope.",
   remedy:
     "Run ops backup verify --level drill; where it fails, make a new backup first and mend the cause after.",
@@ -135,14 +137,32 @@ const drillAge = defineCheck({
 
   async measure(context, input) {
     const target = context.environment.store(input.store);
-    const newest = await newestDrill(openStore(target), {
+    const store = openStore(target);
+    const owner = {
       environment: context.environment.name,
       database: context.environment.database(input.database).name,
-    });
-    return measureDrillAge(newest, context.clock.now(), target.name, { backup: newest?.backup ?? null });
+    };
+    const newest = await newestDrill(store, owner);
+    // A drill of a part says nothing of the whole, where there is one.
+    const counts = newest?.whole !== false || !(await hasWhole(store, target, owner));
+    const counting = counts ? newest : await newestDrill(store, owner, "whole");
+    if (newest !== undefined && counting === undefined) {
+      return {
+        value: null,
+        shown: `no drill of the whole database in store ${target.name}, only of a part of it`,
+        evidence: { backup: newest.backup, whole: false },
+      };
+    }
+    return measureDrillAge(counting, context.clock.now(), target.name, { backup: counting?.backup ?? null });
   },
 
   judge: (measurement, _input, limits) => judgeDrillAge(measurement, limits),
 });
+
+/** Whether the store has a backup of the whole database, as `withoutParts` asks it. */
+async function hasWhole(store: ObjectStore, target: StoreTarget, owner: Owner): Promise<boolean> {
+  const catalog = await readCatalog(store, await trustedSignersOf(target));
+  return catalog.some((each) => belongsTo(each, owner) && each.status === "complete" && !isPart(each));
+}
 
 export const checks: readonly Check[] = [backupAge, backupSize, drillAge];

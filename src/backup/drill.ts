@@ -61,6 +61,7 @@ export async function holdDrill(
     backup: manifest.id,
     environment: manifest.environment,
     database: manifest.database,
+    whole: manifest.whole,
     verdict: found.reason === null ? "pass" : "fail",
     startedAt: startedAt.toISOString(),
     durationMs: Math.round(context.clock.elapsed() - begin),

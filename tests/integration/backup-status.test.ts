@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
+import { type DrillRecord, writeDrillRecord } from "../../src/archive/drill-record.ts";
 import { checks } from "../../src/backup/checks.ts";
 import type { OpsError } from "../../src/core/errors.ts";
 import { FileStore } from "../../src/storage/file-store.ts";
@@ -237,6 +238,28 @@ describe("the checks of backups", () => {
     });
   });
 
+  it("drill-age counts no drill of a part beside a whole backup, and records that do not say as before", async () => {
+    const { store, context } = await setting();
+    const age = check("drill-age");
+    const input = age.input.parse({});
+    const judged = async () => age.judge(await age.measure(context, input), input, {});
+    const record = async (backup: string, at: string, whole?: boolean) =>
+      writeDrillRecord(store("local"), { ...drillOf(backup, at), ...(whole === undefined ? {} : { whole }) });
+    const part = await storeBackup(store("local"), { at: ago(4 * hour), whole: false });
+    await record(part, ago(3 * hour), false);
+    expect(await judged()).toMatchObject({ status: "pass" });
+
+    const whole = await storeBackup(store("local"), { at: ago(5 * hour) });
+    expect(await judged()).toMatchObject({
+      status: "fail",
+      reason: expect.stringContaining("no drill of the whole database in store local, only of a part of it"),
+    });
+    await record(whole, ago(10 * 24 * hour));
+    expect(await judged()).toMatchObject({ status: "fail", reason: expect.stringContaining("10d") });
+    await record(whole, ago(4 * hour), true);
+    expect(await judged()).toMatchObject({ status: "pass", reason: expect.stringContaining("4h") });
+  });
+
   it("backup-size compares the newest one with the median before it", async () => {
     const { store, context } = await setting();
     const size = check("backup-size");
@@ -251,6 +274,27 @@ describe("the checks of backups", () => {
       reason: "newest backup has 40% of 1000 B, usual before, limit < 50%",
     });
   });
+});
+
+const drillOf = (backup: string, startedAt: string): DrillRecord => ({
+  format: "ops-drill",
+  version: 1,
+  backup,
+  environment: "test",
+  database: "main",
+  verdict: "pass",
+  reason: null,
+  startedAt,
+  durationMs: 1000,
+  restoreMs: 900,
+  serverVersion: "15.4",
+  dumpBytes: 40,
+  databaseBytes: 4000,
+  tables: 1,
+  rows: 10,
+  checks: [],
+  run: null,
+  actor: "test@localhost",
 });
 
 async function drill(store: FileStore, backup: string, verdict: string, startedAt: string): Promise<void> {

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { newestDrill } from "../../src/archive/drill-record.ts";
 import { encodeManifest } from "../../src/archive/manifest.ts";
 import { checks } from "../../src/backup/checks.ts";
 import { assertStored, findManifest } from "../../src/backup/stores.ts";
@@ -347,7 +348,7 @@ describe("before its manifest is written a backup", () => {
 
 describe("the check drill-age", () => {
   it("fails without a drill, passes after one, and fails after one that failed", async () => {
-    const { settings } = await twoStores();
+    const { settings, directory } = await twoStores();
     const context = testContext(settings);
     const check = checks.find((each) => each.kind === "drill-age");
     if (check === undefined) throw new Error("there is no check drill-age");
@@ -358,6 +359,8 @@ describe("the check drill-age", () => {
     expect(await judged()).toMatchObject({ status: "fail", reason: expect.stringContaining("no drill") });
     await perform(verify, context, { store: "local", level: "drill" });
     expect(await judged()).toMatchObject({ status: "pass" });
+    const owner = { environment: "test", database: "main" };
+    expect(await newestDrill(new FileStore(directory), owner)).toMatchObject({ whole: true });
     await new Promise((resolve) => setTimeout(resolve, 1100));
     await perform(verify, context, { store: "local", level: "drill", checks: ["SELECT false"] });
     expect(await judged()).toMatchObject({ status: "fail", reason: expect.stringContaining("SELECT false") });
