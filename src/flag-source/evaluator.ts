@@ -123,8 +123,14 @@ export class Evaluator {
   private kind(name: string): Kind {
     const definition = this.definitions.get(name)?.definition;
     if (definition === undefined) return "boolean";
-    const known = this.kinds.get(definition) ?? kindOf(definition) ?? "object";
+    const known = this.kinds.get(definition) ?? kindOf(definition) ?? kindOfDefault(definition) ?? "object";
     this.kinds.set(definition, known);
     return known;
   }
+}
+
+/** Of a flag with values of several kinds, which lint refuses: a kill of it must count all the same. */
+function kindOfDefault({ variants, defaultVariant }: FlagDefinition): Kind | undefined {
+  const value = typeof defaultVariant === "string" ? variants[defaultVariant] : undefined;
+  return value === undefined ? undefined : kindOf({ variants: { default: value } });
 }

@@ -2,6 +2,7 @@ import { MemoryStorage } from "@openfeature/flagd-core";
 import type { FlagDefinition } from "./definition.ts";
 import { documentOf, type FlagSet } from "./flag-set.ts";
 import type { Problem } from "./lint.ts";
+import { evaluatorsOf } from "./segment-users.ts";
 
 const silent = {
   error: () => undefined,
@@ -13,7 +14,9 @@ const silent = {
 /** What flagd's own schema, and the compiler of rules in flagd-core, have against a flag; undefined: nothing. */
 export function schemaFinding(set: FlagSet, name: string, definition: FlagDefinition): Problem | undefined {
   const storage = new MemoryStorage(silent);
-  const document = documentOf({ ...set, flags: new Map() });
+  // Only those it uses: a mistake in another shared rule is not this flag's.
+  const evaluators = evaluatorsOf(set, definition.targeting);
+  const document = documentOf({ ...set, flags: new Map(), evaluators });
   try {
     storage.setConfigurations(JSON.stringify({ ...document, flags: { [name]: definition } }), true);
   } catch (error) {

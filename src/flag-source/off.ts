@@ -65,6 +65,13 @@ export function everyState(definition: FlagDefinition): FlagDefinition[] {
   return inside === undefined ? [definition] : [definition, ...everyState(inside)];
 }
 
+/** The definition as it counts now, and nothing of what it remembers. */
+export function withoutMemory(definition: FlagDefinition): FlagDefinition {
+  if (definition.metadata === undefined) return definition;
+  const { [offKey]: _, [killedKey]: __, ...metadata } = definition.metadata;
+  return { ...definition, metadata };
+}
+
 /** Everybody gets the "off" variant; the definition as it is now is remembered. Throws `E_FLAG_NO_OFF`. */
 export function turnedOff(definition: FlagDefinition, variant?: string): FlagDefinition {
   return allOff(definition, { [offKey]: JSON.stringify(definition) }, variant);

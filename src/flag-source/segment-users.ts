@@ -1,4 +1,4 @@
-import type { FlagDefinition } from "./definition.ts";
+import type { FlagDefinition, Rule } from "./definition.ts";
 import type { FlagSet } from "./flag-set.ts";
 import { everyState } from "./off.ts";
 import { referencesIn } from "./references.ts";
@@ -27,4 +27,18 @@ export function usersOf(
   }
   const flags = [...set.flags].filter(([, { definition }]) => uses(referencesOf(definition)));
   return { flags: new Set(flags.map(([name]) => name)), segments };
+}
+
+/** The shared rules that a rule needs, by itself or by one of them, in their order. */
+export function evaluatorsOf(set: FlagSet, rule: Rule | undefined): Map<string, Rule> {
+  const needed = new Set<string>();
+  const search = (each: Rule | undefined): void => {
+    for (const name of referencesIn(each)) {
+      if (needed.has(name)) continue;
+      needed.add(name);
+      search(set.evaluators.get(name));
+    }
+  };
+  search(rule);
+  return new Map([...set.evaluators].filter(([name]) => needed.has(name)));
 }

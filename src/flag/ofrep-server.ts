@@ -5,6 +5,7 @@ import { isIP } from "node:net";
 import type { Json } from "../core/errors.ts";
 import { OpsError } from "../core/errors.ts";
 import { type Answer, answerAll, answerOne, eventPath } from "./ofrep.ts";
+import { shownMistake } from "./servable.ts";
 import type { ServedFlags } from "./served-flags.ts";
 
 /** Bytes that a request may have: contexts are small. */
@@ -115,13 +116,15 @@ export class OfrepServer {
   }
 
   private health(): Answer {
-    const { problem, confirmedAt, names } = this.flags;
+    const { problem, mistakes, confirmedAt, names } = this.flags;
     const body = {
-      status: problem === undefined ? "ok" : "stale",
+      status: problem !== undefined ? "stale" : mistakes.length > 0 ? "mistakes" : "ok",
       flags: names.length,
       confirmedAt: confirmedAt.toISOString(),
+      ...(problem !== undefined && { problem }),
+      ...(mistakes.length > 0 && { mistakes: mistakes.map(shownMistake) }),
     };
-    return { status: 200, body: problem === undefined ? body : { ...body, problem } };
+    return { status: 200, body };
   }
 
   /** Undefined: go on. */

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { z } from "zod";
 import { counted } from "../core/counted.ts";
 import { UsageError } from "../core/errors.ts";
+import { visible } from "../core/visible.ts";
 import { openFlagSource } from "../flag-source/open-source.ts";
 import { defineOperation } from "../run/operation.ts";
 import { source, withFlagSource } from "./source.ts";
@@ -36,9 +37,10 @@ export const serve = defineOperation({
   async apply(context, { source: name, listen }, _before, report) {
     const target = context.environment.flagSource(name);
     const [host, port] = addressOf(listen);
-    const [{ OfrepServer, isLoopback }, { ServedFlags }] = await Promise.all([
+    const [{ OfrepServer, isLoopback }, { ServedFlags }, { shownMistake }] = await Promise.all([
       import("./ofrep-server.ts"),
       import("./served-flags.ts"),
+      import("./servable.ts"),
     ]);
     if (target.token === undefined && !isLoopback(host)) {
       throw new UsageError("E_FLAG_TOKEN", `Who reaches ${listen} could read every flag of ${target.name}`, {
@@ -62,6 +64,14 @@ export const serve = defineOperation({
     const ended = AbortSignal.any([context.stop, signal]);
     flags.onChange(() => report.log(`the flags have changed: ${counted(flags.names.length, "flag")}`));
     let problem: string | undefined;
+    let mistakes = "";
+    const tellMistakes = (): void => {
+      const found = flags.mistakes.map(shownMistake).join("\n");
+      if (found === mistakes) return;
+      mistakes = found;
+      report.log(found === "" ? "what was wrong with the flags is mended" : visible(found));
+    };
+    tellMistakes();
     const timer = setInterval(() => {
       if (flags.problem !== problem) {
         problem = flags.problem;
@@ -69,6 +79,7 @@ export const serve = defineOperation({
           problem === undefined ? "the source is back" : `the flags of before are served on: ${problem}`,
         );
       }
+      tellMistakes();
       report.progress({ message: `${place}: ${counted(server.evaluations, "evaluation")}` });
     }, tellEvery);
     try {

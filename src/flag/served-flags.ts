@@ -1,8 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { errorRecord, UsageError } from "../core/errors.ts";
+import { differences } from "../flag-source/differences.ts";
 import { type Evaluation, Evaluator } from "../flag-source/evaluator.ts";
-import { documentOf, type FlagSet } from "../flag-source/flag-set.ts";
-import { findings } from "../flag-source/lint.ts";
+import { documentOf, emptySet, type FlagSet } from "../flag-source/flag-set.ts";
+import { usersOf } from "../flag-source/segment-users.ts";
+import { type Mistake, type Servable, servable } from "./servable.ts";
 
 /** Milliseconds until a source that cannot be read is asked again. */
 const retryAfter = 1000;
@@ -15,14 +17,16 @@ export interface FollowedSource {
 }
 
 /**
- * The newest flags that are without mistakes. A source that is away, or that somebody broke by hand, changes nothing
- * but `problem`: the flags of before are served on.
+ * The newest flags that are without mistakes. A source that is away, or that cannot be read, changes nothing but
+ * `problem`: the flags of before are served on. A flag that somebody broke by hand keeps none of the others from changing.
  */
 export class ServedFlags {
   private readonly source: FollowedSource;
   private readonly now: () => Date;
   private readonly evaluator: Evaluator;
-  private set: FlagSet;
+  /** As the source has them. */
+  private stored: FlagSet;
+  private served: Servable;
   private text: string;
   private readonly listeners = new Set<() => void>();
   /** When these flags were read, or found to be the same still. */
@@ -30,34 +34,51 @@ export class ServedFlags {
   /** Why they may be old; undefined: they are what the source has. */
   problem: string | undefined;
 
-  private constructor(source: FollowedSource, now: () => Date, set: FlagSet) {
+  private constructor(source: FollowedSource, now: () => Date, stored: FlagSet) {
     this.source = source;
     this.now = now;
-    this.set = set;
-    this.text = JSON.stringify(documentOf(set));
-    this.evaluator = new Evaluator(set);
+    this.stored = stored;
+    this.served = servable(stored, emptySet);
+    this.text = textOf(this.served);
+    this.evaluator = new Evaluator(this.served.set);
     this.confirmedAt = now();
   }
 
-  /** Throws where the source cannot be read, and `E_FLAG_INVALID` where it holds mistakes. */
+  /** Throws where the source cannot be read. */
   static async load(source: FollowedSource, now: () => Date): Promise<ServedFlags> {
-    return new ServedFlags(source, now, await readValid(source));
+    return new ServedFlags(source, now, await source.read());
+  }
+
+  /** What is wrong in the source, by hand. */
+  get mistakes(): readonly Mistake[] {
+    return this.served.mistakes;
   }
 
   get names(): readonly string[] {
-    return [...this.set.flags.keys()];
+    const { set, mistakes } = this.served;
+    const unserved = mistakes.filter(({ subject, isKept }) => subject === "flag" && !isKept);
+    return [...set.flags.keys(), ...unserved.map((each) => each.name)];
   }
 
   has(name: string): boolean {
-    return this.set.flags.has(name);
+    return this.served.set.flags.has(name) || this.mistakeOf(name) !== undefined;
   }
 
   metadataOf(name: string) {
-    return this.set.flags.get(name)?.definition.metadata;
+    return this.served.set.flags.get(name)?.definition.metadata;
   }
 
   evaluate(name: string, context: Parameters<Evaluator["evaluate"]>[1]): Evaluation {
-    return this.evaluator.evaluate(name, context);
+    const mistake = this.mistakeOf(name);
+    if (mistake === undefined) return this.evaluator.evaluate(name, context);
+    const errorMessage = `the flag ${mistake.message}`;
+    return { value: undefined, variant: undefined, reason: "ERROR", errorCode: "PARSE_ERROR", errorMessage };
+  }
+
+  /** Of a flag that cannot be served at all. */
+  private mistakeOf(name: string): Mistake | undefined {
+    if (this.served.set.flags.has(name)) return undefined;
+    return this.served.mistakes.find((each) => each.subject === "flag" && each.name === name);
   }
 
   /** Calls back after every change, until the returned function is called. */
@@ -91,15 +112,17 @@ export class ServedFlags {
   private async renew(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
-        const set = await readValid(this.source);
-        refuseEmptied(this.set, set);
-        const text = JSON.stringify(documentOf(set));
+        const stored = await this.source.read();
+        refuseEmptied(this.stored, stored);
+        const served = servable(stored, this.served.set, this.suspects(stored));
+        const text = textOf(served);
+        this.stored = stored;
+        this.served = served;
         this.confirmedAt = this.now();
         this.problem = undefined;
         if (text === this.text) return;
-        this.set = set;
         this.text = text;
-        this.evaluator.load(set);
+        this.evaluator.load(served.set);
         for (const listener of this.listeners) listener();
         return;
       } catch (error) {
@@ -108,17 +131,24 @@ export class ServedFlags {
       }
     }
   }
+
+  /** What has changed since it was read, what uses that, and what was wrong; undefined: everything, another order counts. */
+  private suspects(stored: FlagSet): ReadonlySet<string> | undefined {
+    const before = [...this.stored.evaluators.keys()];
+    if (JSON.stringify(before) !== JSON.stringify([...stored.evaluators.keys()])) return undefined;
+    const found = differences(this.stored, stored);
+    const wrong = this.served.mistakes.filter((each) => each.subject === "segment");
+    const segments = [...found.filter((each) => each.subject === "segment"), ...wrong].map(
+      (each) => each.name,
+    );
+    const users = usersOf(stored, segments);
+    const named = [...found, ...this.served.mistakes].map((each) => each.name);
+    return new Set([...named, ...users.flags, ...users.segments]);
+  }
 }
 
-async function readValid(source: FollowedSource): Promise<FlagSet> {
-  const set = await source.read();
-  const wrong = findings(set).filter((each) => each.severity === "error");
-  const [first] = wrong;
-  if (first === undefined) return set;
-  const more = wrong.length === 1 ? "" : ` (and ${wrong.length - 1} more mistakes)`;
-  throw new UsageError("E_FLAG_INVALID", `The ${first.subject} ${first.name}: ${first.message}${more}`, {
-    hint: first.hint ?? "mend it by hand, as it was made: no command of ops stores it",
-  });
+function textOf({ set, mistakes }: Servable): string {
+  return JSON.stringify([documentOf(set), mistakes]);
 }
 
 /**
@@ -126,7 +156,8 @@ async function readValid(source: FollowedSource): Promise<FlagSet> {
  * flags on purpose, and then a server that begins anew serves none.
  */
 function refuseEmptied(before: FlagSet, now: FlagSet): void {
-  if (now.flags.size > 0 || before.flags.size === 0) return;
+  const sizeOf = ({ flags, unreadable }: FlagSet) => flags.size + (unreadable?.size ?? 0);
+  if (sizeOf(now) > 0 || sizeOf(before) === 0) return;
   throw new UsageError("E_FLAG_UNKNOWN", "The source has no flags any more", {
     hint: "where that is meant, start the server again",
   });

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { rename, writeFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
 import { OFREPProvider } from "@openfeature/ofrep-provider";
@@ -160,6 +160,25 @@ describe("a server of flags in a file", () => {
     expect(await until(value, "the change behind the mistake")).toBe(true);
     expect(await health()).toMatchObject({ status: "ok" });
 
+    // A mistake in one flag, or two, is theirs alone: the kill of another one arrives.
+    const document = JSON.parse(await readFile(file, "utf8")) as { flags: Record<string, object> };
+    const broken = { ...document.flags.checkout, defaultVariant: "none" };
+    await writeFile(file, JSON.stringify({ flags: { ...document.flags, broken } }));
+    await until(
+      async () => ((await health()).status === "mistakes" ? true : undefined),
+      "the mistake in one flag",
+    );
+    expect(await health()).toMatchObject({
+      mistakes: [expect.stringMatching(/^flag broken has the default variant "none", .*with an error$/)],
+    });
+    const answer = await ask(serving, `${all}/broken`, '{"context":{}}');
+    expect([answer.status, await answer.json()]).toMatchObject([400, { errorCode: "PARSE_ERROR" }]);
+    await flag(context, "kill", { flag: "checkout" });
+    await until(async () => ((await value()) === undefined ? true : undefined), "the kill");
+    await until(() => (serving.notes().includes("flag broken has") ? true : undefined), "the note");
+    await flag(context, "restore", { flag: "checkout" });
+    expect(await until(value, "the restore")).toBe(true);
+
     // A file that is gone is no wish for no flags.
     await rename(file, `${file}.good`);
     await until(
@@ -216,7 +235,7 @@ describe("a server of flags in a file", () => {
     expect((await ask(serving, `${all}/checkout`, '{"context":{}}')).status).toBe(200);
   });
 
-  test("is not begun with mistakes in the file, on a taken port, or without a token for everybody", async () => {
+  test("is not begun with a file that cannot be read, on a taken port, or without a token for everybody", async () => {
     const { place, serving } = await fileServing();
     const config = join(place.directory, ".opsrc");
     const begun = (listen: string) => ops(["flag", "serve", "--listen", listen], { config });
@@ -229,10 +248,10 @@ describe("a server of flags in a file", () => {
     expect(taken.stderr).toContain("E_LISTEN");
     await writeFile(
       place.file ?? "",
-      '{"flags":{"f":{"state":"ENABLED","variants":{"on":true},"defaultVariant":"off"}}}',
+      '{"flags":{"f":{"state":"ON","variants":{"on":true},"defaultVariant":"on"}}}',
     );
     const mistaken = await begun("127.0.0.1:0");
     expect(mistaken.exitCode).toBe(2);
-    expect(mistaken.stderr).toContain("E_FLAG_INVALID");
+    expect(mistaken.stderr).toContain("E_FLAG_FILE");
   });
 });
