@@ -46,7 +46,7 @@ export interface Progress {
   readonly message: string;
   readonly done?: number;
   readonly total?: number;
-  readonly unit?: "bytes" | "rows" | "requests" | "ms";
+  readonly unit?: "bytes" | "blocks" | "rows" | "requests" | "sessions" | "ms";
   /** What was measured just now; the newest ones are drawn side by side. */
   readonly sample?: Sample;
   /** How each of several things stands, a line for each under the message. */

@@ -59,6 +59,26 @@ describe("progress", () => {
     expect(renderProgress(progress, new Pace(), 1)).toBe(shown);
   });
 
+  it("tells the time left of each phase of a statement by the phase's own count", () => {
+    const pace = new Pace();
+    const scan = (done: number) => ({
+      message: "building i: scan",
+      done,
+      total: 1000,
+      unit: "blocks" as const,
+    });
+    const load = (done: number) => ({
+      message: "building i: load",
+      done,
+      total: 9000,
+      unit: "rows" as const,
+    });
+    expect(renderProgress(scan(100), pace, 0)).not.toContain("left");
+    expect(renderProgress(scan(500), pace, 2000)).toMatch(/ · 500 of 1000 blocks · 2\.5s left$/);
+    expect(renderProgress(load(2000), pace, 3000)).toMatch(/ 22% · 2000 of 9000 rows$/);
+    expect(renderProgress(load(3000), pace, 4000)).toMatch(/ · 6\.0s left$/);
+  });
+
   it("past its total stays at 100%, and at its beginning promises nothing", () => {
     expect(renderProgress({ message: "m", done: 12, total: 10 }, new Pace(), 9000)).toContain("100%");
     expect(renderProgress(half, new Pace(), 100)).not.toContain("left");
