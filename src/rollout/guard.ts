@@ -89,6 +89,14 @@ export class RolloutGuard<R extends RolloutRecord> {
     this.watchdog?.release();
   }
 
+  /** It has given all it was to give, and can only be taken back by its run. */
+  async passed(): Promise<void> {
+    const { run, version, token } = this.record;
+    if (run === null) await this.files.end(token);
+    else if ((await this.files.read())?.token === token) await this.files.passed({ run, version });
+    this.watchdog?.release();
+  }
+
   /** What was given stays although it is not over; it can still be aborted. */
   held(): void {
     this.watchdog?.release();

@@ -6,8 +6,8 @@ import type { RequestTimesFollower } from "../request-source/request-times.ts";
 import { ResponseTimes } from "../request-source/response-times.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
-import { pause } from "../run/pause.ts";
 import { type Learned, unlearned } from "./comparison.ts";
+import { pauseHeeding } from "./heeding.ts";
 import { look } from "./look.ts";
 import type { Watched } from "./watched.ts";
 
@@ -40,7 +40,7 @@ export async function learn(
   for (;;) {
     const gone = clock.elapsed() - start;
     if (gone >= duration) break;
-    await wait(context, Math.max(1, Math.min(stretch, duration - gone)), onLook);
+    await pauseHeeding(context, Math.max(1, Math.min(stretch, duration - gone)), onLook);
     const reading = await look(route, context);
     window.add(reading);
     const counts = reading.map(({ version }) => window.counts(version));
@@ -72,19 +72,6 @@ export function learnedLine(what: string, { dispersion, slow }: Learned): string
     ...(slow === null ? [] : [`slow is more than ${formatDuration(slow.limit)}`]),
   ];
   return `${what} as it is: ${parts.join(", ")}`;
-}
-
-/** Milliseconds between two looks at whether it must end. */
-const lookEvery = 500;
-
-async function wait(context: OperationContext, ms: number, onLook: () => Promise<void>): Promise<void> {
-  const end = context.clock.elapsed() + ms;
-  for (;;) {
-    await onLook();
-    const left = end - context.clock.elapsed();
-    if (left <= 0) return;
-    await pause(context, Math.min(lookEvery, left));
-  }
 }
 
 /** A p95 of fewer requests than this is not one. */

@@ -38,6 +38,10 @@ export const rolloutRecord = z.object({
 export type RolloutRecord = z.output<typeof rolloutRecord>;
 export type Paused = NonNullable<RolloutRecord["paused"]>;
 
+const lastRollout = z.object({ run: z.string(), version: z.string() });
+/** One that has passed: by which run what version has what it has. */
+export type LastRollout = z.output<typeof lastRollout>;
+
 /** What tells one kind of rollout from another. */
 export interface RolloutKind<R extends RolloutRecord> {
   /** Inside the state folder. */
@@ -57,6 +61,7 @@ export class RolloutFiles<R extends RolloutRecord> {
   readonly record: string;
   private readonly request: string;
   private readonly promotion: string;
+  private readonly last: string;
 
   /** @param name of what is given out, for a file's name */
   constructor(
@@ -70,6 +75,7 @@ export class RolloutFiles<R extends RolloutRecord> {
     this.record = join(this.folder, `${start}.${kind.noun}.json`);
     this.request = join(this.folder, `${start}.abort.json`);
     this.promotion = join(this.folder, `${start}.promote.json`);
+    this.last = join(this.folder, `${start}.last.json`);
   }
 
   /** Undefined where there is nothing to abort, as far as this machine knows. */
@@ -82,6 +88,7 @@ export class RolloutFiles<R extends RolloutRecord> {
     await mkdir(this.folder, { recursive: true });
     await rm(this.request, { force: true });
     await rm(this.promotion, { force: true });
+    await rm(this.last, { force: true });
     await writeJson(this.record, record);
   }
 
@@ -99,6 +106,19 @@ export class RolloutFiles<R extends RolloutRecord> {
   async forget(): Promise<void> {
     await rm(this.record, { force: true });
     await rm(this.request, { force: true });
+    await rm(this.last, { force: true });
+  }
+
+  /** It has given all it was to give: nothing is left to abort, but its run can be taken back. */
+  async passed(last: LastRollout): Promise<void> {
+    await this.forget();
+    await mkdir(this.folder, { recursive: true });
+    await writeJson(this.last, last);
+  }
+
+  /** What has passed since anybody else has set something; undefined: nothing, as far as this machine knows. */
+  async readLast(): Promise<LastRollout | undefined> {
+    return readJson(this.last, lastRollout);
   }
 
   async askToAbort(request: AbortRequest): Promise<void> {

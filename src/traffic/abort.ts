@@ -44,13 +44,18 @@ export const abort = defineOperation({
   output,
   async observe(context, { route, lease }): Promise<{ route: string; record: CanaryRecord | null }> {
     const { target } = openRoute(context.environment, route);
-    const record = await new CanaryFiles(context, target.name).read();
+    const files = new CanaryFiles(context, target.name);
+    const record = await files.read();
     if (record === undefined && lease === undefined) {
+      const last = await files.readLast();
       throw new UsageError(
         "E_NO_CANARY",
         `No canary of route ${target.name} has traffic, as far as this machine knows`,
         {
-          hint: "set the weights yourself: ops traffic shift; or take its run back: ops runs list, ops runs rollback",
+          hint:
+            last === undefined
+              ? "set the weights yourself: ops traffic shift; or take its run back: ops runs list, ops runs rollback"
+              : `the last one is over, and ${last.version} keeps what it got; take it back: ops runs rollback ${last.run}`,
         },
       );
     }

@@ -80,7 +80,7 @@ export class CanaryRun {
         throw await this.madeSafe(index, step, error);
       }
     }
-    await guard.over();
+    await guard.passed();
     await this.checkpoint("passed", steps.length, lastStep(steps), null);
   }
 

@@ -4,18 +4,19 @@ import { formatPercent } from "../core/percent.ts";
 import { beginComparison, followTimes } from "../rollout/begin-comparison.ts";
 import { requireFigures } from "../rollout/figures.ts";
 import { promotion } from "../rollout/promotion.ts";
-import { formatShares, sharesOf } from "../rollout/shares.ts";
+import { formatShares, sharesOf, type Weights } from "../rollout/shares.ts";
 import { stepResult } from "../rollout/step-result.ts";
-import { defineOperation } from "../run/operation.ts";
+import type { OperationContext } from "../run/context.ts";
+import { defineOperation, type Report } from "../run/operation.ts";
 import { placeToResume } from "./canary-checkpoint.ts";
 import { drainedField, drainedLine } from "./canary-drain.ts";
-import { earlierIsOver, forgetEarlier, guardCanary } from "./canary-guard.ts";
-import { canaryInput } from "./canary-input.ts";
+import { type CanaryGuard, earlierIsOver, forgetEarlier, guardCanary } from "./canary-guard.ts";
+import { type CanaryInput, canaryInput } from "./canary-input.ts";
 import { CanaryFiles } from "./canary-record.ts";
 import { CanaryRun, isShared, passedLine, promotedLine } from "./canary-run.ts";
 import { type CanaryStep, canarySteps, lastStep } from "./canary-steps.ts";
 import { refuseDrift } from "./drift.ts";
-import { openRoute, requireCounted } from "./route.ts";
+import { openRoute, type Route, requireCounted } from "./route.ts";
 import { observeRoute, type RouteBefore, requireUp, restoreWeights } from "./shift.ts";
 import { dismissTesters, requireTesters } from "./testers.ts";
 
@@ -96,70 +97,14 @@ export const canary = defineOperation({
     });
     return testers.length === 0 ? shares : [invited, ...shares];
   },
-  async apply(context, input, before, report) {
-    const opened = openRoute(context.environment, input.route);
-    const steps = canarySteps(before, input.to, input.steps);
-    await earlierIsOver(context, before.route);
-    const present = await opened.driver.weights(context.signal);
-    refuseDrift(before.route, present, [before.weights, ...steps.map((step) => step.weights)]);
-    if (input["skip-bake"] !== undefined) {
-      const { weights } = lastStep(steps);
-      await requireUp(opened, input.to, context.signal);
-      await opened.driver.setWeights(weights, context.signal, present);
-      await forgetEarlier(context, before.route);
-      report.log(`gave ${input.to} ${formatShares(weights)} without a bake: ${input["skip-bake"]}`);
-      return {
-        verdict: "skipped" as const,
-        route: before.route,
-        version: input.to,
-        weights,
-        steps: [],
-        promotions: [],
-        inFlight: null,
-        drained: null,
-      };
-    }
-    await using route = requireCounted(opened, "a canary");
-    const place = placeToResume(report.last, before.weights, steps, present);
-    await using times = followTimes(context, route, input);
-    const guard = await guardCanary(context, before, input.to, input["on-crash"]);
-    const comparison = steps.some((step) => isShared(step, input.to))
-      ? await beginComparison(context, {
-          watched: route,
-          what: `route ${before.route}`,
-          input,
-          report,
-          times,
-          state: place.comparison,
-          onLook: () => guard.refuseAborted(),
-          // Nothing was changed yet.
-          onFailure: () => guard.over(),
-        })
-      : undefined;
-
-    const parts = { context, input, before, route, report, times, comparison, guard, steps };
-    const run = new CanaryRun(parts, place);
-    await run.toTheEnd();
-    const { passed, promotions, inFlight, drained } = run;
-    const { weights } = lastStep(steps);
-    return {
-      verdict: "pass" as const,
-      route: before.route,
-      version: input.to,
-      weights,
-      steps: passed,
-      promotions,
-      inFlight,
-      drained,
-    };
-  },
+  apply: (context, input, before, report) => roll(context, input, before, report),
   async undo(context, { route, to }, before) {
     const opened = openRoute(context.environment, route);
     const result = await restoreWeights(context, opened, before);
     await dismissTesters(opened.target, to, context.signal);
     const files = new CanaryFiles(context, before.route);
     const record = await files.read();
-    if (record !== undefined && record.run === (context.runId ?? null)) await files.end(record.token);
+    if (record === undefined || record.run === (context.runId ?? null)) await files.forget();
     return result;
   },
   render({ route, version, weights, steps, promotions, inFlight, drained }) {
@@ -172,6 +117,90 @@ export const canary = defineOperation({
     ].join("\n");
   },
 });
+
+/**
+ * A whole canary.
+ *
+ * @param begun what guards it where that has begun before; it is over with the canary
+ */
+export async function roll(
+  context: OperationContext,
+  input: CanaryInput,
+  before: RouteBefore,
+  report: Report,
+  begun?: CanaryGuard,
+): Promise<z.output<typeof output>> {
+  const opened = openRoute(context.environment, input.route);
+  const steps = canarySteps(before, input.to, input.steps);
+  const present = await presentWeights(context, opened, before, steps).catch(async (error: unknown) => {
+    // Nothing was changed yet.
+    await begun?.over();
+    throw error;
+  });
+  if (input["skip-bake"] !== undefined) {
+    const { weights } = lastStep(steps);
+    await requireUp(opened, input.to, context.signal);
+    await opened.driver.setWeights(weights, context.signal, present);
+    await forgetEarlier(context, before.route);
+    report.log(`gave ${input.to} ${formatShares(weights)} without a bake: ${input["skip-bake"]}`);
+    return {
+      verdict: "skipped" as const,
+      route: before.route,
+      version: input.to,
+      weights,
+      steps: [],
+      promotions: [],
+      inFlight: null,
+      drained: null,
+    };
+  }
+  await using route = requireCounted(opened, "a canary");
+  const place = placeToResume(report.last, before.weights, steps, present);
+  await using times = followTimes(context, route, input);
+  const guard = begun ?? (await guardCanary(context, before, input.to, input["on-crash"]));
+  const comparison = steps.some((step) => isShared(step, input.to))
+    ? await beginComparison(context, {
+        watched: route,
+        what: `route ${before.route}`,
+        input,
+        report,
+        times,
+        state: place.comparison,
+        onLook: () => guard.refuseAborted(),
+        // Nothing was changed yet.
+        onFailure: () => guard.over(),
+      })
+    : undefined;
+
+  const parts = { context, input, before, route, report, times, comparison, guard, steps };
+  const run = new CanaryRun(parts, place);
+  await run.toTheEnd();
+  const { passed, promotions, inFlight, drained } = run;
+  const { weights } = lastStep(steps);
+  return {
+    verdict: "pass" as const,
+    route: before.route,
+    version: input.to,
+    weights,
+    steps: passed,
+    promotions,
+    inFlight,
+    drained,
+  };
+}
+
+/** Throws `E_TRAFFIC_DRIFT` where they are neither those of before nor those of a step. */
+async function presentWeights(
+  context: OperationContext,
+  { driver }: Route,
+  before: RouteBefore,
+  steps: readonly CanaryStep[],
+): Promise<Weights> {
+  await earlierIsOver(context, before.route);
+  const present = await driver.weights(context.signal);
+  refuseDrift(before.route, present, [before.weights, ...steps.map((step) => step.weights)]);
+  return present;
+}
 
 const listed = new Intl.ListFormat("en-GB");
 

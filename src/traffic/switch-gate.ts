@@ -2,11 +2,11 @@ import { z } from "zod";
 import type { GateSettings } from "../config/gate-file.ts";
 import { formatDuration } from "../core/duration.ts";
 import { ExitCode, OpsError, UsageError } from "../core/errors.ts";
+import { pauseHeeding } from "../rollout/heeding.ts";
 import { type ConfiguredCheck, configuredChecks } from "../run/configured-check.ts";
 import type { OperationContext } from "../run/context.ts";
 import { measureAlone } from "../run/measure-gate.ts";
 import type { Report } from "../run/operation.ts";
-import { pause } from "../run/pause.ts";
 import type { Route } from "./route.ts";
 
 /** What a version is asked before it gets everything. */
@@ -78,6 +78,8 @@ export async function passGate(
   input: SwitchGate,
   checks: readonly ConfiguredCheck[],
   report: Report,
+  /** Throws where the switch must end. */
+  onLook: () => Promise<void>,
 ): Promise<GateEvidence> {
   const { clock } = context;
   const end = clock.elapsed() + input.within;
@@ -101,7 +103,7 @@ export async function passGate(
         },
       );
     }
-    await pause(context, input.every);
+    await pauseHeeding(context, input.every, onLook);
   }
 }
 

@@ -8,9 +8,10 @@ import { formatShares, sharesOf, weightsForShare } from "../rollout/shares.ts";
 import { stepResult } from "../rollout/step-result.ts";
 import { intervalField, minRequestsField } from "../rollout/watch-fields.ts";
 import { defineOperation } from "../run/operation.ts";
-import { canary } from "./canary.ts";
+import { canary, roll } from "./canary.ts";
 import { drainedField, drainedLine } from "./canary-drain.ts";
-import { earlierIsOver } from "./canary-guard.ts";
+import { earlierIsOver, guardCanary } from "./canary-guard.ts";
+import { type CanaryInput, canaryInput } from "./canary-input.ts";
 import { openRoute } from "./route.ts";
 import type { RouteBefore } from "./shift.ts";
 import { gateChecks, gateEvidence, passGate, requireNews } from "./switch-gate.ts";
@@ -125,20 +126,29 @@ export const switchOver = defineOperation({
     await earlierIsOver(context, before.route);
     const present = await route.driver.weights(context.signal);
     const isSwitched = hasEverything({ weights: present }, to);
+    const guard = await guardCanary(context, before, to, given["on-crash"]);
+    const asked = async () => {
+      const checks = await gateChecks(context, given);
+      const passed = await passGate(context, route, to, given, checks, report, () => guard.refuseAborted());
+      await guard.refuseAborted();
+      return passed;
+    };
     const gate = isSwitched
       ? null
-      : await passGate(context, route, to, given, await gateChecks(context, given), report);
+      : await asked().catch(async (error: unknown) => {
+          // Nothing was changed yet.
+          await guard.over();
+          throw endedAtGate(error, to);
+        });
     if (gate !== null) {
       report.log(`${to} is well: ${gate.looks} good looks in a row`);
       // Only evidence: a resumed run goes through the gate again, unless the version has the traffic already.
       if (report.last === undefined) await report.checkpoint({ phase: "gated", gate });
     }
     const seen = watched.parse(
-      await Promise.resolve(canary.apply(context, canaryOf(given), before, report)).catch(
-        (error: unknown) => {
-          throw switchError(error, to);
-        },
-      ),
+      await roll(context, canaryOf(given), before, report, guard).catch((error: unknown) => {
+        throw switchError(error, to);
+      }),
     );
     const weights = await route.driver.weights(context.signal);
     const window = seen.steps.at(-1) ?? null;
@@ -166,10 +176,10 @@ function hasEverything({ weights }: Pick<RouteBefore, "weights">, version: strin
 }
 
 /** A canary of one step, which is compared with nobody: the other version has nothing to compare with. */
-function canaryOf(given: SwitchInput) {
+function canaryOf(given: SwitchInput): CanaryInput {
   const { route, to, window: time, deadline, interval, inconclusive, drain } = given;
   return {
-    ...canary.input.parse({ to, steps: ["100%"], compare: { alpha: "0%" } }),
+    ...canaryInput.parse({ to, steps: ["100%"], compare: { alpha: "0%" } }),
     ...(route === undefined ? {} : { route }),
     ...(deadline === undefined ? {} : { deadline }),
     bake: time,
@@ -181,6 +191,15 @@ function canaryOf(given: SwitchInput) {
     "abort-when": given["return-when"],
     "on-crash": given["on-crash"],
   };
+}
+
+function endedAtGate(error: unknown, version: string): unknown {
+  if (!(error instanceof OpsError) || error.code !== "E_CANARY_ABORTED") return error;
+  return new OpsError("E_SWITCH_RETURNED", `The switch to ${version} ended at its gate: ${error.message}`, {
+    hint: "no traffic was changed",
+    ...(error.details === undefined ? {} : { details: error.details }),
+    retryable: false,
+  });
 }
 
 function switchError(error: unknown, version: string): unknown {

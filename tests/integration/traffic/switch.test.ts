@@ -76,8 +76,15 @@ test("a version that is well three times in a row gets all traffic at once, and 
   expect(failed).toBe(0);
   const again = await perform(switchOver, context(), quick);
   expect(again).toMatchObject({ changes: [], output: { verdict: "unchanged" } });
+  await expect(perform(abort, context(), {})).rejects.toMatchObject({
+    code: "E_NO_CANARY",
+    hint: expect.stringContaining(`ops runs rollback ${context().runId}`),
+  });
   expect(await done.undo()).toMatchObject({ undone: true });
   expect(await balancer.weights()).toEqual(start);
+  await expect(perform(abort, context(), {})).rejects.toMatchObject({
+    hint: expect.not.stringContaining(String(context().runId)),
+  });
 });
 
 test("a version that is not well gets nothing: a no-go that says why", async () => {
@@ -95,6 +102,34 @@ test("a version that is not well gets nothing: a no-go that says why", async () 
   expect(await balancer.weights()).toEqual(start);
   balancer.green.healthy = true;
   await expect.poll(() => balancer.isUp("green"), patient).toBe(true);
+});
+
+test("an abort while its gate waits ends it with nothing changed, and so does somebody else's change", async () => {
+  balancer.green.healthy = false;
+  const waiting = { ...quick, within: "1m", every: "1m", probe: [health()] };
+  const input = switchOver.input.parse(waiting);
+  const before = await switchOver.observe(context(), input);
+  const report = new RecordingReport();
+  const ended = failure(Promise.resolve(switchOver.apply(context(), input, before, report)));
+  await expect.poll(() => report.messages.length, patient).toBeGreaterThan(0);
+
+  const { output } = await perform(abort, context(), { reason: "not today" });
+
+  expect(output).toMatchObject({ weights: start, acknowledged: true });
+  expect(await ended).toMatchObject({
+    code: "E_SWITCH_RETURNED",
+    message: expect.stringMatching(/^The switch to green ended at its gate: .* not today$/),
+    hint: "no traffic was changed",
+  });
+  expect(await balancer.weights()).toEqual(start);
+  balancer.green.healthy = true;
+  await expect.poll(() => balancer.isUp("green"), patient).toBe(true);
+
+  const slow = switchOver.input.parse({ ...quick, every: "300ms" });
+  const foreign = failure(Promise.resolve(switchOver.apply(context(), slow, before, new RecordingReport())));
+  await balancer.setWeight("blue", 42);
+  expect(await foreign).toMatchObject({ code: "E_TRAFFIC_DRIFT" });
+  await expect(perform(abort, context(), {})).rejects.toMatchObject({ code: "E_NO_CANARY" });
 });
 
 test("goes back by itself when the new version does badly within the window", async () => {
