@@ -1,5 +1,6 @@
 import { alterTableLocks } from "./plan-alter-table-locks.ts";
 import { type ExpectedLock, foreignKeyLocks, list, lock } from "./plan-locked-relation.ts";
+import { optionsOf } from "./statement-options.ts";
 import { isRecord, nodeOf, type Statement } from "./statements.ts";
 import { type LockMode, lockModes } from "./test/lock-mode.ts";
 import { quotedName } from "./test/relation-name.ts";
@@ -36,7 +37,7 @@ function own(kind: string, node: Node): ExpectedLock[] {
     case "IndexStmt":
       return one(node.concurrent === true ? "SHARE UPDATE EXCLUSIVE" : "SHARE");
     case "ReindexStmt":
-      return one(options(node.params).has("concurrently") ? "SHARE UPDATE EXCLUSIVE" : "SHARE");
+      return one(optionsOf(node.params).get("concurrently") === true ? "SHARE UPDATE EXCLUSIVE" : "SHARE");
     case "RenameStmt":
       return one(node.renameType === "OBJECT_INDEX" ? "SHARE UPDATE EXCLUSIVE" : "ACCESS EXCLUSIVE");
     case "CreateStmt":
@@ -46,6 +47,8 @@ function own(kind: string, node: Node): ExpectedLock[] {
     case "CreatePolicyStmt":
     case "AlterPolicyStmt":
       return one("ACCESS EXCLUSIVE", node.table);
+    case "ViewStmt":
+      return node.replace === true ? one("ACCESS EXCLUSIVE", node.view) : [];
     case "AlterObjectSchemaStmt":
     case "RuleStmt":
       return one("ACCESS EXCLUSIVE");
@@ -64,7 +67,8 @@ function own(kind: string, node: Node): ExpectedLock[] {
     case "CreateStatsStmt":
       return list(node.relations).flatMap((each) => lock(each, "SHARE UPDATE EXCLUSIVE"));
     case "VacuumStmt": {
-      const mode = options(node.options).has("full") ? "ACCESS EXCLUSIVE" : "SHARE UPDATE EXCLUSIVE";
+      const mode =
+        optionsOf(node.options).get("full") === true ? "ACCESS EXCLUSIVE" : "SHARE UPDATE EXCLUSIVE";
       return list(node.rels).flatMap((each) =>
         isRecord(each) && isRecord(each.VacuumRelation) ? lock(each.VacuumRelation.relation, mode) : [],
       );
@@ -127,14 +131,6 @@ function callsFunction(node: unknown): boolean {
   const call = node.FuncCall;
   if (isRecord(call) && !harmless.test(strings(call.funcname).at(-1) ?? "")) return true;
   return Object.values(node).some(callsFunction);
-}
-
-function options(value: unknown): Set<string> {
-  return new Set(
-    list(value).flatMap((each) =>
-      isRecord(each) && isRecord(each.DefElem) ? [String(each.DefElem.defname)] : [],
-    ),
-  );
 }
 
 function strings(value: unknown): string[] {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { expectedLocks } from "./plan-expected-locks.ts";
+import { droppedKeyLocks, type ForeignKey } from "./plan-foreign-keys.ts";
 import { makeRunnable } from "./runnable.ts";
 import type { SqlFile } from "./sql-file.ts";
 import { isRecord, nodeOf, type Statement, splitStatements } from "./statements.ts";
@@ -31,6 +32,7 @@ export interface LiveRelations {
   readonly sizes: ReadonlyMap<string, TableSize>;
   /** Name of an index → name of its table. */
   readonly tableOfIndex: ReadonlyMap<string, string>;
+  readonly foreignKeys: readonly ForeignKey[];
 }
 
 export function tablesOfIndexes(relations: ReadonlyMap<string, Relation>): Map<string, string> {
@@ -62,11 +64,13 @@ export async function plannedStatements(file: SqlFile, live: LiveRelations, made
 function planned(
   statement: Statement,
   sql: string,
-  { sizes, tableOfIndex }: LiveRelations,
+  { sizes, tableOfIndex, foreignKeys }: LiveRelations,
   made: Set<string>,
 ): z.output<typeof statementSchema> {
   const { locks, unknown } = expectedLocks(statement);
-  const known = locks.flatMap(({ relation, mode }) => {
+  const named = locks.map((each) => each.relation);
+  const others = droppedKeyLocks(statement, named, foreignKeys);
+  const known = [...locks, ...others].flatMap(({ relation, mode }) => {
     if (made.has(relation)) return [];
     const table = tableOfIndex.get(relation) ?? relation;
     const { bytes = null, rows = null } = sizes.get(table) ?? {};

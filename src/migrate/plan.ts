@@ -10,6 +10,7 @@ import { LiveDatabase } from "./lint/live-database.ts";
 import type { Migration } from "./migration-file.ts";
 import { phaseFields } from "./phase-input.ts";
 import { phaseOrderProblems } from "./phase-order.ts";
+import { readForeignKeys } from "./plan-foreign-keys.ts";
 import { measuredSchema, newestMeasurements } from "./plan-measurements.ts";
 import { plannedStatements, statementSchema, tablesOfIndexes } from "./plan-statements.ts";
 import { planText } from "./plan-text.ts";
@@ -96,6 +97,7 @@ export const plan = defineOperation({
     const live = await withConnection(target, { signal: context.signal }, async (client) => ({
       sizes: await readTableSizes(client),
       tableOfIndex: tablesOfIndexes(await readRelations(client)),
+      foreignKeys: await readForeignKeys(client),
       findings: await lintFiles(
         chosen.map((each) => each.up),
         {

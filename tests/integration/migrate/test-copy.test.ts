@@ -152,6 +152,28 @@ describe("what a test is good for", () => {
     expect((await perform(plan, context, {})).output).toMatchObject({ report: null });
   });
 
+  test("the plan tells the other table of a foreign key that goes", async () => {
+    await using project = await Project.create(cluster, {
+      "0001_keys.up.sql": `CREATE TABLE a (id int PRIMARY KEY); CREATE SCHEMA s;
+        CREATE TABLE s.b (a int CONSTRAINT key REFERENCES a, x int); CREATE TABLE c (a int REFERENCES a);`,
+    });
+    await perform(up, project.context(), {});
+    await project.write({
+      "0002_drop.up.sql":
+        "ALTER TABLE s.b DROP CONSTRAINT key; ALTER TABLE s.b DROP COLUMN a; ALTER TABLE s.b DROP COLUMN x; DROP TABLE c; DROP TABLE a CASCADE;",
+    });
+    const { output } = await perform(plan, contextOf(project), {});
+    const [migration] = (output as { migrations: { statements: { locks: { relation: string }[] }[] }[] })
+      .migrations;
+    expect(migration?.statements.map((each) => each.locks.map((lock) => lock.relation))).toEqual([
+      ["s.b", "a"],
+      ["s.b", "a"],
+      ["s.b"],
+      ["c", "a"],
+      ["a", "s.b", "c"],
+    ]);
+  });
+
   test("a gate asks for a test of exactly the pending files, which passed and is young enough", async () => {
     await using project = await liveProject();
     const context = contextOf(project);
