@@ -16,7 +16,6 @@ const typed = { into: "shop", swap: true, "create-roles": true };
 
 let setting: BackupSetting;
 let settings: object;
-let statements: number;
 
 beforeAll(async () => {
   setting = await BackupSetting.start();
@@ -29,10 +28,6 @@ beforeAll(async () => {
   await perform(create, testContext(settings), {});
   await setting.query("shop", "ALTER TABLE t OWNER TO postgres; INSERT INTO t VALUES (4)");
   await setting.query("postgres", "DROP ROLE shopkeeper");
-  const before = await observed();
-  statements = Number(/(\d+) statements/.exec(await attempt(before, 0, "before"))?.[1]);
-  expect(statements).toBeGreaterThan(15);
-  await takenBack(before);
 });
 afterAll(() => setting.stop());
 
@@ -40,8 +35,8 @@ async function observed(): Promise<Json> {
   return JSON.parse(JSON.stringify(await restore.observe(testContext(settings), restore.input.parse(typed))));
 }
 
-/** What it wrote to standard error. */
-async function attempt(before: Json, statement: number, when: string): Promise<string> {
+/** Whether it was killed: not where it has fewer statements. */
+async function isKilled(before: Json, statement: number, when: string): Promise<boolean> {
   const child = spawn(process.execPath, ["--import", preload, script()], {
     stdio: ["pipe", "ignore", "pipe"],
     env: { ...process.env, KILL_AT_STATEMENT: String(statement), KILL_WHEN: when },
@@ -50,9 +45,9 @@ async function attempt(before: Json, statement: number, when: string): Promise<s
   child.stdin.end(JSON.stringify({ name: "backup.restore", settings, input: typed, before }));
   const said = await text(child.stderr);
   const [exitCode, signal] = await exited;
-  if (statement === 0) expect(exitCode, said).toBe(0);
-  else expect(signal, `statement ${statement}: ${said}`).toBe("SIGKILL");
-  return said;
+  if (signal === "SIGKILL") return true;
+  expect(exitCode, said).toBe(0);
+  return false;
 }
 
 const rows = async () =>
@@ -81,12 +76,14 @@ async function takenBack(before: Json): Promise<void> {
 describe("backup.restore --swap killed at every statement", () => {
   for (const when of ["before", "sent", "after"]) {
     it(`${when} each: the name always leads to a whole database, resume finishes and rollback takes back`, async () => {
-      for (let statement = 1; statement <= statements; statement += 1) {
+      let statement = 1;
+      // Their number differs a little from run to run: while sessions are ended it asks again.
+      for (; ; statement += 1) {
         const before = await observed();
-        await attempt(before, statement, when);
+        const killed = await isKilled(before, statement, when);
 
-        expect([3, 4], `killed ${when} statement ${statement}`).toContain(await rows());
-        if (statement % 2 === 0) {
+        expect(killed ? [3, 4] : [3], `killed ${when} statement ${statement}`).toContain(await rows());
+        if (killed && statement % 2 === 0) {
           await restore.apply(
             testContext(settings),
             restore.input.parse(typed),
@@ -96,7 +93,9 @@ describe("backup.restore --swap killed at every statement", () => {
           expect(await rows()).toBe(3);
         }
         await takenBack(before);
+        if (!killed) break;
       }
+      expect(statement).toBeGreaterThan(15);
     }, 900_000);
   }
 });

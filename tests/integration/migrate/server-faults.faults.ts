@@ -58,7 +58,9 @@ test("a server restarted at once, at any third request of a run, leaves what ano
     // The run hears of its end before the server is back.
     await restarted;
     restarts += 1;
-    expect(ended).toMatchObject({ code: expect.stringMatching(/^E_/) });
+    // A server that goes where the run only gives back its lock has nothing to spoil.
+    if (ended instanceof Error) expect(ended).toMatchObject({ code: expect.stringMatching(/^E_/) });
+    else expect(await remains(project), `request ${number}`).toEqual(undisturbed);
     await perform(up, project.context("run-2"), {});
     expect(await remains(project), `request ${number}`).toEqual(undisturbed);
   }
