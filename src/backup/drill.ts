@@ -12,6 +12,7 @@ import { Secret } from "../config/secret.ts";
 import { causeText, OpsError } from "../core/errors.ts";
 import { serverMajor } from "../postgres/binaries.ts";
 import { connectionEnvironment, withConnection } from "../postgres/connection.ts";
+import { isMachineFailure } from "../postgres/machine-failure.ts";
 import { held, shortened } from "../postgres/sql-checks.ts";
 import { withThrowAwayCluster } from "../postgres/throw-away-cluster.ts";
 import type { OperationContext } from "../run/context.ts";
@@ -52,9 +53,13 @@ export async function holdDrill(
   const begin = context.clock.elapsed();
   const found = await restoreAndCompare(context, backup, options, report, signal).catch((error: unknown) => {
     // What says nothing about the backup is no verdict.
-    if (signal.aborted || !(error instanceof OpsError) || !isVerdict(error)) throw error;
+    if (signal.aborted || !(error instanceof OpsError)) throw error;
+    if (isMachineFailure(error)) throw notHeld(manifest.id, drillsFolder(context), error);
+    if (!verdictCodes.includes(error.code)) throw error;
     return { ...nothingFound, reason: [error.message, causeText(error.cause)].filter(Boolean).join(": ") };
   });
+  // A check of the user's that was cut off has not answered.
+  signal.throwIfAborted();
   const record: DrillRecord = {
     format: "ops-drill",
     version: 1,
@@ -75,7 +80,19 @@ export async function holdDrill(
 }
 
 const verdictCodes = ["E_BACKUP_CORRUPT", "E_PROGRAM_FAILED", "E_SQL"];
-const isVerdict = (error: OpsError) => verdictCodes.includes(error.code);
+
+const drillsFolder = (context: OperationContext) => join(context.stateDirectory, "drills");
+
+function notHeld(id: string, folder: string, cause: OpsError): OpsError {
+  return new OpsError(
+    "E_DRILL_NOT_HELD",
+    `Backup ${id} could not be drilled: the throw-away server lacked space or memory, or was ended`,
+    {
+      cause: new Error([cause.message, causeText(cause.cause)].filter(Boolean).join(": ")),
+      hint: `that says nothing about the backup, and nothing is recorded; make room for the whole database in ${folder} (see: df -h) and hold it again`,
+    },
+  );
+}
 
 type Finding = Pick<
   DrillRecord,
@@ -102,50 +119,53 @@ async function restoreAndCompare(
   const database = "drill";
   await verifyBeforeLoading(backup, undefined, signal);
   report.progress({ message: "starting a throw-away server" });
-  const parent = join(context.stateDirectory, "drills");
   // What is dumped of a server, an older one does not always take.
   const major = await serverMajor(Number.parseInt(manifest.dumpProgram, 10));
-  return withThrowAwayCluster({ parent, major, settings: serverSettings, signal }, async (cluster) => {
-    const server: DatabaseTarget = {
-      name: "drill",
-      url: new Secret(cluster.url(), context.environment.directory),
-      password: undefined,
-      migrations: context.environment.directory,
-    };
-    const begin = context.clock.elapsed();
-    const contents = await readContents(backup);
-    const roles = await rolesOfBackup(backup, signal);
-    await withConnection(server, { signal }, async (client) => {
-      await makeRoles(client, roles);
-      await createDatabase(client, database, manifest.source);
-    });
-    await loadBackup(backup, {
-      database,
-      environment: await connectionEnvironment(server),
-      jobs: options.jobs,
-      options: copyOptions,
-      signal,
-      progress: new ReportedLoad(report, `drill of ${manifest.id}`),
-    });
-    const restoreMs = Math.round(context.clock.elapsed() - begin);
-    report.progress({ message: "comparing the restored rows with the manifest" });
-    const tables = await dumpedAgain(server, database, signal);
-    const wrong = differences(contents.tables, tables);
-    const facts = await withConnection(server, { signal, database }, (client) => factsOf(client));
-    const checks = await withConnection(server, { signal, database }, (client) =>
-      held(client, options.checks),
-    );
-    const broken = checks.filter((each) => !each.passed).map((each) => `this does not hold: ${each.sql}`);
-    const reasons = [...wrong, ...broken];
-    return {
-      reason: reasons.length === 0 ? null : shortened(reasons),
-      restoreMs,
-      ...facts,
-      tables: tables.length,
-      rows: tables.reduce((sum, each) => sum + each.rows, 0),
-      checks,
-    };
-  });
+  return withThrowAwayCluster(
+    { parent: drillsFolder(context), major, settings: serverSettings, signal },
+    async (cluster) => {
+      const server: DatabaseTarget = {
+        name: "drill",
+        url: new Secret(cluster.url(), context.environment.directory),
+        password: undefined,
+        migrations: context.environment.directory,
+      };
+      const begin = context.clock.elapsed();
+      const contents = await readContents(backup);
+      const roles = await rolesOfBackup(backup, signal);
+      await withConnection(server, { signal }, async (client) => {
+        await makeRoles(client, roles);
+        await createDatabase(client, database, manifest.source);
+      });
+      await loadBackup(backup, {
+        database,
+        // So that the words for a server that is gone are known.
+        environment: { ...(await connectionEnvironment(server)), LC_ALL: "C" },
+        jobs: options.jobs,
+        options: copyOptions,
+        signal,
+        progress: new ReportedLoad(report, `drill of ${manifest.id}`),
+      });
+      const restoreMs = Math.round(context.clock.elapsed() - begin);
+      report.progress({ message: "comparing the restored rows with the manifest" });
+      const tables = await dumpedAgain(server, database, signal);
+      const wrong = differences(contents.tables, tables);
+      const facts = await withConnection(server, { signal, database }, (client) => factsOf(client));
+      const checks = await withConnection(server, { signal, database }, (client) =>
+        held(client, options.checks),
+      );
+      const broken = checks.filter((each) => !each.passed).map((each) => `this does not hold: ${each.sql}`);
+      const reasons = [...wrong, ...broken];
+      return {
+        reason: reasons.length === 0 ? null : shortened(reasons),
+        restoreMs,
+        ...facts,
+        tables: tables.length,
+        rows: tables.reduce((sum, each) => sum + each.rows, 0),
+        checks,
+      };
+    },
+  );
 }
 
 async function factsOf(

@@ -56,6 +56,7 @@ export const errorCodes: readonly string[] = [
   "E_DRAIN_TIMEOUT",
   "E_DRIFT",
   "E_DRILL_FAILED",
+  "E_DRILL_NOT_HELD",
   "E_DURATION",
   "E_ENCRYPTION_KEY",
   "E_ENVIRONMENT",

@@ -1,6 +1,10 @@
-import type pg from "pg";
+import pg from "pg";
+import { isOutsideState } from "./machine-failure.ts";
 
-/** Questions of the user: each holds where the first column of its first row is true. One that fails to run does not. */
+/**
+ * Questions of the user: each holds where the first column of its first row is true. One that fails to run does not.
+ * Throws where the server lacks space or memory, or is gone: then nothing was answered.
+ */
 export async function held(
   client: pg.Client,
   checks: readonly string[],
@@ -10,7 +14,10 @@ export async function held(
     const passed = await client
       .query({ text: sql, rowMode: "array" })
       .then(({ rows }) => (rows as unknown[][])[0]?.[0] === true)
-      .catch(() => false);
+      .catch((error: unknown) => {
+        if (error instanceof pg.DatabaseError && !isOutsideState(error.code)) return false;
+        throw error;
+      });
     results.push({ sql, passed });
   }
   return results;
