@@ -36,7 +36,10 @@ export function rowsByKey(
   key: readonly Column[],
   columns: readonly string[],
 ): AsyncIterable<readonly RowText[]> {
-  const list = [...key.map(orderedValue), ...columns.map(pg.escapeIdentifier)].join(", ");
+  const list = [
+    ...key.map((each) => orderedValue(each, source.encoding)),
+    ...columns.map(pg.escapeIdentifier),
+  ].join(", ");
   return copied(source, `SELECT ${list}`, ` ORDER BY ${key.map((_, index) => index + 1).join(", ")}`);
 }
 
@@ -75,10 +78,16 @@ function common(then: TableShape, now: TableShape): string[] {
     .filter((name) => now.columns.some((each) => each.name === name));
 }
 
-/** Where an index of the key can be used, it is; everything else is ordered as text, byte by byte. */
-function orderedValue({ name, order }: Column): string {
+/**
+ * Where an index of the key can be used, it is; everything else is ordered as text, byte by byte: by the bytes that come,
+ * which a server with another encoding has in another order. Numbers that are equal have many texts (1.0 and 1.00).
+ */
+function orderedValue({ name, order }: Column, encoding: string): string {
   const column = pg.escapeIdentifier(name);
-  return order === "text" ? `${column}::text COLLATE "C"` : column;
+  if (order === "numeric") return `trim_scale(${column})::text COLLATE "C"`;
+  if (order !== "text") return column;
+  const isAsSent = encoding === "UTF8" || encoding === "SQL_ASCII";
+  return isAsSent ? `${column}::text COLLATE "C"` : `convert_to(${column}::text, 'UTF8')`;
 }
 
 async function* copied(

@@ -10,7 +10,7 @@ export interface Column {
   /** Where it is not the type's own; with its schema. */
   readonly collation: string | null;
   /** Of the type below its domains: how keys are put in an order. */
-  readonly order: "integer" | "uuid" | "text";
+  readonly order: "integer" | "uuid" | "numeric" | "text";
   /** Of an enum, sorted. */
   readonly labels: readonly string[] | null;
 }
@@ -70,7 +70,8 @@ const shapeSql = `
              'collation', CASE WHEN a.attcollation NOT IN (0, t.typcollation)
                                THEN format('%I.%I', cn.nspname, co.collname) END,
              'order', CASE WHEN b.base IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) THEN 'integer'
-                           WHEN b.base = 'uuid'::regtype THEN 'uuid' ELSE 'text' END,
+                           WHEN b.base = 'uuid'::regtype THEN 'uuid'
+                           WHEN b.base = 'numeric'::regtype THEN 'numeric' ELSE 'text' END,
              'labels', (SELECT json_agg(e.enumlabel ORDER BY e.enumlabel COLLATE "C")
                           FROM pg_enum e WHERE e.enumtypid = b.base)) ORDER BY a.attnum)
            FROM pg_attribute a

@@ -1,6 +1,17 @@
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { perform } from "../../support/context.ts";
 import { operation, PitrSetting } from "./setting.ts";
+
+async function queried(url: string, sql: string): Promise<unknown[]> {
+  const client = new pg.Client(url);
+  await client.connect();
+  try {
+    return (await client.query(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
 
 let setting: PitrSetting;
 let moment = "";
@@ -53,6 +64,12 @@ beforeAll(async () => {
     INSERT INTO guarded VALUES (1);
     ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
     GRANT SELECT ON guarded TO clerk`);
+  await rowsOf("CREATE DATABASE cyrillic ENCODING 'WIN1251' LOCALE 'C' TEMPLATE template0");
+  await queried(
+    setting.wal.cluster.url("cyrillic"),
+    `CREATE TABLE prices (word text, price numeric, PRIMARY KEY (word, price));
+     INSERT INTO prices VALUES ('А', 1.0), ('ё', 2.50), ('я', 10), ('Ж', 3)`,
+  );
   await setting.base();
   const [row] = await setting.wal.query<{ now: Date }>("SELECT clock_timestamp() AS now");
   moment = new Date((row?.now.getTime() ?? 0) + 1).toISOString();
@@ -65,6 +82,17 @@ beforeAll(async () => {
   await rowsOf("UPDATE keyless SET c = 'changed' WHERE b = 2");
 }, 180_000);
 afterAll(() => setting.stop());
+
+it("keys are told apart by the bytes that come, whatever the server orders by, and numbers by their values", async () => {
+  const { settings } = setting;
+  const main = { ...settings.databases.main, url: setting.wal.cluster.url("cyrillic") };
+  const context = { ...setting.context({ ...settings, databases: { main } }), runId: undefined };
+  const changes = "DELETE FROM prices WHERE word = 'ё'; UPDATE prices SET price = 1.00 WHERE price = 1";
+  await queried(main.url, changes);
+  const { output } = await perform(operation("pitr.diff"), context, asked({ table: "prices" }));
+
+  expect(output).toMatchObject({ removed: 1, added: 0, changed: 1, unchanged: 2 });
+}, 180_000);
 
 describe("tables of every shape", () => {
   it("rows of a partitioned table go back into its partitions, and into one plain table", async () => {
