@@ -9,6 +9,12 @@ import { drillStore } from "./drill-store.ts";
 import { newestTimeline } from "./line.ts";
 import { openArchive } from "./open-archive.ts";
 import { openWindow, windowsOf } from "./window.ts";
+import { readWindowEnd, windowEndSchema } from "./window-end.ts";
+
+/** Milliseconds. A window that ended longer ago than that does not reach what one would want back. */
+const longestBehind = 3_600_000;
+
+const evidenceSchema = z.object({ end: windowEndSchema });
 
 const pitrWindow = defineCheck({
   kind: "pitr-window",
@@ -28,19 +34,32 @@ const pitrWindow = defineCheck({
     const archive = await opened.state();
     const { windows } = windowsOf(archive);
     const open = openWindow(windows, newestTimeline(archive));
-    const evidence = { store: opened.store, windows };
+    const where = { store: opened.store, windows };
     if (open === undefined) {
       const gap = windows.find((each) => each.missing !== null)?.missing;
       const why =
         gap == null ? "no base backup with its WAL" : `a gap at WAL ${gap} and no base backup behind it`;
-      return { value: null, shown: `${why} in store ${opened.store}`, evidence };
+      return { value: null, shown: `${why} in store ${opened.store}`, evidence: where };
     }
-    const length = Math.max(0, context.clock.now().getTime() - Date.parse(open.from));
+    const end = await readWindowEnd(database, archive, open, context.signal);
+    const evidence = { ...where, end };
+    const age = context.clock.now().getTime() - Date.parse(open.from);
+    const length = Math.max(0, age - (end.behindMs ?? 0));
     return { value: length, shown: formatDuration(length), evidence };
   },
 
-  judge({ value, shown }, _input, limits) {
+  judge({ value, shown, evidence }, _input, limits) {
     if (typeof value !== "number") return { status: "fail", reason: `there is ${shown}` };
+    const end = evidenceSchema.safeParse(evidence).data?.end;
+    if (end === undefined) throw new Error("a window without its end");
+    const { behindMs, missing, why } = end;
+    const lacks = missing === null ? "" : `: the archive lacks ${missing}`;
+    if (behindMs === null) {
+      if (missing !== null) return { status: "fail", reason: `the window has ended${lacks}` };
+      return { status: "unknown", reason: `where the window ends is not known: ${why}` };
+    }
+    if (behindMs > longestBehind)
+      return { status: "fail", reason: `the window ended ${formatDuration(behindMs)} ago${lacks}` };
     return judgeByLimits(value, `the window goes back ${shown}`, limits);
   },
 });

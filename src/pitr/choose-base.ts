@@ -76,9 +76,12 @@ function isBehind(base: ArchivedBase, target: RestoreTarget): boolean {
   }
 }
 
-/** As far as positions tell; that a time or a transaction is in the WAL shows when it is replayed. */
+/**
+ * As far as positions tell; that a time or a transaction is in the WAL shows when it is replayed. The server stops at the
+ * first record at the position or behind it: at the very end there is none.
+ */
 function reaches({ reach }: Chosen, target: RestoreTarget): boolean {
-  return target.kind !== "lsn" || parseLsn(target.lsn) <= reach.until;
+  return target.kind !== "lsn" || parseLsn(target.lsn) < reach.until;
 }
 
 function wantedLine(archive: ArchiveState, { target, timeline }: Wish): Line {

@@ -11,6 +11,7 @@ import { drillStore } from "./drill-store.ts";
 import { leadsTo, lineOf, newestTimeline, reachOf } from "./line.ts";
 import { openArchive } from "./open-archive.ts";
 import { prometheusText } from "./prometheus.ts";
+import { type WindowEnd, windowEndIfKnown, windowEndSchema } from "./window-end.ts";
 
 const windowSchema = z.object({
   timeline: z.number(),
@@ -34,6 +35,11 @@ const drillSchema = z.object({
 export type Window = z.output<typeof windowSchema>;
 
 const output = z.object({
+  end: windowEndSchema
+    .nullable()
+    .describe(
+      "How far the server is ahead of the window that reaches the end of the archive; null: there is none",
+    ),
   database: z.string(),
   store: z.string(),
   windows: z.array(windowSchema),
@@ -67,7 +73,10 @@ export const window = defineOperation({
     const drill = await newestArchiveDrill(drillStore(context, database, input.store).store, owner);
     const state = await archive.state();
     const { windows, useless } = windowsOf(state);
-    const report = { database: database.name, store: archive.store, windows, useless, drill: drillOf(drill) };
+    const open = openWindow(windows, newestTimeline(state));
+    const end = open === undefined ? null : await windowEndIfKnown(database, state, open, context.signal);
+    const { name } = database;
+    const report = { end, database: name, store: archive.store, windows, useless, drill: drillOf(drill) };
     if (input.prometheus !== undefined) {
       const text = prometheusText(
         report,
@@ -80,7 +89,7 @@ export const window = defineOperation({
     return report;
   },
 
-  render({ database, store, windows, useless, drill }) {
+  render({ end, database, store, windows, useless, drill }) {
     if (windows.length === 0 && useless.length === 0) {
       return `The store ${store} has no base backup of ${database}: make one with: ops pitr base create`;
     }
@@ -89,11 +98,28 @@ export const window = defineOperation({
         `timeline ${timeline}: from ${from} (${fromLsn}) to ${untilLsn}${live ? " (live)" : ""}, ${counted(bases.length, "base backup")}`,
         ...(missing === null ? [] : [`  ! a gap follows: WAL ${missing} is not in the archive`]),
       ]),
+      ...shownEnd(end),
       ...useless.map(({ base, reason }) => `! ${base}: ${reason}`),
       drill === null ? "never drilled: ops pitr drill" : shownDrill(drill),
     ].join("\n");
   },
 });
+
+function shownEnd(end: WindowEnd | null): string[] {
+  if (end === null) return [];
+  const { behindMs, missing, why } = end;
+  const lacks = missing === null ? "" : `: the archive lacks ${missing}`;
+  if (behindMs === null) {
+    return [
+      missing === null
+        ? `! how far the server is ahead is not known: ${why}`
+        : `! the window has ended${lacks}`,
+    ];
+  }
+  return [
+    `${missing === null ? "" : "! "}the server is ${formatDuration(behindMs)} ahead of the archive${lacks}`,
+  ];
+}
 
 function drillOf(record: ArchiveDrill | undefined): z.output<typeof drillSchema> | null {
   if (record === undefined) return null;

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checks } from "../../../src/pitr/checks.ts";
@@ -18,7 +18,8 @@ beforeAll(async () => {
   await setting.wal.query("CREATE TABLE many AS SELECT n, md5(n::text) FROM generate_series(1, 200000) n");
   base = await setting.base();
   await setting.wal.query("INSERT INTO many VALUES (200001, 'later')");
-  await setting.wal.fillSegments(2);
+  const own = await setting.wal.fillSegments(2);
+  for (const each of own) await until(() => setting.wal.isInStore(each), "the segments");
 }, 120_000);
 afterAll(() => setting.stop());
 
@@ -50,6 +51,41 @@ describe("what can be restored", () => {
     expect(metrics).toContain(
       `ops_pitr_window_begin_timestamp_seconds{${labels}} ${Date.parse(from) / 1000}\n`,
     );
+  });
+
+  it("ends where the archive ends, however far the server has come since", async () => {
+    const [check] = checks;
+    if (check === undefined) throw new Error("there is no check");
+    const judged = async () => check.judge(await check.measure(setting.context(), {}), {}, {});
+    const own = await setting.wal.fillSegments(2);
+    for (const each of own) await until(() => setting.wal.isInStore(each), "the segments");
+    await expect(judged()).resolves.toMatchObject({ status: "pass" });
+    const object = (name: string) => setting.wal.path("store/pitr/main/wal/00000001", `${name}.zst.age`);
+    const daysAgo = new Date(Date.now() - 5 * 86_400_000);
+    for (const each of own) await rename(object(each), setting.wal.path(each));
+    await utimes(setting.wal.inPgWal(own[0] ?? ""), daysAgo, daysAgo);
+    const { output } = await perform(operation("pitr.window"), setting.context(), {});
+    const ended = await judged();
+    for (const each of own) await rename(setting.wal.path(each), object(each));
+
+    expect(ended).toMatchObject({
+      status: "fail",
+      reason: expect.stringMatching(
+        `^the window ended 5d 0h ago: the archive lacks WAL ${own[0]} and 1 behind`,
+      ),
+    });
+    expect(output).toMatchObject({ end: { missing: expect.stringContaining(own[0] ?? "") } });
+  });
+
+  it("a position at the very end is no target: the replay stops at a record behind it", async () => {
+    const { windows } = (await perform(operation("pitr.window"), setting.context(), {})).output as {
+      windows: { untilLsn: string }[];
+    };
+
+    await expect(restore({ "to-lsn": windows[0]?.untilLsn })).rejects.toMatchObject({
+      code: "E_RESTORE_TARGET",
+      hint: expect.stringContaining("--latest"),
+    });
   });
 
   it.each([
