@@ -1,8 +1,9 @@
 import type { DatabaseTarget, OpsPitrTarget } from "../config/environment.ts";
-import { UsageError } from "../core/errors.ts";
+import { OpsError, UsageError } from "../core/errors.ts";
 import { openerFor, sealerFor } from "../crypto/encryption.ts";
 import { openStore } from "../storage/open-store.ts";
 import type { ArchiveStore } from "../wal-archive/archive-file.ts";
+import { type ArchivedCluster, readCluster } from "../wal-archive/cluster.ts";
 import type { ReadableStore } from "../wal-archive/read-file.ts";
 
 /** Throws `E_TARGET` where the configuration does not say that ops archives the cluster of this database. */
@@ -49,4 +50,26 @@ export function readableStores(pitr: OpsPitrTarget, names?: readonly string[]): 
       opener: await openerFor(target),
     })),
   );
+}
+
+/**
+ * Whose archive it is, by the first store that tells: one that is away hides nothing. Undefined where nothing was archived
+ * yet; throws the first failure where no store tells.
+ */
+export async function clusterOfAny(
+  stores: readonly Pick<ReadableStore, "store">[],
+  database: string,
+): Promise<ArchivedCluster | undefined> {
+  let failure: OpsError | undefined;
+  for (const { store } of stores) {
+    try {
+      const found = await readCluster(store, database);
+      if (found !== undefined) return found;
+    } catch (error) {
+      if (!(error instanceof OpsError)) throw error;
+      failure ??= error;
+    }
+  }
+  if (failure !== undefined) throw failure;
+  return undefined;
 }

@@ -7,9 +7,8 @@ import { OpsError } from "../core/errors.ts";
 import { inParallel } from "../core/parallel.ts";
 import { bootId } from "../process/boot-id.ts";
 import { defineOperation } from "../run/operation.ts";
-import { readCluster } from "../wal-archive/cluster.ts";
 import { following, type ReadableStore, useArchivedFile } from "../wal-archive/read-file.ts";
-import { pitrOf, readableStores } from "./archive.ts";
+import { clusterOfAny, pitrOf, readableStores } from "./archive.ts";
 import { fetchFields, requireWalFile, writeWhole } from "./fetch.ts";
 import { aheadCount, origin, ownSpool, unfinishedSuffix } from "./fetched.ts";
 import { tryLock } from "./lock.ts";
@@ -49,8 +48,7 @@ export const prefetch = defineOperation({
     if (unlock === undefined) return { fetched: [] };
     try {
       const stores = await readableStores(pitr, names);
-      const [first] = stores;
-      const cluster = first === undefined ? undefined : await readCluster(first.store, target.name);
+      const cluster = await clusterOfAny(stores, target.name);
       if (cluster === undefined) return { fetched: [] };
       const { segmentBytes } = cluster;
       const count = Math.max(1, Math.min(aheadCount, Math.floor(mostBytes / segmentBytes)));

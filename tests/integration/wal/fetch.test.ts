@@ -113,6 +113,23 @@ describe("wal fetch", () => {
     }
   });
 
+  it("reads ahead from the next store where the first one is away", async () => {
+    await mkdir(setting.path("ahead/pg_wal"), { recursive: true });
+    await writeFile(setting.path("ahead/recovery.signal"), "");
+    await ownedByServer(setting.path("ahead"));
+    await writeFile(setting.path("away"), "not a folder");
+    await setting.configure(["away", "store"]);
+    try {
+      const path = setting.path("ahead/pg_wal/RECOVERYXLOG");
+      // It ends at the end of the archive, where only every store together could say that there is no more.
+      await setting.asServer(["wal", "prefetch", segments[0] ?? "", path, "--database", "main"]);
+
+      expect(await readdir(setting.path("ahead/pg_wal/ops-spool/fetched"))).toContain(segments[1]);
+    } finally {
+      await setting.configure();
+    }
+  });
+
   it("ends the server where there is no archive at all: a disk may not be mounted", async () => {
     await rename(setting.path("store"), setting.path("unmounted"));
     try {
