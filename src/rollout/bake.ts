@@ -54,8 +54,10 @@ export async function bake(setup: Bake): Promise<BakeVerdict> {
       const waited = clock.elapsed() - start;
       const shows = got.verdict === "agrees" && without === undefined;
       if (shows && !watch.isWarm && waited >= input["warm-up"]) watch.warmedUp();
-      if (shows && watch.isWarm) bakeStart = clock.elapsed();
-      else if (waited < deadline + input["warm-up"]) continue;
+      if (shows && watch.isWarm) {
+        bakeStart = clock.elapsed();
+        watch.shareHasShown();
+      } else if (waited < deadline + input["warm-up"]) continue;
       else if (without !== undefined) return { verdict: "inconclusive", reasons: [without], result };
       else if (got.verdict === "disagrees") {
         return { verdict: "abort", reasons: [shareReason(seen)], result };
@@ -100,8 +102,7 @@ export function progressMessage(result: StepResult, time: string, without: strin
 }
 
 function shareReason({ look, got }: Seen): string {
-  const share = got.verdict === "unknown" ? 0 : got.share;
-  return `${look.version} got ${formatPercent(100 * share)} of ${got.requests} requests instead of ${formatPercent(look.share)}`;
+  return `${look.version} got ${formatPercent(100 * (got.share ?? 0))} of ${got.requests} requests instead of ${formatPercent(look.share)}`;
 }
 
 function unseen({ look, got: { requests, share } }: Seen, waited: number): string {

@@ -11,6 +11,7 @@ import { type Look, observedShare, reasonsToAbort } from "./judge.ts";
 import { countedWithin, hasNewCounts, type Sight, sight } from "./look.ts";
 import type { Reading } from "./reading.ts";
 import { CanarySamples } from "./samples.ts";
+import { ShareWindow } from "./share-window.ts";
 import { sameWeights, sharesOf } from "./shares.ts";
 import type { StepResult } from "./step-result.ts";
 import type { Watched, WatchedStep, WatchSettings } from "./watched.ts";
@@ -57,6 +58,7 @@ export class StepWatch {
   private readonly setup: Watching;
   private readonly share: number;
   private window: CanaryWindow;
+  private shares: ShareWindow;
   private newest: Sight;
   private live: CanarySamples;
   private kept: CanarySamples;
@@ -76,6 +78,7 @@ export class StepWatch {
     this.start = setup.context.clock.elapsed();
     this.begun = setup.route.requests.apart === undefined;
     this.window = this.windowFrom(first.reading);
+    this.shares = this.sharesFrom(first.reading, "newest");
     [this.live, this.kept] = this.samplesFrom(first.reading);
   }
 
@@ -87,6 +90,12 @@ export class StepWatch {
   warmedUp(): void {
     this.warm = "warm";
     this.window = this.windowFrom(this.newest.reading);
+    this.shares = this.sharesFrom(this.newest.reading, "newest");
+  }
+
+  /** From now on the version must have its share. */
+  shareHasShown(): void {
+    this.shares = this.sharesFrom(this.newest.reading, "all");
   }
 
   get isWarm(): boolean {
@@ -113,10 +122,12 @@ export class StepWatch {
     if (!this.begun) {
       this.begun = countedWithin(newest, clock.elapsed() - this.start);
       this.window = this.windowFrom(reading);
+      this.shares = this.sharesFrom(reading, "newest");
       [this.live, this.kept] = this.samplesFrom(reading);
     }
     const taken = times?.take();
     this.window.add(clock.elapsed(), reading, taken?.get(input.to));
+    this.shares.add(clock.elapsed(), reading);
     if (this.isWarm) comparison?.add(reading, taken);
     const seen = this.window.look();
     const findings = comparison?.findings ?? [];
@@ -132,7 +143,8 @@ export class StepWatch {
     return {
       reading,
       look: seen,
-      got: observedShare(seen, route.splits),
+      got:
+        route.splits === "some-users" ? observedShare(seen, route.splits) : this.shares.observe(route.splits),
       without: newest.missing === undefined ? undefined : `${newest.missing} (${this.lostFor()})`,
       findings,
       reasons,
@@ -171,6 +183,11 @@ export class StepWatch {
     comparison?.begin(reading);
     const at = this.setup.context.clock.elapsed();
     return new CanaryWindow(input.to, this.share, at, reading, times ? "with-times" : "without-times");
+  }
+
+  private sharesFrom(reading: Reading, counts: "newest" | "all"): ShareWindow {
+    const at = this.setup.context.clock.elapsed();
+    return new ShareWindow(this.setup.input.to, this.share / 100, at, reading, counts);
   }
 
   private samplesFrom(reading: Reading): [live: CanarySamples, kept: CanarySamples] {
