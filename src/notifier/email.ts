@@ -6,26 +6,31 @@ import { redact } from "../core/redaction.ts";
 import { timeoutSignal } from "../core/timer.ts";
 import { emailHtml, emailText } from "./email-text.ts";
 import { type Message, shortened } from "./message.ts";
-import type { Sent } from "./sent.ts";
+import type { Rest, Sent } from "./sent.ts";
 
 /** Milliseconds for each silence of the server, and for the whole conversation. */
 const silence = 10_000;
 const timeout = 30_000;
 const wordsLength = 300;
 
-/** Sends one mail to all recipients. Its Message-ID is the notice's id: a repeat is known for one. */
+/**
+ * Sends one mail to all recipients, or to those of them who do not have it yet. Its Message-ID is the notice's id: a
+ * repeat is known for one.
+ */
 export async function sendEmail(
   what: string,
   target: EmailTarget,
   message: Message,
   id: string,
   signal?: AbortSignal,
+  rest?: Rest,
 ): Promise<Sent> {
-  return talk(what, target, signal, async (transport) => {
+  const sent = await talk(what, target, signal, async (transport) => {
     const domain = /@([^\s>]+)/.exec(target.from)?.[1] ?? "ops.invalid";
     const info = await transport.sendMail({
       from: target.from,
       to: [...target.to],
+      ...(rest === undefined ? {} : { envelope: { from: target.from, to: [...rest.to] } }),
       subject: shortened(`[${message.environment}] ${message.title}`, 200),
       text: emailText(message),
       html: emailHtml(message),
@@ -41,13 +46,47 @@ export async function sendEmail(
       priority: message.severity === "critical" ? "high" : "normal",
     });
     const answer = redact(String(info.response ?? "accepted"));
-    const refused = (info.rejected as readonly unknown[]).map(String);
+    const { later, never } = refusals(info, rest);
+    const refused = never.length === 0 ? undefined : `${what}: the server refused ${never.join(", ")}`;
+    if (later.length > 0) {
+      const waiting = later.map(({ recipient, said }) => `${recipient} (${said})`).join(", ");
+      const problem = `${refused === undefined ? `${what}: the server refused` : `${refused}, and`} for now ${waiting}`;
+      return {
+        sent: false,
+        problem: shortened(redact(problem), wordsLength),
+        rest: { to: later.map(({ recipient }) => recipient), refused: never },
+      };
+    }
     return {
       sent: true,
       answer: shortened(answer, wordsLength),
-      ...(refused.length === 0 ? {} : { remark: `${what}: the server refused ${refused.join(", ")}` }),
+      ...(refused === undefined ? {} : { remark: refused }),
     };
   });
+  if (sent.sent || rest === undefined || sent.rest !== undefined) return sent;
+  const never = rest.refused.length === 0 ? "" : ` and ${rest.refused.join(", ")}, refused for good`;
+  return { ...sent, problem: `${sent.problem} (all have it but ${rest.to.join(", ")}${never})` };
+}
+
+/** Whom the server refuses for now (4xx: a greylist, a full mailbox), and whom for good; the others have the mail. */
+function refusals(info: unknown, rest: Rest | undefined) {
+  const { rejectedErrors = [] } = info as {
+    readonly rejectedErrors?: readonly {
+      readonly recipient?: string;
+      readonly responseCode?: number;
+      readonly response?: string;
+    }[];
+  };
+  const all = rejectedErrors.map(({ recipient, responseCode, response }) => ({
+    recipient: String(recipient),
+    isFinal: (responseCode ?? 0) >= 500,
+    said: response ?? "without a word",
+  }));
+  const never = all.filter(({ isFinal }) => isFinal).map(({ recipient }) => recipient);
+  return {
+    later: all.filter(({ isFinal }) => !isFinal),
+    never: [...new Set([...(rest?.refused ?? []), ...never])],
+  };
 }
 
 /** Connects, secures and logs in, and sends nothing. */

@@ -8,7 +8,7 @@ import { exchange } from "./http-post.ts";
 import { type Message, messageData } from "./message.ts";
 import { pagerDutyBody } from "./pagerduty.ts";
 import { tellProgram } from "./program.ts";
-import type { Sent } from "./sent.ts";
+import type { Rest, Sent } from "./sent.ts";
 import { slackBody } from "./slack.ts";
 import { signedHeaders, webhookBody } from "./webhook.ts";
 
@@ -19,6 +19,7 @@ const json = { "content-type": "application/json" };
  * are one line without anything that a terminal would obey.
  * @param id the same at every attempt to tell this receiver of this notice
  * @param now milliseconds since 1970
+ * @param rest of several recipients, those who are still to be told
  */
 export async function sendMessage(
   target: NotificationTarget,
@@ -26,8 +27,9 @@ export async function sendMessage(
   id: string,
   now: number,
   signal?: AbortSignal,
+  rest?: Rest,
 ): Promise<Sent> {
-  const sent = await attempt(target, message, id, now, signal);
+  const sent = await attempt(target, message, id, now, signal, rest);
   if (!sent.sent) return { ...sent, problem: visibleLine(sent.problem) };
   const { answer, remark } = sent;
   return {
@@ -43,6 +45,7 @@ async function attempt(
   id: string,
   now: number,
   signal?: AbortSignal,
+  rest?: Rest,
 ): Promise<Sent> {
   const message = redactJson(unsafe);
   const what = `notification ${target.name}`;
@@ -90,7 +93,7 @@ async function attempt(
       }
       case "email": {
         const { sendEmail } = await import("./email.ts");
-        return await sendEmail(what, target, message, id, signal);
+        return await sendEmail(what, target, message, id, signal, rest);
       }
       case "file":
         return await appendLine(what, target.file, JSON.stringify(messageData(message, id)));

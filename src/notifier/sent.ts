@@ -1,3 +1,9 @@
+/** Of a notice for several people, those who are still to be told, and those who never will be. */
+export interface Rest {
+  readonly to: readonly string[];
+  readonly refused: readonly string[];
+}
+
 /** What became of one attempt to tell somebody. */
 export type Sent =
   | {
@@ -15,4 +21,6 @@ export type Sent =
       readonly retryAfter?: number;
       /** Present where trying again cannot help. */
       readonly final?: true;
+      /** Present where some have been told, and only these are to be told again. */
+      readonly rest?: Rest;
     };

@@ -89,7 +89,7 @@ function book(outbox: Outbox, notice: Notice, sent: Sent, clock: Clock, signal: 
     outbox.delivered(notice.id, now, problem);
     return { notice, outcome: "delivered", answer: sent.answer, problem };
   }
-  const { problem, final, retryAfter = 0 } = sent;
+  const { problem, final, retryAfter = 0, rest } = sent;
   const tries = notice.attempts + 1;
   if (final === true || now - notice.createdAt > patience[notice.channel]) {
     outbox.giveUp(notice.id, now, problem);
@@ -97,7 +97,7 @@ function book(outbox: Outbox, notice: Notice, sent: Sent, clock: Clock, signal: 
     return { notice, outcome: "given-up", answer: null, problem: why };
   }
   const wait = signal.aborted ? soon : Math.max(retryAfter, pauseAfter(notice));
-  outbox.postpone(notice.id, now + wait, problem);
+  outbox.postpone(notice.id, now + wait, problem, rest);
   return { notice, outcome: "postponed", answer: null, problem: `${problem}; will be tried again` };
 }
 

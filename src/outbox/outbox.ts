@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { DatabaseSync, SQLInputValue, SQLOutputValue } from "node:sqlite";
 import type { Json } from "../core/errors.ts";
+import type { Rest } from "../notifier/sent.ts";
 import { liveness, type ProcessIdentity, thisProcess } from "../process/live-process.ts";
 import { inTransaction } from "../run/sqlite-database.ts";
 import { StateFile } from "../run/state-file.ts";
@@ -44,6 +45,8 @@ export interface Notice extends NewNotice {
   readonly problem: string | null;
   /** When it was delivered or given up. */
   readonly endedAt: number | null;
+  /** Those who are still to be told, where others have been. */
+  readonly rest: Rest | null;
 }
 
 /**
@@ -183,13 +186,15 @@ export class Outbox {
     this.end(id, "given-up", now, problem);
   }
 
-  postpone(id: number, until: number, problem: string): void {
+  /** @param rest of several recipients, who is still to be told; undefined: as before */
+  postpone(id: number, until: number, problem: string, rest?: Rest): void {
     this.transaction(() =>
       this.database
         .prepare(
-          "UPDATE notice SET attempts = attempts + 1, not_before = ?, claimed_by = NULL, problem = ? WHERE id = ?",
+          `UPDATE notice SET attempts = attempts + 1, not_before = ?, claimed_by = NULL, problem = ?,
+             rest = coalesce(?, rest) WHERE id = ?`,
         )
-        .run(until, problem, id),
+        .run(until, problem, rest === undefined ? null : JSON.stringify(rest), id),
     );
   }
 
@@ -263,6 +268,7 @@ function noticeOf(row: Record<string, SQLOutputValue>): Notice {
     notBefore: Number(row.not_before),
     problem: text(row.problem),
     endedAt: row.ended_at === null ? null : Number(row.ended_at),
+    rest: row.rest === null ? null : (JSON.parse(String(row.rest)) as Rest),
   };
 }
 

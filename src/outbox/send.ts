@@ -16,5 +16,13 @@ export async function sendNotice(
   if (!environment.names("notifications").includes(target))
     return { sent: false, problem: `notification ${target} is configured no more`, final: true };
   const id = messageId(environment.name, key);
-  return sendMessage(environment.notification(target), body as Message, id, clock.now().getTime(), signal);
+  const now = clock.now().getTime();
+  return sendMessage(
+    environment.notification(target),
+    body as Message,
+    id,
+    now,
+    signal,
+    notice.rest ?? undefined,
+  );
 }

@@ -5,7 +5,7 @@ CREATE TABLE notice (
   id INTEGER PRIMARY KEY AUTOINCREMENT, environment TEXT NOT NULL, source TEXT NOT NULL, channel TEXT NOT NULL,
   target TEXT NOT NULL, key TEXT NOT NULL, subject TEXT, body TEXT NOT NULL, created_at INTEGER NOT NULL,
   attempts INTEGER NOT NULL DEFAULT 0, not_before INTEGER NOT NULL, problem TEXT, claimed_by TEXT,
-  state TEXT NOT NULL DEFAULT 'waiting', ended_at INTEGER,
+  state TEXT NOT NULL DEFAULT 'waiting', ended_at INTEGER, rest TEXT,
   UNIQUE (environment, key)
 ) STRICT;
 CREATE INDEX notice_of_subject ON notice (environment, channel, target, subject) WHERE state = 'waiting';
@@ -34,7 +34,7 @@ DROP TABLE notice_before;
 
 /** Whether all tables have today's form. */
 export function isPrepared(database: DatabaseSync): boolean {
-  const query = "SELECT count(*) AS found FROM pragma_table_info('notice') WHERE name = 'key'";
+  const query = "SELECT count(*) AS found FROM pragma_table_info('notice') WHERE name = 'rest'";
   const cursor = "SELECT count(*) AS found FROM sqlite_schema WHERE name = 'journal_cursor'";
   return [query, cursor].every((each) => Number(database.prepare(each).get()?.found) === 1);
 }
@@ -46,5 +46,7 @@ export function prepareOutbox(database: DatabaseSync): void {
   if (old) database.exec("ALTER TABLE notice RENAME TO notice_before");
   if (old || columns.length === 0) database.exec(notice);
   if (old) database.exec(takeOver);
+  const whole = old || columns.length === 0 || columns.some(({ name }) => name === "rest");
+  if (!whole) database.exec("ALTER TABLE notice ADD COLUMN rest TEXT");
   database.exec(journalCursor);
 }

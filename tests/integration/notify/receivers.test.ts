@@ -9,11 +9,16 @@ import { Environment } from "../../../src/config/environment.ts";
 import { notificationSchema } from "../../../src/config/notification-schema.ts";
 import { notificationTarget } from "../../../src/config/notification-target.ts";
 import { environmentSchema } from "../../../src/config/schema.ts";
+import { systemClock } from "../../../src/core/clock.ts";
+import type { Json } from "../../../src/core/errors.ts";
 import { rememberSecret } from "../../../src/core/redaction.ts";
 import { notificationFindings } from "../../../src/doctor/notification.ts";
 import { greetMailServer } from "../../../src/notifier/email.ts";
 import type { Message } from "../../../src/notifier/message.ts";
 import { sendMessage } from "../../../src/notifier/send.ts";
+import { deliver } from "../../../src/outbox/delivery.ts";
+import { Outbox } from "../../../src/outbox/outbox.ts";
+import { sendNotice } from "../../../src/outbox/send.ts";
 import { TestAuthority } from "../../support/certificates.ts";
 import { startHttpServer, type TestHttpServer } from "../../support/http-server.ts";
 
@@ -276,6 +281,7 @@ describe("a mail server with STARTTLS and passwords", () => {
   let authority: TestAuthority;
   let smtp: SMTPServer;
   let port: number;
+  let isBusy = true;
   const mails: { to: string[]; text: string; secure: boolean; user: string | undefined }[] = [];
 
   beforeAll(async () => {
@@ -292,7 +298,9 @@ describe("a mail server with STARTTLS and passwords", () => {
       onRcptTo: ({ address }, _session, done) =>
         address.startsWith("gone")
           ? done(Object.assign(new Error("no such user"), { responseCode: 550 }))
-          : done(),
+          : address.startsWith("busy") && isBusy
+            ? done(Object.assign(new Error("greylisted"), { responseCode: 450 }))
+            : done(),
       onData: (stream, session, done) => {
         let text = "";
         stream.setEncoding("utf8").on("data", (chunk: string) => {
@@ -356,6 +364,50 @@ describe("a mail server with STARTTLS and passwords", () => {
       final: true,
       problem: expect.stringContaining("no such user"),
     });
+  });
+
+  it("that refuses some for now is asked again for them alone, also by another process", async () => {
+    const to = ["ada@example.com", "Bo <busy@example.com>", "gone@example.com"];
+    const environment = new Environment(
+      "test",
+      folder,
+      environmentSchema.parse({ notifications: { mail: settings({ to }) } }),
+    );
+    const outbox = Outbox.open(join(folder, "busy"), "test");
+    const flush = () =>
+      deliver(outbox, {
+        clock: systemClock,
+        channels: ["notification"],
+        when: "at-once",
+        send: (notice, ended) => sendNotice(environment, systemClock, notice, ended),
+      });
+    const told = { ...message() } as unknown as Json;
+    outbox.add(
+      [{ channel: "notification", target: "mail", source: "r1", key: "k", subject: null, body: told }],
+      Date.now(),
+    );
+
+    isBusy = true;
+    const [first] = await flush();
+    const [second] = await flush();
+    isBusy = false;
+    const [third] = await flush();
+    const kept = outbox.notices();
+    outbox.close();
+
+    const postponed = (problem: RegExp) => ({
+      outcome: "postponed",
+      problem: expect.stringMatching(problem),
+    });
+    expect([first, second]).toMatchObject([
+      postponed(/refused gone@example.com, and for now busy@example.com \(450 greylisted\)/),
+      postponed(/450 greylisted \(all have it but busy@example.com and gone@example.com, refused for good\)/),
+    ]);
+    expect(third).toMatchObject({ outcome: "delivered" });
+    expect(mails.map((each) => each.to)).toEqual([["ada@example.com"], ["busy@example.com"]]);
+    expect(kept).toMatchObject([
+      { state: "delivered", problem: expect.stringContaining("refused gone@example.com") },
+    ]);
   });
 
   it("is not trusted without its authority, nor spoken to in the clear; a wrong password is not told", async () => {
