@@ -5,6 +5,7 @@ import type { Message, Severity } from "../notifier/message.ts";
 import type { JournalEntry } from "../run/events.ts";
 import type { RunState } from "../run/run-state.ts";
 import { checkpointWords } from "./checkpoint-messages.ts";
+import { endedUnanswered, gateGo, gateWaits } from "./gate-messages.ts";
 import type { Happening } from "./rules.ts";
 import { subjectOf } from "./step-operations.ts";
 
@@ -139,10 +140,11 @@ function wordsOf(
       };
     case "run.failed": {
       const { error } = entry.data;
-      const title = `${subject} failed: ${error.message}`;
+      const waits = endedUnanswered(error);
+      const title = `${subject} ${waits ? "stopped" : "failed"}: ${error.message}`;
       return {
         event: "run.failed",
-        incident: "trigger",
+        ...(waits ? { severity: "warning" as const, incident: null } : { incident: "trigger" as const }),
         title,
         text: explained(error, "It stays as it is."),
         error,
@@ -182,7 +184,7 @@ function wordsOf(
     case "step.failed":
       return stepFailed(subject, entry.step, entry.data);
     case "step.done":
-      return operation === "gate.check" ? gateGo(subject, entry) : undefined;
+      return operation === "gate.check" ? gateGo(subject, entry.step, entry.data.output) : undefined;
     case "step.checkpoint":
       return checkpointWords(state, subject, entry, before);
     default:
@@ -216,6 +218,8 @@ function stepFailed(
     const title = `step ${step} of ${subject} failed and is tried again in ${formatDuration(retryInMs)}`;
     return { event: "step.retried", incident: null, title, text: explained(error), step, error };
   }
+  const waits = gateWaits(subject, step, error);
+  if (waits !== undefined) return waits;
   const said = { text: explained(error), incident: "trigger", step, error } as const;
   if (error.code === "E_NO_GO") {
     return { ...said, event: "gate.no-go", title: `${subject}: ${error.message}`, ...commandOf(error) };
@@ -224,18 +228,6 @@ function stepFailed(
     return { ...said, event: "backup.overdue", title: `${subject}: ${error.message}`, ...commandOf(error) };
   }
   return { ...said, event: "step.failed", title: `step ${step} of ${subject} failed: ${error.message}` };
-}
-
-function gateGo(subject: string, entry: Extract<JournalEntry, { type: "step.done" }>): Words {
-  const { gate, checks } = (entry.data.output ?? {}) as { gate?: string; checks?: unknown[] };
-  const count = Array.isArray(checks) ? checks.length : 0;
-  return {
-    event: "gate.go",
-    incident: null,
-    title: `gate ${gate ?? entry.step} says go for ${subject}`,
-    text: `${count} ${count === 1 ? "check was" : "checks were"} measured.`,
-    step: entry.step,
-  };
 }
 
 const longestList = 10;

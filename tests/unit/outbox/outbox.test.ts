@@ -5,6 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Environment } from "../../../src/config/environment.ts";
 import { environmentSchema } from "../../../src/config/schema.ts";
+import type { Json } from "../../../src/core/errors.ts";
 import type { Sent } from "../../../src/notifier/sent.ts";
 import { collect } from "../../../src/outbox/collect.ts";
 import { deliver } from "../../../src/outbox/delivery.ts";
@@ -372,5 +373,78 @@ describe("what is taken out of the journal", () => {
       command: "ops traffic promote web",
     });
     expect(gate).toMatchObject({ event: "gate.no-go", incident: "trigger", command: "ops gate check pre" });
+  });
+
+  const check = (id: string, status: string, counts: string, more: object = {}) => ({
+    ...{ id, kind: "sql", status, counts, required: true, reason: `${id} is ${status}` },
+    ...more,
+  });
+  const gateOutput = (verdict: string, ...checks: object[]) =>
+    ({ gate: "pre", verdict, configuration: "c", checks }) as unknown as Json;
+  const bodies = () =>
+    outbox
+      .notices()
+      .map(({ body }) => body as { event: string; title: string; text: string; incident: string | null });
+
+  it("of a go says what it rests on: overrides, unknowns, warnings", async () => {
+    await take();
+    const override = {
+      by: "Ann Lee",
+      reason: "announced, ticket 812",
+      until: "2026-11-22T14:00:00.000Z",
+    };
+    const output = gateOutput(
+      "go",
+      check("health", "pass", "pass"),
+      check("vendor", "fail", "warn", { override }),
+      check("lag", "unknown", "warn"),
+      check("disk", "warn", "warn"),
+      check("hint", "fail", "warn", { required: false }),
+    );
+    await run("r1", { type: "step.done", step: "go", data: { output } });
+    await take();
+
+    const [, go] = bodies();
+    expect(go?.title).toBe(
+      "gate pre says go for deploy on test (1 overridden, 1 failed and not required, 1 unknown, 1 with a warning)",
+    );
+    expect(go?.text.split("\n")).toEqual([
+      "5 checks were measured:",
+      "- vendor: vendor is fail; overridden by Ann Lee until 2026-11-22 14:00 UTC: announced, ticket 812",
+      "- lag: lag is unknown (unknown, counts as warn)",
+      "- disk: disk is warn",
+      "- hint: hint is fail (not required, counts as warn)",
+    ]);
+  });
+
+  it("of a gate that only people hold up says who must answer what, and pages nobody; a real no-go does", async () => {
+    await take();
+    const reason =
+      'release manager must answer "announced?": ops gate answer pre announced yes --by NAME --note TEXT';
+    const question = check("announced", "unknown", "fail", { kind: "manual", reason });
+    const stopped = (id: string, ...checks: object[]) => {
+      const details = gateOutput("no-go", ...checks);
+      const error = { code: "E_NO_GO", message: "Gate pre says no-go", exitCode: 3 as const, details };
+      return run(
+        id,
+        { type: "step.failed", step: "go", data: { error } },
+        { type: "run.failed", data: { error } },
+      );
+    };
+    await stopped("r1", check("health", "pass", "pass"), question);
+    await stopped("r2", check("health", "fail", "fail"), question);
+    await take();
+
+    const [, waits, ended, , no, failed] = bodies();
+    expect(waits).toMatchObject({
+      event: "run.waiting",
+      incident: null,
+      title: "deploy on test waits for a person: gate pre has a question without an answer",
+      text: expect.stringContaining(reason),
+      command: "ops gate answer pre announced yes --by NAME --note TEXT",
+    });
+    expect(ended).toMatchObject({ event: "run.failed", severity: "warning", incident: null });
+    expect(no).toMatchObject({ event: "gate.no-go", incident: "trigger" });
+    expect(failed).toMatchObject({ event: "run.failed", severity: "error", incident: "trigger" });
   });
 });
