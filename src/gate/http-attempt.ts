@@ -24,6 +24,8 @@ export type Attempt = {
   found?: Json;
   /** Undefined: there was no answer. */
   bytes?: Uint8Array;
+  /** Whether the body goes on behind them. */
+  cut?: boolean;
 };
 
 export interface Expectations {
@@ -52,9 +54,9 @@ export async function attemptRequest(context: OperationContext, wanted: Expectat
   const started = context.clock.elapsed();
   try {
     const response = await sendRequest({ method, url, headers, timeout, signal: context.signal, bodyLimit });
-    const { status, durationMs, bytes } = response;
+    const { status, durationMs, bytes, cut } = response;
     const location = locationOf(response, url);
-    const asked = { status, durationMs, bytes, ...(location !== undefined && { location }) };
+    const asked = { status, durationMs, bytes, cut, ...(location !== undefined && { location }) };
     const problem = problemOf(response, wanted, location);
     const path = wanted["json-path"];
     if (problem !== null || path === undefined) return { ...asked, problem };

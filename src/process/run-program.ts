@@ -13,6 +13,8 @@ export interface ProgramOptions {
   readonly input?: string | Uint8Array;
   /** Called with the program's pid before it can have done much; the program waits for nothing. */
   readonly onStart?: (pid: number) => Promise<void>;
+  /** Called with all that comes on standard output, byte by byte as it comes. */
+  readonly onOutput?: (chunk: Buffer) => void;
   /** Called with every line of standard error and output, redacted. */
   readonly onLine?: (line: string) => void;
 }
@@ -60,7 +62,10 @@ export async function runProgram(
   const pass = onLine === undefined ? undefined : (line: string) => onLine(redact(line));
   const stdout = new OutputTail(keptOutput, pass);
   const stderr = new OutputTail(keptOutput, pass);
-  child.stdout?.on("data", (chunk: Buffer) => stdout.write(chunk));
+  child.stdout?.on("data", (chunk: Buffer) => {
+    options.onOutput?.(chunk);
+    stdout.write(chunk);
+  });
   child.stderr?.on("data", (chunk: Buffer) => stderr.write(chunk));
   const release = endGroupWith(child.pid, options.signal);
   try {

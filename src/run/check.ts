@@ -17,6 +17,8 @@ export interface Measurement {
    * somebody saved can be held against it.
    */
   readonly raw?: string | Uint8Array;
+  /** In the place of `raw`, where its bytes are gone: their digest. */
+  readonly rawDigest?: string;
 }
 
 export interface Judgement {

@@ -4,7 +4,7 @@ import { formatDuration } from "../core/duration.ts";
 import { causeText, type Json, OpsError } from "../core/errors.ts";
 import { redact, redactJson } from "../core/redaction.ts";
 import { visible } from "../core/visible.ts";
-import type { CheckStatus } from "./check.ts";
+import type { CheckStatus, Measurement } from "./check.ts";
 import type { ConfiguredCheck } from "./configured-check.ts";
 import type { OperationContext } from "./context.ts";
 import type { Override } from "./gate-override.ts";
@@ -80,7 +80,7 @@ export async function measureCheck(
       shown: visible(redact(measurement.shown)),
       reason: visible(redact(reason)),
       ...(measurement.evidence === undefined ? {} : { evidence: redactJson(measurement.evidence) }),
-      ...(measurement.raw === undefined ? {} : { rawDigest: digest(measurement.raw) }),
+      ...digestOf(measurement),
     };
   } catch (error) {
     if (context.signal.aborted) throw context.signal.reason;
@@ -94,6 +94,11 @@ export async function measureCheck(
       reason: visible(redact(errorReason(error))),
     };
   }
+}
+
+function digestOf({ raw, rawDigest }: Measurement): { rawDigest?: string } {
+  if (rawDigest !== undefined) return { rawDigest };
+  return raw === undefined ? {} : { rawDigest: digest(raw) };
 }
 
 /** What a status counts as in the verdict of a gate that has the check. */

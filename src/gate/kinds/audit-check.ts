@@ -69,7 +69,7 @@ export const auditCheck = defineCheck({
   limitUnits: ["number"],
   input,
   measure: async (context, asked): Promise<Measurement> => {
-    const { sources, raw } = await reports(context, asked);
+    const { sources, rawDigest } = await reports(context, asked);
     const read = sources.map(readAudit);
     const severe = read
       .flatMap(({ findings }) => findings)
@@ -100,7 +100,7 @@ export const auditCheck = defineCheck({
     const grade = asked.severity === "critical" ? "critical" : `${asked.severity} or graver`;
     const beside = allowed.length === 0 ? "" : `, ${allowed.length} allowed`;
     const shown = `${counted(counting.length, "finding")} (${grade})${beside}`;
-    return { value: counting.length, shown, evidence, ...(raw === undefined ? {} : { raw }) };
+    return { value: counting.length, shown, evidence, ...(rawDigest === undefined ? {} : { rawDigest }) };
   },
   judge: ({ value, shown, evidence }, _input, limits): Judgement => {
     const { findings, lapsed } = evidence as AuditEvidence;
@@ -118,7 +118,7 @@ type Source = { readonly shown: string; readonly text: string; readonly writtenA
 async function reports(
   context: OperationContext,
   asked: Input,
-): Promise<{ readonly sources: readonly Source[]; readonly raw?: string }> {
+): Promise<{ readonly sources: readonly Source[]; readonly rawDigest?: string }> {
   if (asked.command === undefined) {
     return { sources: await readReports(context, asked.files ?? [], asked["max-age"]) };
   }
@@ -126,7 +126,7 @@ async function reports(
   const result = await runDeclared(context, { ...asked, command });
   // With findings npm audit ends with 1; whether there are some is in what it prints.
   const shown = `the output of ${command[0]} (exit code ${result.exitCode})`;
-  return { sources: [{ shown, text: result.stdout }], raw: result.stdout };
+  return { sources: [{ shown, text: result.stdout }], rawDigest: result.outputDigest };
 }
 
 function rank({ severity }: Finding): number {

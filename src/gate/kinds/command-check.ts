@@ -28,7 +28,8 @@ export const commandCheck = defineCheck({
       lastLine,
       complaint: last(result.stderr),
     };
-    return { value: parseNumber(lastLine)?.value ?? lastLine, shown: lastLine, evidence, raw: result.stdout };
+    const value = parseNumber(lastLine)?.value ?? lastLine;
+    return { value, shown: lastLine, evidence, rawDigest: result.outputDigest };
   },
   judge: ({ evidence }, input, limits) => judge(evidence as CommandEvidence, input.command[0] ?? "", limits),
 });

@@ -63,7 +63,9 @@ type HttpEvidence = {
   /** Why the last answer is a bad one, null where it is not. */
   problem: string | null;
   /** All requests, in their order. */
-  attempts: Omit<Attempt, "bytes">[];
+  attempts: Omit<Attempt, "bytes" | "cut">[];
+  /** Present where the digest is not of the whole body. */
+  digestOf?: "the first MiB of the body";
   /** What the JSONPath finds in the newest answer. */
   found?: Attempt["found"];
   /** The certificate that expires first. */
@@ -97,7 +99,8 @@ export const httpCheck = defineCheck({
       url: showUrl(settings.url),
       status: last?.status ?? null,
       problem: last?.problem ?? null,
-      attempts: attempts.map(({ bytes: _, ...each }) => each),
+      attempts: attempts.map(({ bytes: _, cut: __, ...each }) => each),
+      ...(last?.cut === true && { digestOf: "the first MiB of the body" as const }),
       ...(last?.found !== undefined && { found: last.found }),
       ...(expiring !== undefined && { certificate: expiring }),
     };

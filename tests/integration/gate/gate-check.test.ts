@@ -1,3 +1,5 @@
+import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -122,22 +124,50 @@ describe("sql", () => {
   });
 
   test("cannot write", async () => {
-    const result = await sql("CREATE TABLE written ()");
+    const result = await sql("SELECT 1 INTO written");
 
     expect(result).toMatchObject({
       status: "unknown",
-      reason: "Database main refused a statement: cannot execute CREATE TABLE in a read-only transaction",
+      reason: "Database main refused a statement: cannot execute SELECT INTO in a read-only transaction",
     });
   });
 
   test("cannot leave its transaction by a second statement", async () => {
-    const result = await sql("COMMIT; CREATE TABLE written ()");
+    const result = await sql("SELECT 1; CREATE TABLE written ()");
 
     expect(result).toMatchObject({
       status: "unknown",
       reason: "Database main refused a statement: cannot insert multiple commands into a prepared statement",
     });
   });
+
+  test.each([
+    ["COPY (SELECT 1) TO PROGRAM", "COPY"],
+    ["-- SELECT\n/* /* SELECT */ SELECT 1 */ copy (SELECT 1) TO PROGRAM", "COPY"],
+    ["; COPY (SELECT 1) TO PROGRAM", ""],
+    ["DO $$ BEGIN NULL; END $$; --", "DO"],
+  ])(
+    "%s… starts nothing, though the role is a superuser and a READ ONLY transaction would let it",
+    async (query, first) => {
+      const file = join(tmpdir(), `ops-copied-${randomUUID()}`);
+      const result = await sql(`${query} 'cat > ${file}'`);
+
+      expect(result).toMatchObject({
+        status: "unknown",
+        reason: expect.stringContaining(first === "" ? "this one does not" : `begins with ${first}`),
+      });
+      expect(existsSync(file)).toBe(false);
+    },
+  );
+
+  test.each(["SHOW server_version", "/* a */ (SELECT 'x')", "explain SELECT 1", "VALUES ('x')"])(
+    "%s is asked",
+    async (query) => {
+      expect(await sql(query, { fail: "> 1" })).toMatchObject({
+        reason: expect.stringContaining("a limit needs a number"),
+      });
+    },
+  );
 
   test("is stopped by the server after its timeout", async () => {
     const result = await single({ kind: "sql", with: { query: "SELECT pg_sleep(30)", timeout: "200ms" } });
@@ -336,10 +366,18 @@ describe("the verdict", () => {
   });
 
   test("keeps when it was measured, the limits, and the digest of what was read", async () => {
-    const script = { id: "c", kind: "command", with: { command: ["printf", "checked\n7"] }, fail: "> 9" };
+    const script = {
+      id: "c",
+      kind: "command",
+      with: { command: ["printf", "\\377 checked\n7\n"] },
+      fail: "> 9",
+    };
     const { results } = await gate([script]);
 
-    expect(results[0]).toMatchObject({ limits: { fail: "> 9" }, rawDigest: digest("checked\n7") });
+    expect(results[0]).toMatchObject({
+      limits: { fail: "> 9" },
+      rawDigest: digest(Buffer.from("\xff checked\n7\n", "latin1")),
+    });
     const { startedAt = "", endedAt = "" } = results[0] ?? {};
     expect(Date.parse(endedAt)).toBeGreaterThanOrEqual(Date.parse(startedAt));
   });

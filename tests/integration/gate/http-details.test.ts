@@ -17,6 +17,8 @@ const stats = {
 };
 const body = `\uFEFF${JSON.stringify(stats)}`;
 
+const long = Buffer.alloc(2 ** 20 + 1, "a");
+
 let server: TestHttpServer;
 /** Bad answers that are still to come. */
 let bad = 0;
@@ -27,6 +29,7 @@ beforeAll(async () => {
   server = await startHttpServer((request, response) => {
     const { pathname } = new URL(request.url ?? "", "http://x");
     if (pathname === "/moved") response.writeHead(302, { location: "/login?token=hunter22" }).end();
+    else if (pathname === "/long") response.end(long);
     else if (pathname === "/text") response.end("all is well");
     else if (bad > 0) {
       bad -= 1;
@@ -144,9 +147,14 @@ test("a redirect is not followed, and a bad answer where the gate says so; its q
 });
 
 test("the digest is that of the body as it came", async () => {
-  const { rawDigest } = await http("/raw");
+  const sha256 = (bytes: string | Buffer) => createHash("sha256").update(bytes).digest("hex");
+  const { rawDigest, evidence } = await http("/raw");
+  const cut = await http("/long");
 
-  expect(rawDigest).toContain(createHash("sha256").update(body).digest("hex"));
+  expect(rawDigest).toContain(sha256(body));
+  expect(evidence).not.toHaveProperty("digestOf");
+  expect(cut.rawDigest).toContain(sha256(long.subarray(0, 2 ** 20)));
+  expect(cut.evidence).toMatchObject({ digestOf: "the first MiB of the body" });
 });
 
 test.each([
