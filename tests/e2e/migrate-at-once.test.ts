@@ -17,7 +17,7 @@ test("twenty machines that run `migrate up` at the same moment all end well, and
     for (const version of [1, 2, 3]) {
       await writeFile(
         join(folder, "migrations", `${version}_t.up.sql`),
-        `CREATE TABLE t${version} (); SELECT pg_sleep(0.2);`,
+        `CREATE TABLE t${version} (); SELECT pg_sleep(0.1);`,
       );
     }
 
