@@ -163,8 +163,10 @@ async function waitForTurn(
  * query with parameters stays open in a transaction, and with it a snapshot.
  */
 async function tryLock(client: pg.Client): Promise<boolean> {
+  // A server before PostgreSQL 17 has no transaction_timeout.
   await client.query(
-    "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0",
+    `BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SELECT set_config(name, '0', true) FROM pg_catalog.pg_settings
+      WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')`,
   );
   const { rows } = await client.query(
     `SELECT pg_try_advisory_xact_lock(${opsLockSpace}, ${migrationLock}) AS locked`,

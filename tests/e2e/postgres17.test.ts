@@ -46,6 +46,7 @@ beforeAll(async () => {
       "databases:",
       `  main: { url: "${server.url()}", pitr: { store: archive } }`,
       `  old: { url: "${old.url()}" }`,
+      `  limited: { url: "${server.url("limited")}" }`,
       "stores:",
       `  local: { url: "file:backups", ${keys} }`,
       `  archive: { url: "file:archive", ${keys} }`,
@@ -165,3 +166,14 @@ it("takes in the dump of an older server; the older one refuses its dump", async
   const refused = await ops(back, { config: join(folder, ".opsrc"), cwd: folder });
   expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringMatching(/--older-server/) });
 }, 180_000);
+
+it("is migrated for longer than its transaction_timeout, which each migration keeps", async () => {
+  await query(server.url(), "CREATE DATABASE limited");
+  await query(server.url(), "ALTER DATABASE limited SET transaction_timeout = '700ms'");
+  await mkdir(join(folder, "migrations"));
+  for (const version of [1, 2, 3]) {
+    const sql = `CREATE TABLE t${version} (); SELECT pg_sleep(0.4);`;
+    await writeFile(join(folder, "migrations", `${version}_t.up.sql`), sql);
+  }
+  expect(await change("migrate", "up", "--database", "limited")).toMatch(/3_t/);
+});
