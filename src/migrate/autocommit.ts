@@ -1,6 +1,6 @@
 import { concurrentDetachment } from "./detach-partition.ts";
 import { optionsOf } from "./statement-options.ts";
-import { nodeOf, type Statement } from "./statements.ts";
+import { isRecord, nodeOf, type Statement } from "./statements.ts";
 
 /** Statements that PostgreSQL refuses inside a transaction block, whatever their options are. */
 const alwaysAlone = new Set([
@@ -71,8 +71,23 @@ export function usesNewEnumValues(statements: readonly Statement[]): boolean {
   return statements.some((statement, index) => {
     const value = nodeOf(statement).newVal;
     if (statement.kind !== "AlterEnumStmt" || nodeOf(statement).oldVal !== undefined) return false;
-    return statements.slice(index + 1).some((each) => each.text.includes(`'${String(value)}'`));
+    return statements.slice(index + 1).some((each) => uses(each.node, String(value)));
   });
+}
+
+/** As a constant, in an array's text, or quoted in the body of a function. */
+function uses(node: unknown, value: string): boolean {
+  if (Array.isArray(node)) return node.some((each) => uses(each, value));
+  if (typeof node === "string") return node.includes(`'${value.replaceAll("'", "''")}'`);
+  if (!isRecord(node)) return false;
+  const constant = isRecord(node.A_Const) && isRecord(node.A_Const.sval) ? node.A_Const.sval.sval : undefined;
+  if (
+    typeof constant === "string" &&
+    (constant === value || (/^\{/.test(constant) && constant.includes(value)))
+  ) {
+    return true;
+  }
+  return Object.values(node).some((each) => uses(each, value));
 }
 
 /** Words without which a text holds neither; the parser is spared the texts without. */

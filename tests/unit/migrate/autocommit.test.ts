@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { refusesTransaction, waitsHarmlessly } from "../../../src/migrate/autocommit.ts";
+import { refusesTransaction, usesNewEnumValues, waitsHarmlessly } from "../../../src/migrate/autocommit.ts";
 import { splitStatements } from "../../../src/migrate/statements.ts";
 
 test.each([
@@ -18,4 +18,17 @@ test.each([
   if (statement === undefined) throw new Error("no statement");
   expect(refusesTransaction(statement)).toBe(true);
   expect(waitsHarmlessly(statement)).toBe(harmless);
+});
+
+test.each([
+  ["INSERT INTO m VALUES ('won''t')", true],
+  ["INSERT INTO m VALUES (E'won\\'t')", true],
+  ["SELECT $$won't$$::mood", true],
+  ["INSERT INTO m VALUES ('{won''t}'::mood[])", true],
+  ["DO $$ BEGIN INSERT INTO m VALUES ('won''t'); END $$", true],
+  ["INSERT INTO m VALUES ('wont')", false],
+  ["SELECT 1 -- 'won''t'", false],
+])("%j uses the enum value that stands before it: %j", async (sql, used) => {
+  const statements = await splitStatements(`ALTER TYPE mood ADD VALUE 'won''t'; ${sql};`);
+  expect(usesNewEnumValues(statements)).toBe(used);
 });
