@@ -55,6 +55,11 @@ export const newMigration = defineOperation({
       });
     }
     const format = findFormat(folder.listing, folder.format);
+    if (input.verify && !verifying.includes(format.name)) {
+      throw new UsageError("E_INPUT", `Migrations in the form of ${format.name} have no verify file`, {
+        hint: "leave --verify out",
+      });
+    }
     const files = format.create(folder.listing, version, input.name);
     const verify = { path: `${version}_${input.name}.verify.sql`, content: "" };
     return {
@@ -101,6 +106,9 @@ export const newMigration = defineOperation({
   },
   render: ({ files }) => files.join("\n"),
 });
+
+/** The forms that know verify files; sqitch's come with every change. */
+const verifying: readonly FormatName[] = ["ops", "sqitch"];
 
 /** What the folder's newest version suggests: its number plus one, as wide as it is, or the time in its form. */
 function nextVersion(folder: MigrationFolder, now: Date): string {

@@ -7,7 +7,7 @@ import { defineOperation } from "../run/operation.ts";
 import { database } from "./input.ts";
 import { dumpDifference, dumpSchema, readDump } from "./schema-dump.ts";
 
-const heading = `-- The schema that the migrations give, for review. Written by: ops migrate snapshot
+const heading = `-- The schema of the database when this was written, for review. Written by: ops migrate snapshot
 SET check_function_bodies = false;
 SELECT pg_catalog.set_config('search_path', '', false);
 `;

@@ -181,6 +181,8 @@ test("a diesel migration outside a transaction runs statement by statement", asy
   expect((await perform(status, project.context(), {})).output).toMatchObject({
     migrations: [{ version: "20240101120000", name: "index", state: "applied" }],
   });
+  const made = perform(operation("migrate.new"), project.context(), { name: "b", verify: true });
+  expect((await failed(made)).message).toBe("Migrations in the form of diesel have no verify file");
 });
 
 test("sqitch's scripts in folders, and those of a change that was reworked after a later tag", async () => {
