@@ -20,12 +20,17 @@ export class PostgresFlagSource implements FlagSource {
   readonly place: string;
   private readonly database: DatabaseTarget;
   private readonly signal: AbortSignal;
+  private readonly queryTimeout: number | undefined;
   private client: pg.Client | undefined;
 
-  constructor(database: DatabaseTarget, signal: AbortSignal) {
+  constructor(
+    database: DatabaseTarget,
+    { signal, queryTimeout }: { readonly signal: AbortSignal; readonly queryTimeout?: number },
+  ) {
     this.place = `database ${database.name}`;
     this.database = database;
     this.signal = signal;
+    this.queryTimeout = queryTimeout;
   }
 
   read(): Promise<FlagSet> {
@@ -79,7 +84,8 @@ export class PostgresFlagSource implements FlagSource {
 
   /** On one connection, opened when it is first needed. */
   private async work<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
-    this.client ??= await connect(this.database, { signal: this.signal, applicationName: "ops flag" });
+    const { signal, queryTimeout } = this;
+    this.client ??= await connect(this.database, { signal, queryTimeout, applicationName: "ops flag" });
     try {
       return await work(this.client);
     } catch (error) {

@@ -23,7 +23,8 @@ export interface CopyOptions {
 export function differencesFrom(from: FlagSet, to: FlagSet, options: CopyOptions): CopyBefore {
   // Half of what is copied would count as all of it.
   for (const name of from.unreadable?.keys() ?? []) throw unreadable(name);
-  const wanted: FlagSet = options.prune ? from : joined(to, from);
+  const copied = keepingKills(from, to);
+  const wanted: FlagSet = options.prune ? copied : joined(to, copied);
   const { next } = prepared(to, () => wanted, options);
   // Rules of prerequisites follow from the flags.
   const found = differences(to, next).filter((each) => !isPrerequisiteName(each.name));
@@ -40,6 +41,16 @@ export function differencesFrom(from: FlagSet, to: FlagSet, options: CopyOptions
     });
   }
   return { differences: found };
+}
+
+/** What is killed in both places stays as it was killed in the target: two kills differ in their time, and in nothing that counts. */
+function keepingKills(from: FlagSet, to: FlagSet): FlagSet {
+  const flags = [...from.flags].map(([name, flag]) => {
+    const present = to.flags.get(name);
+    const isKept = present !== undefined && isKilled(present.definition) && isKilled(flag.definition);
+    return [name, isKept ? present : flag] as const;
+  });
+  return { ...from, flags: new Map(flags) };
 }
 
 function joined(to: FlagSet, from: FlagSet): FlagSet {

@@ -134,5 +134,6 @@ function sharesOf(definition: FlagDefinition, rest: Rule): (readonly [variant: s
   const found = rolloutOfRule(definition, rest);
   if (found === undefined) return [];
   const both = [[found.variant, found.percent] as const, [found.other, 100 - found.percent] as const];
+  if (found.isLast) both.reverse();
   return both.filter(([, share]) => share > 0);
 }

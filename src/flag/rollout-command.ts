@@ -13,10 +13,12 @@ export const rollout = defineFlagChange({
     share: share("The share of the users: 10%"),
     variant: z.string().describe("Which variant they get; default: the one that is true").optional(),
   },
-  edit: (before, input, { now }) =>
-    withRollout(input.flag, insideOf(existing(before)), {
+  edit: (before, input, { now }) => ({
+    ...withRollout(input.flag, insideOf(existing(before)), {
       percent: input.share,
       variant: input.variant,
       now,
     }),
+    state: "ENABLED",
+  }),
 });

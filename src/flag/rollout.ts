@@ -15,6 +15,8 @@ export interface Rollout {
   /** 0–100. */
   readonly percent: number;
   readonly other: string;
+  /** Set where the other variant has the lower buckets, as somebody wrote it by hand: a share that grows must stay behind it. */
+  readonly isLast?: true;
 }
 
 /** A rule as a share of the "on" variant: of a plain variant all or none; undefined where it is something else. */
@@ -28,8 +30,15 @@ export function rolloutOfRule(definition: FlagDefinition, rule: Rule): Rollout |
   if (operator !== "fractional" || shares.length !== 2) return undefined;
   const [first, second] = shares.map(weighted);
   if (first === undefined || second === undefined || first.weight + second.weight === 0) return undefined;
-  const percent = (100 * first.weight) / (first.weight + second.weight);
-  return { variant: first.variant, percent: Number(percent.toFixed(6)), other: second.variant };
+  const isTurned = first.variant === off && second.variant !== off;
+  const [given, rest] = isTurned ? [second, first] : [first, second];
+  const percent = (100 * given.weight) / (given.weight + rest.weight);
+  return {
+    variant: given.variant,
+    percent: Number(percent.toFixed(6)),
+    other: rest.variant,
+    ...(isTurned && { isLast: true as const }),
+  };
 }
 
 function weighted(share: Rule): { variant: string; weight: number } | undefined {
@@ -84,8 +93,9 @@ export function shareFor(
   { percent, variant }: Pick<RolloutChange, "percent" | "variant">,
 ): { readonly rule: Rule; readonly other: string } {
   const off = offVariant(definition);
-  const present = rolloutOf(definition)?.variant;
-  const wanted = variant ?? (present === off ? undefined : present) ?? onVariant(definition);
+  const present = rolloutOf(definition);
+  const given = present?.variant;
+  const wanted = variant ?? (given === off ? undefined : given) ?? onVariant(definition);
   const names = Object.keys(definition.variants);
   if (wanted === undefined || !names.includes(wanted)) {
     throw new UsageError(
@@ -97,5 +107,13 @@ export function shareFor(
     );
   }
   const other = off === wanted || off === undefined ? (definition.defaultVariant ?? wanted) : off;
-  return { rule: shareOf(wanted, percent, other), other };
+  const rule = shareOf(wanted, percent, other);
+  const isLast = present?.isLast === true && given === wanted;
+  return { rule: isLast ? turned(rule) : rule, other };
+}
+
+/** The shares the other way round: who has the last buckets keeps them. */
+function turned(rule: Rule): Rule {
+  const [operator, shares] = operatorOf(rule) ?? [];
+  return operator === "fractional" && shares !== undefined ? { fractional: shares.toReversed() } : rule;
 }

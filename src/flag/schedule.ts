@@ -1,9 +1,11 @@
 import { z } from "zod";
 import { UsageError } from "../core/errors.ts";
+import type { FlagDefinition } from "../flag-source/definition.ts";
 import { defineFlagChange, existing } from "./change.ts";
 import { layersOf, settledAt, withLayers } from "./layers.ts";
 import { shareFor } from "./rollout.ts";
 import { changedInside, namesDay, share } from "./set.ts";
+import { stateOf } from "./shown.ts";
 
 const moment = z
   .string()
@@ -24,8 +26,9 @@ export const schedule = defineFlagChange({
     variant: z.string().describe("Which variant they get; default: the one that is true").optional(),
     clear: z.boolean().describe("Take back what is to come: at --at, or all of it").default(false),
   },
-  edit: (before, input, { now }) =>
-    changedInside(existing(before), (inside) => {
+  edit: (before, input, { now }) => {
+    if (!input.clear) refuseNotOn(input.flag, existing(before));
+    return changedInside(existing(before), (inside) => {
       const settled = settledAt(inside, now);
       const layers = layersOf(settled);
       const from = input.at === undefined ? undefined : Math.floor(Date.parse(input.at) / 1000);
@@ -54,8 +57,21 @@ export const schedule = defineFlagChange({
         { ...settled, defaultVariant: value.other },
         { ...layers, times: [...others, [from, value.rule]] },
       );
-    }),
+    });
+  },
 });
+
+/** The time of a flag that is off, or does not count, would come, and nothing would happen. */
+function refuseNotOn(flag: string, definition: FlagDefinition): void {
+  const state = stateOf(definition);
+  if (state === "on") return;
+  throw new UsageError("E_FLAG_TARGETING", `Flag ${flag} is ${state}: nothing would happen at that time`, {
+    hint:
+      state === "disabled"
+        ? `let it count first: ops flag enable ${flag}`
+        : `for nobody until then, turn it on for 0% first: ops flag rollout ${flag} 0%`,
+  });
+}
 
 function percentOf(rollout: number | undefined, state: "on" | "off" | undefined): number | undefined {
   if (rollout !== undefined && state !== undefined) return undefined;

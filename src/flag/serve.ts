@@ -5,8 +5,10 @@ import { UsageError } from "../core/errors.ts";
 import { visible } from "../core/visible.ts";
 import { openFlagSource } from "../flag-source/open-source.ts";
 import { defineOperation } from "../run/operation.ts";
-import { source, withFlagSource } from "./source.ts";
+import { source } from "./source.ts";
 
+/** Milliseconds that the database may take to answer; then it is asked again on another connection. */
+const patience = 5000;
 /** Milliseconds between two lines of progress. */
 const tellEvery = 1000;
 
@@ -53,7 +55,14 @@ export const serve = defineOperation({
     const watched = openFlagSource(target, { stateDirectory, now, signal });
     const flags = await ServedFlags.load(
       {
-        read: () => withFlagSource(context, name, (opened) => opened.read()),
+        read: async () => {
+          const opened = openFlagSource(target, { stateDirectory, now, signal, queryTimeout: patience });
+          try {
+            return await opened.read();
+          } finally {
+            await opened.close();
+          }
+        },
         watch: (changed, until) => watched.watch(changed, until),
       },
       now,

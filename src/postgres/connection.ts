@@ -11,6 +11,8 @@ export interface ConnectOptions {
   readonly database?: string | undefined;
   /** Shown in pg_stat_activity. Default: `ops`. */
   readonly applicationName?: string | undefined;
+  /** Milliseconds that a statement may take to be answered, also by a server that is cut off without a word. Default: any. */
+  readonly queryTimeout?: number | undefined;
   /** A connection of the streaming replication protocol: its commands instead of SQL. */
   readonly replication?: true | undefined;
 }
@@ -25,7 +27,8 @@ export async function connect(target: DatabaseTarget, options: ConnectOptions = 
     ...config,
     ...(options.replication === undefined ? {} : { replication: "true" }),
   };
-  const client = new pg.Client({ ...protocol, connectionTimeoutMillis: 10_000, keepAlive: true });
+  const limit = options.queryTimeout === undefined ? {} : { query_timeout: options.queryTimeout };
+  const client = new pg.Client({ ...protocol, ...limit, connectionTimeoutMillis: 10_000, keepAlive: true });
   // An idle connection that breaks emits `error`; the next query reports it.
   client.on("error", () => undefined);
   try {
@@ -143,7 +146,7 @@ export function databaseError(target: DatabaseTarget, error: unknown): unknown {
   }
   if (
     error instanceof Error &&
-    /^(ECONN|EPIPE|ETIMEDOUT)|Connection terminated|not queryable/.test(
+    /^(ECONN|EPIPE|ETIMEDOUT)|Connection terminated|not queryable|Query read timeout/.test(
       `${"code" in error ? error.code : ""}${error.message}`,
     )
   ) {

@@ -26,6 +26,7 @@ export class PostgresProxy implements AsyncDisposable {
   private readonly server: Server;
   private readonly target: number;
   private readonly sockets = new Set<Socket>();
+  private silences = 0;
   private held: { readonly isIt: (sql: string) => boolean; readonly hold: Hold } | undefined;
   private fault: { readonly at: Boundary; readonly act: () => Promise<void> } | undefined;
 
@@ -64,6 +65,11 @@ export class PostgresProxy implements AsyncDisposable {
     for (const socket of this.sockets) socket.destroy();
   }
 
+  /** From now on nothing comes through the present connections, and none of them ends; new ones pass. */
+  silence(): void {
+    this.silences += 1;
+  }
+
   /** Whether the boundary was reached. */
   get fired(): boolean {
     return this.fault === undefined;
@@ -76,7 +82,10 @@ export class PostgresProxy implements AsyncDisposable {
       client.destroy();
       if (hold === undefined || hold.answered) server.destroy();
     };
+    const { silences } = this;
+    const waits = () => this.silences > silences;
     const passesToServer = async (type: string, message: Buffer) => {
+      if (waits()) await forEver;
       const { held } = this;
       if (held === undefined || type !== "Q" || !held.isIt(message.toString())) {
         return this.passes("request", "QP".includes(type));
@@ -89,6 +98,7 @@ export class PostgresProxy implements AsyncDisposable {
       return false;
     };
     const passesToClient = (type: string, message: Buffer) => {
+      if (waits()) return forEver;
       if (hold?.hear(type, message) === "heard") return true;
       return this.passes("completion", type === "C");
     };
@@ -123,6 +133,8 @@ export class PostgresProxy implements AsyncDisposable {
     await closed;
   }
 }
+
+const forEver = new Promise<never>(() => undefined);
 
 class Hold implements HeldRequest {
   answered = false;

@@ -1,10 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { Secret } from "../../../src/config/secret.ts";
 import { Evaluator } from "../../../src/flag-source/evaluator.ts";
+import { openFlagSource } from "../../../src/flag-source/open-source.ts";
 import type { Cluster } from "../../../src/postgres/cluster.ts";
 import type { TestContext } from "../../support/context.ts";
 import { contextOf, failureOf, flag, flagOperation, storedFlag } from "../../support/flag-operations.ts";
 import { databasePlace, type FlagPlace, filePlace, sql } from "../../support/flag-sources.ts";
 import { startTestCluster } from "../../support/postgres.ts";
+import { PostgresProxy } from "../../support/postgres-proxy.ts";
 
 let place: FlagPlace;
 let context: TestContext;
@@ -145,6 +148,40 @@ describe("who has a flag", () => {
     expect(JSON.parse(JSON.stringify(await stored()))).not.toHaveProperty("targeting");
   });
 
+  test("in a share written by hand behind that of the others is kept by a larger one", async () => {
+    await run("new", { flag: "f" });
+    const byHand = {
+      fractional: [
+        ["off", 90],
+        ["on", 10],
+      ],
+    };
+    await run("set", { flag: "f", state: "on", targeting: JSON.stringify(byHand) });
+    expect((await run("get", { flag: "f" })).output).toMatchObject({ rollout: 10, rules: ["on at 10%"] });
+    await run("rollout", { flag: "f", share: "20%" });
+    // The buckets from 80 up, which those from 90 up are a part of.
+    expect(await stored()).toMatchObject({
+      targeting: {
+        fractional: [
+          ["off", 80],
+          ["on", 20],
+        ],
+      },
+    });
+    expect((await run("get", { flag: "f" })).output).toMatchObject({ rollout: 20 });
+  });
+
+  test("of a disabled flag is whoever the rollout names: it turns the flag on", async () => {
+    await run("set", { flag: "f", state: "on" });
+    await run("disable", { flag: "f" });
+    await run("set", { flag: "f", state: "off" });
+    expect((await run("rollout", { flag: "f", share: "10%" })).output).toMatchObject({
+      state: "on",
+      rollout: 10,
+    });
+    expect(await stored()).toMatchObject({ state: "ENABLED" });
+  });
+
   test("of several variants is said by name, and one's own rules are left alone", async () => {
     await run("new", { flag: "f", type: "number", variants: { low: "1", mid: "2", high: "3" }, off: "low" });
     expect(await failureOf(run("rollout", { flag: "f", share: "10%" }))).toMatchObject({
@@ -232,18 +269,32 @@ describe("a reader that is connected", () => {
   });
   afterAll(() => cluster.stop());
 
-  test("has a killed flag off in less than a second, also after its connection was lost", async () => {
+  test("has a killed flag off in less than a second, also after its connection was lost, and later where it was cut off without a word", async () => {
     const database = await databasePlace(cluster);
     const source = database.open();
     const ended = new AbortController();
     const evaluator = new Evaluator();
     let offAt = Promise.withResolvers<number>();
-    const reader = database.open();
+    const cut = await PostgresProxy.start(Number(new URL(database.url ?? "").port));
+    const reader = openFlagSource(
+      {
+        name: "main",
+        driver: "postgres",
+        database: {
+          name: "main",
+          url: new Secret(cut.url("flags"), place.directory),
+          password: undefined,
+          migrations: "",
+        },
+      },
+      { stateDirectory: place.directory, now: () => new Date(), signal: ended.signal, queryTimeout: 500 },
+    );
     onTestFinished(async () => {
       ended.abort();
       await watching;
       await reading;
       await Promise.all([source.close(), reader.close()]);
+      await cut[Symbol.asyncDispose]();
       await database.remove();
     });
     const own = contextOf(database);
@@ -251,7 +302,9 @@ describe("a reader that is connected", () => {
     let reading = Promise.resolve();
     const changed = (): void => {
       reading = reading.then(async () => {
-        evaluator.load(await reader.read());
+        // One that was cut off is given up, as a server of flags does.
+        const set = await reader.read().catch(() => reader.close());
+        if (set !== undefined) evaluator.load(set);
         if (evaluator.evaluate("f", {}).value === false) offAt.resolve(performance.now());
       });
     };
@@ -270,5 +323,9 @@ describe("a reader that is connected", () => {
       expect((await offAt.promise) - killedAt).toBeLessThan(1000);
       await flag(own, "restore", { flag: "f" });
     }
+    await expect.poll(() => evaluator.evaluate("f", {}).value).toBe(true);
+    cut.silence();
+    await flag(own, "kill", { flag: "f" });
+    await expect.poll(() => evaluator.evaluate("f", {}).value, { timeout: 15_000 }).toBe(false);
   });
 });

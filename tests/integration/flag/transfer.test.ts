@@ -80,6 +80,12 @@ describe("flags between a database and git", () => {
       code: "E_FLAG_KILLED",
       message: "Killed flags are not overwritten: accounts",
     });
+    await inGit("kill", { flag: "accounts", reason: "here too" });
+    await run("sync", { from: "git", to: "database" });
+    expect((await inDatabase("get", { flag: "accounts" })).output).not.toMatchObject({
+      killed: expect.stringContaining("here too"),
+    });
+    await inGit("restore", { flag: "accounts" });
     await inDatabase("restore", { flag: "accounts" });
     await inDatabase("set", { flag: "accounts", protected: "yes" });
     expect(await failureOf(run("sync", { from: "git", to: "database" }))).toMatchObject({
@@ -192,6 +198,22 @@ describe("flag.schedule", () => {
     expect((await inGit("get", { flag: "f" })).output).toMatchObject({
       definition: { defaultVariant: "on" },
     });
+  });
+
+  test.each([
+    ["disabled", "enable f", (): Promise<unknown> => inGit("disable", { flag: "f" })],
+    ["off", "rollout f 0%", (): Promise<unknown> => inGit("set", { flag: "f", state: "off" })],
+  ])("of a flag that is %s is refused: nothing would happen", async (state, hint, make) => {
+    await inGit("set", { flag: "f", rollout: "10%" });
+    await make();
+    const at = "2099-01-01T00:00:00Z";
+    expect(await failureOf(inGit("schedule", { flag: "f", at, rollout: "50%" }))).toMatchObject({
+      code: "E_FLAG_TARGETING",
+      message: `Flag f is ${state}: nothing would happen at that time`,
+      hint: expect.stringContaining(hint),
+      exitCode: 2,
+    });
+    await inGit("schedule", { flag: "f", clear: true });
   });
 
   test.each([

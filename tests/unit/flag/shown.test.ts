@@ -40,7 +40,7 @@ test("what somebody wrote into a flag cannot steer the terminal of who looks at 
   const about = { ...shown("f", definition), updatedAt: null, updatedBy: null };
   const outputs = {
     "flag.get": { ...about, rules: [evil], ramp: null },
-    "flag.list": { flags: [about] },
+    "flag.list": { flags: [about], unreadable: [evil] },
     "flag.history": { changes: [{ ...change, name: "f", before: null, after: definition }] },
     "flag.lint": { flags: 1, errors: 1, warnings: 0, strict: false, findings: [finding] },
     "flag.diff": { differences: [{ subject: "flag", name: evil, here: null, there: definition }] },
