@@ -7,6 +7,9 @@ import { referencedSecret, secret } from "./secret-field.ts";
 
 const mebibyte = 2 ** 20;
 
+/** Storage classes whose objects S3 gives back hours after they were asked for. */
+const archives: readonly string[] = ["GLACIER", "DEEP_ARCHIVE"];
+
 /** `s3://bucket/prefix`: the bucket's name, and the prefix without slashes at its ends. */
 export const s3Url = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/+(.*?)\/*)?$/;
 
@@ -97,6 +100,14 @@ export const storeSchema = z
       for (const key of ["access-key", "secret-key"] as const) {
         if (s3[key] === undefined) refuse([], `has ${keys.join(", ")} but no ${key}`, `add ${key}: env:NAME`);
       }
+    }
+    const storageClass = s3["storage-class"];
+    if (storageClass !== undefined && archives.includes(storageClass)) {
+      refuse(
+        ["storage-class"],
+        `${storageClass} is an archive: its objects cannot be read until S3 has restored them, and every list reads the manifests`,
+        "use STANDARD_IA or GLACIER_IR, and let a life-cycle rule of the bucket archive the large objects (docs/stores.md)",
+      );
     }
     if (s3["kms-key"] !== undefined && s3.sse !== "aws:kms") {
       refuse(["kms-key"], "is used only with sse: aws:kms", "add sse: aws:kms, or remove it");
