@@ -27,7 +27,7 @@ export function prometheusText({ environment, stores, databases }: BackupStatus,
     },
     {
       name: "ops_backup_overdue",
-      help: "1 where the newest whole backup is overdue or there is none, else 0.",
+      help: "1 where the newest whole backup is overdue or there is none where there must be one, else 0.",
       samples: each(({ overdue }) => Number(overdue)),
     },
     {
@@ -57,7 +57,7 @@ export function prometheusText({ environment, stores, databases }: BackupStatus,
     },
     {
       name: "ops_backup_warnings",
-      help: "Warnings: much smaller, much slower, broken, ahead of the clock, failed drill.",
+      help: "Warnings: much smaller, much slower, broken, ahead of the clock, failed drill, none here.",
       samples: each(({ warnings }) => warnings.length),
     },
     {

@@ -12,7 +12,7 @@ const pointSchema = z.object({
 });
 
 const warningSchema = z.object({
-  kind: z.enum(["smaller", "slower", "broken", "future", "drill-failed"]),
+  kind: z.enum(["smaller", "slower", "broken", "future", "drill-failed", "none"]),
   text: z.string(),
 });
 
@@ -41,6 +41,8 @@ export interface StandingLimits {
   readonly maxAgeMs: number;
   /** How many backups the history has. */
   readonly last: number;
+  /** What it is where there is no backup at all. Default: overdue. */
+  readonly none?: "overdue" | "warning";
 }
 
 /** Clocks of two machines may differ a little, in milliseconds. */
@@ -51,6 +53,11 @@ const compared = { most: 5, least: 3 };
 export const smallerThan = 50;
 /** Times the median duration above which it is much slower, and milliseconds below which that does not matter. */
 const slower = { than: 2, atLeast: 60_000 };
+
+const noneHere = {
+  kind: "none" as const,
+  text: "none here, while another store has some: never made, or lost (expect.databases of the store says which must be here)",
+};
 
 /** @param stored those of this database in this store, newest first. Pure. */
 export function standingOf(
@@ -66,19 +73,21 @@ export function standingOf(
   const newest = past[0];
   const found = backups.find((each) => each.id === newest?.id);
   const ageMs = found?.ageMs === undefined || found.ageMs === null ? null : Math.max(0, found.ageMs);
+  const isOnlyOdd = stored.length === 0 && limits.none === "warning";
   const broken = backups.filter((each) => each.status === "broken");
   return {
     ...place,
     newest: newest ?? null,
     ageMs,
     maxAgeMs: limits.maxAgeMs,
-    overdue: ageMs === null || ageMs > limits.maxAgeMs,
+    overdue: ageMs === null ? !isOnlyOdd : ageMs > limits.maxAgeMs,
     count: points.length,
     broken: broken.length,
     parts: stored.length - backups.length,
     held: stored.filter((each) => each.hold !== null).length,
     bytes: points.reduce((sum, each) => sum + each.bytes, 0),
     warnings: [
+      ...(isOnlyOdd ? [noneHere] : []),
       ...ahead.slice(0, 1).map((each) => ({
         kind: "future" as const,
         text: `${each.id} is ${formatDuration(-(each.ageMs ?? 0))} ahead of this machine's clock`,

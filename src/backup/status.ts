@@ -52,11 +52,11 @@ export const status = defineOperation({
     const databases = read.flatMap(({ store, error, backups }) => {
       if (error !== null) return [];
       const { expect } = context.environment.store(store);
-      return expected(context, store, input.database, backups, all).map((database) =>
+      return expected(context, store, input.database, backups, all).map(({ database, none }) =>
         standingOf(
           { database, store },
           backups.filter((each) => each.database === database),
-          { maxAgeMs: expect.maxAge, last: input.last },
+          { maxAgeMs: expect.maxAge, last: input.last, none },
         ),
       );
     });
@@ -111,7 +111,7 @@ function renderStanding(standing: Standing, screen: Screen): string {
   const limit = `limit ${formatDuration(maxAgeMs)}`;
   const age =
     ageMs === null
-      ? color.red("no backup")
+      ? (overdue ? color.red : color.yellow)("no backup")
       : overdue
         ? `${color.red("overdue:")} newest ${formatDuration(ageMs)} old, ${limit}`
         : `newest ${formatDuration(ageMs)} old, ${limit}`;
@@ -153,9 +153,15 @@ async function readStore(context: OperationContext, store: string): Promise<Read
   }
 }
 
+/** A database whose backups are looked for in a store, and what it is where it has none there. */
+interface Expected {
+  readonly database: string;
+  readonly none: "overdue" | "warning";
+}
+
 /**
- * The databases whose backups are looked for in a store: what is asked for, else what the store expects, else those
- * that have a backup there, and those of the configuration that have one nowhere.
+ * What is asked for, else what the store expects, else those that have a backup there, and those of the configuration:
+ * one that has a backup nowhere is overdue, one that has some in another store only worth a warning.
  */
 function expected(
   context: OperationContext,
@@ -163,13 +169,18 @@ function expected(
   asked: string | undefined,
   here: readonly BackupOverview[],
   everywhere: readonly BackupOverview[],
-): string[] {
-  if (asked !== undefined) return [asked];
+): Expected[] {
+  const required = (names: readonly string[]): Expected[] =>
+    names.map((database) => ({ database, none: "overdue" }));
+  if (asked !== undefined) return required([asked]);
   const named = (all: readonly BackupOverview[]) => all.flatMap(({ database }) => database ?? []);
   const wanted = context.environment.store(store).expect.databases;
   const found = new Set(named(here));
-  if (wanted !== undefined) return [...new Set([...wanted, ...found])];
+  if (wanted !== undefined) return required([...new Set([...wanted, ...found])]);
   const saved = new Set(named(everywhere));
-  const never = context.environment.names("databases").filter((each) => !saved.has(each));
-  return [...new Set([...found, ...never])].sort();
+  const others = context.environment.names("databases").filter((each) => !found.has(each));
+  return [
+    ...required([...found, ...others.filter((each) => !saved.has(each))]),
+    ...others.filter((each) => saved.has(each)).map((database): Expected => ({ database, none: "warning" })),
+  ].sort((one, other) => (one.database < other.database ? -1 : 1));
 }

@@ -68,6 +68,7 @@ describe("backup.status", () => {
       databases: [
         { database: "billing", store: "local", overdue: true, count: 1 },
         { database: "main", store: "local", overdue: false, bytes: 2000 },
+        { database: "billing", store: "offsite", overdue: false, count: 0, warnings: [{ kind: "none" }] },
         { database: "main", store: "offsite", overdue: false, maxAgeMs: 8 * 24 * hour },
       ],
     });
@@ -77,6 +78,33 @@ describe("backup.status", () => {
       message: expect.stringContaining("billing in local is 1d 6h old"),
     });
     expect((await statusOf(context, { database: "main", store: "local" })).failure).toBeUndefined();
+  });
+
+  it("warns of a store that has nothing of what another one has, in the file for Prometheus too", async () => {
+    const { directory, store, context } = await setting(
+      { local: {}, offsite: {}, other: { expect: { databases: [] } } },
+      { main: nowhere },
+    );
+    await storeBackup(store("local"), { at: ago(hour) });
+
+    const prometheus = join(directory, "ops.prom");
+    const { output, failure } = await statusOf(context, { prometheus });
+
+    expect((output as { databases: object[] }).databases).toMatchObject([
+      { store: "local", warnings: [] },
+      { store: "offsite", newest: null, overdue: false, warnings: [{ kind: "none" }] },
+    ]);
+    expect(failure).toBeUndefined();
+    expect(status.render?.(output)).toMatch(/^! main in offsite: no backup\n {2}! none here, while another/m);
+    const labels = '{environment="test",database="main",store="offsite"}';
+    const lines = (await readFile(prometheus, "utf8")).split("\n");
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        `ops_backup_overdue${labels} 0`,
+        `ops_backup_backups${labels} 0`,
+        `ops_backup_warnings${labels} 1`,
+      ]),
+    );
   });
 
   it("takes a database without any backup for overdue, and what a store expects but does not have", async () => {
