@@ -13,6 +13,7 @@ import { randomMoment, wayToTheEnd } from "./drill-moment.ts";
 import { drillStore } from "./drill-store.ts";
 import { newestCommit } from "./newest-commit.ts";
 import { openArchive } from "./open-archive.ts";
+import { serverTime } from "./replay-end.ts";
 import { type RestoreTarget, shownTarget } from "./restore-target.ts";
 import { type ScratchOptions, withScratchCluster } from "./scratch-cluster.ts";
 
@@ -163,12 +164,6 @@ function notePoint(found: Findings, newest: Date | undefined, now: Date): void {
   if (newest === undefined) return;
   found.newestCommit = newest.toISOString();
   found.recoveryPointMs = Math.max(0, now.getTime() - newest.getTime());
-}
-
-/** `2026-11-21 14:31:59.123456+00`, as the restored server's log has it: its log_timezone is UTC. */
-function serverTime(text: string | null): Date | undefined {
-  const [, date, time] = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d{1,3})?)\d*\+00$/.exec(text ?? "") ?? [];
-  return date === undefined ? undefined : new Date(`${date}T${time}Z`);
 }
 
 function missedGoals({ rto, rpo }: DrillWork, { recoveryTimeMs, recoveryPointMs }: Findings): string[] {

@@ -8,6 +8,7 @@ import type { Report } from "../run/operation.ts";
 import { formatLsn, type Lsn, lsn, parseLsn } from "../wal-archive/lsn.ts";
 import { endOf, parseSegment } from "../wal-archive/segment.ts";
 import type { ArchivedBase } from "./archive-state.ts";
+import { type ReplayEnd, replayEnd, requireAsked } from "./replay-end.ts";
 import type { RestoreFolder } from "./restore-folder.ts";
 import { type RestoreTarget, shownTarget } from "./restore-target.ts";
 import { standbyMinimums } from "./standby-minimums.ts";
@@ -20,20 +21,16 @@ export interface ReplayWork {
   readonly port: number | undefined;
   /** Bytes of shared_buffers; undefined: by the memory that is free. */
   readonly sharedBuffers: number | undefined;
-  /** Where the log is expected to end, for the progress. */
-  readonly until: Lsn;
+  /** Where the replay is expected to end, for the progress; undefined: only the replay shows. */
+  readonly until: Lsn | undefined;
   readonly report: Report;
   /** Variables that the server's restore_command needs. */
   readonly environment: Readonly<Record<string, string>>;
 }
 
-export interface Replayed {
+export interface Replayed extends ReplayEnd {
   readonly port: number;
   readonly state: "paused" | "promoted";
-  /** Where and when the replay stopped, in the server's words; null where it says nothing of it. */
-  readonly stoppedAt: string | null;
-  /** The time of the last transaction that was replayed, by the original server's clock. */
-  readonly lastTransaction: string | null;
 }
 
 /** Seconds until a server in recovery must be consistent: the WAL of the base backup itself has to be replayed. */
@@ -136,7 +133,7 @@ export function usualBuffers(free: number): number {
 
 async function untilStopped(
   context: OperationContext,
-  { folder }: ReplayWork,
+  { folder, target }: ReplayWork,
   signal: AbortSignal,
 ): Promise<Replayed> {
   for (;;) {
@@ -148,12 +145,9 @@ async function untilStopped(
     const lines = (await folder.read("postmaster.pid"))?.split("\n") ?? [];
     const isPromoted = log.includes("database system is ready to accept connections");
     if (isPaused || isPromoted) {
-      return {
-        port: Number(lines[3]),
-        state: isPromoted ? "promoted" : "paused",
-        stoppedAt: /recovery stopping (.*)/.exec(log)?.[1] ?? null,
-        lastTransaction: /last completed transaction was at log time (.*)/.exec(log)?.[1] ?? null,
-      };
+      const end = replayEnd(log);
+      requireAsked(target, end);
+      return { port: Number(lines[3]), state: isPromoted ? "promoted" : "paused", ...end };
     }
     await context.clock.sleep(pollInterval, signal);
   }
@@ -163,14 +157,15 @@ async function untilStopped(
 async function reportReplay(context: OperationContext, work: ReplayWork, signal: AbortSignal): Promise<void> {
   const { base, folder, report, until } = work;
   const from = parseLsn(base.startLsn);
-  const total = Number(until - from);
+  const total = until === undefined ? undefined : Number(until - from);
   try {
     for (;;) {
       const restored = [...(await logOf(folder)).matchAll(/restored log file "([0-9A-F]{24})"/g)].at(-1)?.[1];
       const segment = restored === undefined ? undefined : parseSegment(restored, base.segmentBytes);
       const at = segment === undefined ? from : endOf(segment, base.segmentBytes);
-      const done = Math.min(Number(lsn(at - from)), total);
-      report.progress({ message: `replaying WAL (${formatLsn(at)})`, done, total, unit: "bytes" });
+      const done = Math.min(Number(lsn(at - from)), total ?? Number.POSITIVE_INFINITY);
+      const whole = total === undefined ? {} : { total };
+      report.progress({ message: `replaying WAL (${formatLsn(at)})`, done, ...whole, unit: "bytes" });
       await context.clock.sleep(pollInterval, signal);
     }
   } catch (error) {
@@ -190,11 +185,11 @@ async function logOf(folder: RestoreFolder): Promise<string> {
 
 function explained({ target, folder, base }: ReplayWork, log: string, error: unknown): unknown {
   if (log.includes("recovery ended before configured recovery target was reached")) {
-    const last = /last completed transaction was at log time (.*)/.exec(log)?.[1];
+    const last = replayEnd(log).lastTransaction;
     return new UsageError(
       "E_RESTORE_TARGET",
       `Cannot restore to ${shownTarget(target)}: the archived WAL ${target.kind === "name" ? "behind the base backup does not have it" : "ends before it"}` +
-        (last === undefined ? "" : `; its last transaction is of ${last}`),
+        (last === null ? "" : `; its last transaction is of ${last}`),
       {
         hint:
           target.kind === "name"

@@ -1,7 +1,14 @@
 import { z } from "zod";
 
 /** Inputs of everything that restores. */
-export const jobs = z.int().min(1).max(16).default(2).describe("How many objects are unpacked at once");
+export const jobs = z
+  .int()
+  .min(1)
+  .max(16)
+  .default(2)
+  .describe(
+    "How many objects are unpacked at once: a tablespace is one, all the rest of the cluster another",
+  );
 
 export const restoreCommand = z
   .string()

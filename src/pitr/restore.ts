@@ -61,7 +61,11 @@ const output = z.object({
   directory: z.string(),
   state: z.enum(["prepared", "paused", "promoted"]),
   port: z.number().nullable(),
-  stoppedAt: z.string().nullable().describe("Where the replay stopped, in the server's words"),
+  stoppedAt: z
+    .string()
+    .nullable()
+    .describe("Where the replay stopped, in the server's words; held against what was asked for"),
+  replayedTo: z.string().nullable().describe("Position of the last record that was replayed"),
   lastTransaction: z.string().nullable().describe("When the last replayed transaction committed"),
   durationMs: z.number().describe("Of the attempt that finished it"),
 });
@@ -204,7 +208,9 @@ export const restore = defineOperation({
       if (!input.start) return undefined;
       const controldata = await findProgram("pg_controldata", major);
       const { port, "shared-buffers": sharedBuffers } = input;
-      const until = parseLsn(before.target.kind === "lsn" ? before.target.lsn : before.until);
+      // Where a time or a transaction is in the log, only the replay shows.
+      const { target } = before;
+      const end = target.kind === "lsn" ? target.lsn : target.kind === "latest" ? before.until : undefined;
       return replay(
         context,
         {
@@ -214,7 +220,7 @@ export const restore = defineOperation({
           controldata,
           port,
           sharedBuffers,
-          until,
+          until: end === undefined ? undefined : parseLsn(end),
           report,
           environment: serverEnvironment(context.environment, database),
         },
@@ -244,13 +250,15 @@ export const restore = defineOperation({
     if (done.state === "prepared") {
       return `${what}\nPostgreSQL replays the WAL when it is started there: pg_ctl -D ${done.directory} start`;
     }
+    const stopped = done.stoppedAt === null ? "" : `\nThe replay stopped ${done.stoppedAt}, as asked`;
+    const to = done.replayedTo === null ? "" : `\nThe last record in it is at ${done.replayedTo}`;
     const last =
       done.lastTransaction === null ? "" : `\nThe last transaction in it is of ${done.lastTransaction}`;
     const state =
       done.state === "promoted"
         ? `It runs on 127.0.0.1:${done.port} as a server of its own; archive_mode is off`
         : `It is paused and read-only on 127.0.0.1:${done.port}; go on with: SELECT pg_wal_replay_resume()`;
-    return `${what}${last}\n${state}`;
+    return `${what}${stopped}${to}${last}\n${state}`;
   },
 });
 
@@ -272,5 +280,6 @@ async function claimed(folder: RestoreFolder): ReturnType<typeof serverUser> {
 }
 
 function stateOf(replayed: Replayed | undefined) {
-  return replayed ?? { state: "prepared" as const, port: null, stoppedAt: null, lastTransaction: null };
+  const nothing = { port: null, stoppedAt: null, replayedTo: null, lastTransaction: null };
+  return replayed ?? { state: "prepared" as const, ...nothing };
 }

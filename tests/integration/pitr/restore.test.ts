@@ -85,6 +85,10 @@ describe("pitr.restore: exactly the rows that were committed by then", () => {
     const { n, lsn } = rows[29] ?? { n: 0, lsn: "" };
     const { output } = await setting.restore({ "to-lsn": lsn });
 
+    expect(output).toMatchObject({
+      stoppedAt: expect.stringMatching(/^before WAL location \(LSN\) /),
+      replayedTo: expect.stringMatching(/^0\//),
+    });
     expect(await numbersOf(output as Restored)).toEqual(upTo(n));
   }, 60_000);
 
