@@ -244,7 +244,9 @@ export class CanaryRun {
   }
 }
 
-const isWhole = ({ weights }: CanaryStep, version: string) => sharesOf(weights)[version] === 100;
+export function isWhole({ weights }: CanaryStep, version: string): boolean {
+  return sharesOf(weights)[version] === 100;
+}
 
 /** Whether the version and others have traffic in this step. */
 export function isShared({ weights }: CanaryStep, version: string): boolean {

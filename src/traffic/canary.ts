@@ -13,10 +13,11 @@ import { drainedField, drainedLine } from "./canary-drain.ts";
 import { type CanaryGuard, earlierIsOver, forgetEarlier, guardCanary } from "./canary-guard.ts";
 import { type CanaryInput, canaryInput } from "./canary-input.ts";
 import { CanaryFiles } from "./canary-record.ts";
-import { CanaryRun, isShared, passedLine, promotedLine } from "./canary-run.ts";
+import { CanaryRun, isShared, isWhole, passedLine, promotedLine } from "./canary-run.ts";
 import { type CanaryStep, canarySteps, lastStep } from "./canary-steps.ts";
 import { refuseDrift } from "./drift.ts";
 import { openRoute, type Route, requireCounted } from "./route.ts";
+import { confirmShare } from "./share-confirmation.ts";
 import { observeRoute, type RouteBefore, requireUp, restoreWeights } from "./shift.ts";
 import { dismissTesters, requireTesters } from "./testers.ts";
 
@@ -34,6 +35,9 @@ const output = z.object({
       "Requests still at the versions that have lost their traffic; null: none has, or the balancer does not tell",
     ),
   drained: drainedField,
+  confirmed: z
+    .boolean()
+    .describe("Whether requests were seen to split as intended; what skipped its bake may end without"),
 });
 
 export const canary = defineOperation({
@@ -107,13 +111,14 @@ export const canary = defineOperation({
     if (record === undefined || record.run === (context.runId ?? null)) await files.forget();
     return result;
   },
-  render({ route, version, weights, steps, promotions, inFlight, drained }) {
+  render({ route, version, weights, steps, promotions, inFlight, drained, confirmed }) {
     const left = drainedLine(drained, inFlight);
     return [
       ...steps.map((step) => passedLine(version, step)),
       ...promotions.map((each) => promotedLine(version, each)),
       `route ${route}: ${formatShares(weights)}`,
       ...(left === undefined ? [] : [left]),
+      ...(confirmed ? [] : ["the share is not confirmed by requests yet"]),
     ].join("\n");
   },
 });
@@ -143,6 +148,12 @@ export async function roll(
     await opened.driver.setWeights(weights, context.signal, present);
     await forgetEarlier(context, before.route);
     report.log(`gave ${input.to} ${formatShares(weights)} without a bake: ${input["skip-bake"]}`);
+    // Whoever is sent there by name would go there without it.
+    if (isWhole(lastStep(steps), input.to)) await dismissTesters(opened.target, input.to, context.signal);
+    if (context.runId !== undefined) {
+      await new CanaryFiles(context, before.route).passed({ run: context.runId, version: input.to });
+    }
+    const seen = await confirmShare(context, opened, input.to, weights, skippedPatience, report);
     return {
       verdict: "skipped" as const,
       route: before.route,
@@ -152,6 +163,7 @@ export async function roll(
       promotions: [],
       inFlight: null,
       drained: null,
+      confirmed: seen.verdict === "agrees",
     };
   }
   await using route = requireCounted(opened, "a canary");
@@ -186,8 +198,12 @@ export async function roll(
     promotions,
     inFlight,
     drained,
+    confirmed: true,
   };
 }
+
+/** Milliseconds in which requests may confirm the share of what skips its bake. */
+const skippedPatience = 10_000;
 
 /** Throws `E_TRAFFIC_DRIFT` where they are neither those of before nor those of a step. */
 async function presentWeights(

@@ -100,17 +100,26 @@ test("a canary that holds after Ctrl-C is aborted, and a resumed one begins anew
   expect(await balancer.weights()).toEqual({ blue: 0, green: 100 });
 });
 
-test("a fix skips the bake, with its reason in the plan and the journal", async () => {
-  const done = await perform(canary, testContext(balancer.settings(), { directory }), {
-    ...input,
-    "skip-bake": "the old version loses orders",
-  });
+test("a fix skips the bake, confirmed by requests, with its reason in the plan and in the journal", async () => {
+  const reason = "the old version loses orders";
+  const words = ["traffic", "canary", "green", "--skip-bake", reason, "--yes", "--json"];
+  const done = await ops(words, { config, cwd: directory });
+  const { stdout } = await ops(["runs", "show", "last", "--events"], { config, cwd: directory });
 
-  expect(done.changes.map(({ summary }) => summary)).toEqual([
-    "give green 100% of the traffic at once, unwatched: the old version loses orders",
-  ]);
-  expect(done.output).toMatchObject({ verdict: "skipped", steps: [] });
+  expect(JSON.parse(done.stdout)).toMatchObject({
+    steps: [{ output: { verdict: "skipped", steps: [], confirmed: true } }],
+  });
   expect(await balancer.weights()).toEqual({ blue: 0, green: 100 });
+  const events = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(events.find(({ type }) => type === "step.started")).toMatchObject({
+    data: { input: { "skip-bake": reason } },
+  });
+  expect(events.find(({ type }) => type === "step.observed")).toMatchObject({
+    data: { changes: [{ summary: `give green 100% of the traffic at once, unwatched: ${reason}` }] },
+  });
 });
 
 /** The built command, in a process of its own. */

@@ -142,7 +142,11 @@ test("testers are no part of the share, and stay where a share is left to others
   });
   const { output } = await perform(listTesters, context(), {});
   expect(output).toEqual({ route: "web", testers: [{ tester: "alice", version: "green" }] });
-  await perform(removeTesters, context(), { testers: ["alice"] });
+  await underLoad(async () => {
+    const whole = await perform(canary, context(), { ...input, "skip-bake": "a fix" });
+    expect((await perform(listTesters, context(), {})).output).toMatchObject({ testers: [] });
+    await whole.undo();
+  });
 });
 
 test("testers are added and removed by themselves, kept over a restart, and taken back", async () => {
