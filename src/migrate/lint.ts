@@ -82,6 +82,10 @@ export const lint = defineOperation({
     const root = await checkoutRoot(target.migrations, context.signal);
     return await withDatabase(context, target, input.offline, async (live, why) => {
       const files = await chosenFiles(context, input, folder, live);
+      refuseProblems(
+        target.name,
+        files.flatMap((each) => each.problems),
+      );
       // What a database cannot tell about a way back is nothing.
       const waysBack = live === undefined ? [] : waysBackOf(files, folder);
       report.progress({ message: `lint ${files.length + waysBack.length} files` });

@@ -3,7 +3,7 @@ import { type FolderListing, listFolder } from "./folder-listing.ts";
 import type { FormatName } from "./formats/format.ts";
 import { findFormat } from "./formats/formats.ts";
 import type { Migration } from "./migration.ts";
-import type { Problem } from "./problem.ts";
+import { notRunnable, type Problem } from "./problem.ts";
 import { compareVersions } from "./version.ts";
 
 export { type Migration, title } from "./migration.ts";
@@ -38,7 +38,11 @@ export async function readMigrationFolder(
     directory,
     format: found.name,
     migrations,
-    problems: [...problems, ...migrations.flatMap((each) => each.up.problems)],
+    problems: [
+      ...problems,
+      // What only the other tool can run is no mistake once it is applied; who runs a file looks at its own problems.
+      ...migrations.flatMap((each) => each.up.problems.filter(({ kind }) => kind !== notRunnable)),
+    ],
     compare: found.order?.(listing) ?? compareVersions,
     wayBackFile: found.wayBackFile,
     listing,

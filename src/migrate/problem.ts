@@ -1,5 +1,8 @@
 import { UsageError } from "../core/errors.ts";
 
+/** The kind of what only the other tool can run: applied it is fine, pending it is refused. */
+export const notRunnable = "not-runnable";
+
 /** Something about the files or the history that must be mended before anything runs. */
 export type Problem = {
   /** Stable, for scripts: `edited`, `out-of-order`, `duplicate-version`. */

@@ -24,13 +24,15 @@ export type ForeignSettings = Partial<Pick<MigrationSettings, "transaction">>;
 /**
  * @param read the text; undefined where its bytes are no text that PostgreSQL can read. Called when the text is first
  * needed: a way back that nobody goes is never read.
+ * @param problems what is known of it without its text
  */
 export function sqlFile(
   name: string,
   read: () => string | undefined,
   foreign: ForeignSettings = {},
+  problems: readonly Problem[] = [],
 ): SqlFile {
-  return new LazySqlFile(name, read, foreign);
+  return new LazySqlFile(name, read, foreign, problems);
 }
 
 /** Whether a checksum in the history is that of a file, also as it was once made: with the empty lines below the SQL. */
@@ -42,14 +44,21 @@ class LazySqlFile implements SqlFile {
   readonly name: string;
   readonly #read: () => string | undefined;
   readonly #foreign: ForeignSettings;
+  readonly #problems: readonly Problem[];
   #text: { readonly sql: string | undefined } | undefined;
   #header: Header | undefined;
   #checksum: string | undefined;
 
-  constructor(name: string, read: () => string | undefined, foreign: ForeignSettings) {
+  constructor(
+    name: string,
+    read: () => string | undefined,
+    foreign: ForeignSettings,
+    problems: readonly Problem[],
+  ) {
     this.name = name;
     this.#read = read;
     this.#foreign = foreign;
+    this.#problems = problems;
   }
 
   get sql(): string {
@@ -71,7 +80,7 @@ class LazySqlFile implements SqlFile {
 
   get problems(): readonly Problem[] {
     const { problems } = this.header();
-    if (this.#text?.sql !== undefined) return problems;
+    if (this.#text?.sql !== undefined) return [...this.#problems, ...problems];
     return [
       {
         kind: "file-encoding",

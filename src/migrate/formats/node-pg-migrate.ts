@@ -1,24 +1,23 @@
 import { title } from "../migration.ts";
-import type { Problem } from "../problem.ts";
+import { notRunnable, type Problem } from "../problem.ts";
 import type { MigrationFormat } from "./format.ts";
 import { cutSections } from "./sections.ts";
 import { readSingleFiles, someFileHolds } from "./single-file.ts";
 
-const pattern = /^(?<version>\d+)[_-](?<name>.+)\.sql$/;
-const script = /^\d+[_-].+\.(?:js|cjs|mjs|ts|cts|mts)$/;
+const pattern = /^(?<version>\d+)[_-](?<name>.+)\.(?:sql|js|cjs|mjs|ts|cts|mts)$/;
 const mark = /^\s*--[\s-]*(?<direction>up|down)\s+migration/i;
 
 /** https://github.com/salsita/node-pg-migrate: `1700000000000_name.sql` with `-- Up Migration`, `-- Down Migration`. */
 export const nodePgMigrate: MigrationFormat = {
   name: "node-pg-migrate",
   recognises: (folder) =>
-    someFileHolds(folder, pattern, /^\s*--[\s-]*(?:up|down)\s+migration/im) ||
-    folder.files.some((each) => script.test(each)),
+    folder.files.some(isScript) || someFileHolds(folder, pattern, /^\s*--[\s-]*(?:up|down)\s+migration/im),
   read: (folder) =>
     readSingleFiles(
       folder,
       pattern,
-      (text) => {
+      (text, fileName) => {
+        if (isScript(fileName)) return { up: text, down: undefined, upProblems: [inJavaScript(fileName)] };
         const sections = cutSections(
           text,
           (line) => mark.exec(line)?.groups?.direction?.toLowerCase(),
@@ -35,14 +34,19 @@ export const nodePgMigrate: MigrationFormat = {
   ],
 };
 
+function isScript(fileName: string): boolean {
+  return pattern.test(fileName) && !fileName.endsWith(".sql");
+}
+
+function inJavaScript(fileName: string): Problem {
+  return {
+    kind: notRunnable,
+    message: `${fileName} is a migration in JavaScript, which ops cannot run`,
+    hint: `write its SQL as ${fileName.replace(/\.\w+$/, ".sql")} in its place: node-pg-migrate up --dry-run prints it`,
+  };
+}
+
 function misnamed(fileName: string): Problem | undefined {
-  if (script.test(fileName)) {
-    return {
-      kind: "file-form",
-      message: `${fileName} is a migration in JavaScript, which ops cannot run`,
-      hint: `write its SQL as ${fileName.replace(/\.\w+$/, ".sql")}: node-pg-migrate up --dry-run prints it`,
-    };
-  }
   if (!fileName.endsWith(".sql")) return undefined;
   return {
     kind: "file-name",

@@ -13,6 +13,8 @@ export interface Directions {
   readonly upSettings?: ForeignSettings;
   readonly downSettings?: ForeignSettings;
   readonly problems?: readonly Problem[];
+  /** Why the way there cannot be run; it may be applied already. */
+  readonly upProblems?: readonly Problem[];
 }
 
 /** Reads a folder of which each file is a migration. `pattern` has the groups version and name. */
@@ -43,14 +45,14 @@ export function readSingleFiles(
       problems.push(...sqlFile(fileName, () => undefined).problems);
       continue;
     }
-    const { up, down, upSettings, downSettings, problems: own = [] } = cut(text, fileName);
+    const { up, down, upSettings, downSettings, problems: own = [], upProblems } = cut(text, fileName);
     problems.push(...own);
     if (up === undefined) continue;
     migrations.push(
       migration({
         version,
         name,
-        up: sqlFile(fileName, () => up, upSettings),
+        up: sqlFile(fileName, () => up, upSettings, upProblems),
         // A mark with nothing below it says that there is nothing to take back.
         down: down === undefined ? undefined : sqlFile(fileName, () => down, downSettings),
         verify: undefined,

@@ -28,7 +28,7 @@ describe("what only the other tool can run is refused by name, with the way out"
       "node-pg-migrate in JavaScript",
       { "1700000000000_a.js": "exports.up = () => {}" },
       "1700000000000_a.js is a migration in JavaScript, which ops cannot run",
-      "write its SQL as 1700000000000_a.sql: node-pg-migrate up --dry-run prints it",
+      "write its SQL as 1700000000000_a.sql in its place: node-pg-migrate up --dry-run prints it",
     ],
     [
       "Flyway's placeholder without a value",
@@ -216,4 +216,27 @@ test("sqitch's scripts in folders, and those of a change that was reworked after
   ]);
   await perform(down, project.context(), { to: "app/posts" });
   expect((await project.state()).tables).toEqual(["posts", "users"]);
+});
+
+test("a migration in JavaScript that node-pg-migrate has applied is taken over, and does not hold up the next one", async () => {
+  await using project = await Project.create(cluster, {
+    "1700000000000_a.js": "exports.up = (pgm) => pgm.sql('CREATE TABLE a ()');",
+    "1700000000001_b.sql": "-- Up Migration\nCREATE TABLE b ();",
+  });
+  await project.query(
+    `CREATE TABLE pgmigrations (id serial, name text, run_on timestamp);
+     INSERT INTO pgmigrations (name, run_on) VALUES ('1700000000000_a', now())`,
+  );
+  await perform(operation("migrate.adopt"), project.context(), { from: "node-pg-migrate" });
+  expect((await perform(operation("migrate.lint"), project.context(), {})).output).toMatchObject({
+    files: 1,
+  });
+  await perform(up, project.context(), {});
+  expect((await perform(status, project.context(), {})).output).toMatchObject({
+    migrations: [{ state: "applied" }, { state: "applied" }],
+  });
+  expect(await failed(perform(down, project.context(), { steps: 2 }))).toMatchObject({
+    code: "E_MIGRATIONS",
+    message: expect.stringContaining("1700000000000_a"),
+  });
 });
