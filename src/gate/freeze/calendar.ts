@@ -20,6 +20,8 @@ export interface FreezeCalendar {
   /** That of times that name none. */
   readonly timeZone: string;
   readonly exceptions: readonly FreezeException[];
+  /** Those of all freezes, whenever they are. */
+  readonly titles: readonly string[];
   /** Every freeze that touches the time between two moments, in no order. */
   windows(from: number, to: number): FreezeWindow[];
 }

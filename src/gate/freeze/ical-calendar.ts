@@ -44,6 +44,7 @@ export async function icalCalendar(
     return {
       timeZone,
       exceptions: [],
+      titles: series.flatMap((each) => [each, ...changesOf(each)].map(titleOf)),
       windows: (from, to) =>
         guarded(() => series.flatMap((each) => occurrences(each, { from, to, timeZone, broken })), {
           patience,
@@ -125,6 +126,14 @@ interface Asked {
   readonly broken: Broken;
 }
 
+function changesOf(event: ICAL.Event): ICAL.Event[] {
+  return Object.values(event.exceptions ?? {}) as ICAL.Event[];
+}
+
+function titleOf(event: ICAL.Event): string {
+  return event.summary?.trim() || "freeze";
+}
+
 function occurrences(event: ICAL.Event, asked: Asked): FreezeWindow[] {
   const { from, to, timeZone, broken } = asked;
   if (!event.isRecurring())
@@ -140,8 +149,7 @@ function occurrences(event: ICAL.Event, asked: Asked): FreezeWindow[] {
     found.push(windowOf(item, startDate, endDate, timeZone));
   }
   // An occurrence that was moved from far ahead to now.
-  const moved = Object.values(event.exceptions ?? {}) as ICAL.Event[];
-  found.push(...moved.map((each) => windowOf(each, each.startDate, each.endDate, timeZone)));
+  found.push(...changesOf(event).map((each) => windowOf(each, each.startDate, each.endDate, timeZone)));
   return within(found, from, to);
 }
 
@@ -154,7 +162,7 @@ function windowOf(
   const status = event.component.getFirstPropertyValue("status");
   if (typeof status === "string" && status.toUpperCase() === "CANCELLED") return undefined;
   return {
-    title: event.summary?.trim() || "freeze",
+    title: titleOf(event),
     start: momentOfTime(start, timeZone, "earliest"),
     end: momentOfTime(end, timeZone, "latest"),
   };

@@ -79,6 +79,7 @@ export function yamlCalendar(content: string, shown: string, wanted?: string): F
       freeze: each.freeze,
       until: parseMoment(each.until, timeZone, "end"),
     })),
+    titles: freezes.map((each) => each.reason),
     windows: (from, to) => freezes.flatMap((each) => windowsOf(each, timeZone, from, to)),
   };
 }

@@ -3,6 +3,7 @@ import { formatDuration } from "../../core/duration.ts";
 import type { Json } from "../../core/errors.ts";
 import { formatMoment } from "../../core/moment.ts";
 import { duration } from "../../core/schema.ts";
+import { suggestion } from "../../core/suggestion.ts";
 import { isTimeZone } from "../../core/time-zone.ts";
 import { type CheckLimits, defineCheck, type Judgement, type Measurement } from "../../run/check.ts";
 import { judgeByLimits } from "../../run/limits.ts";
@@ -25,6 +26,8 @@ type FreezeEvidence = {
   readonly frozen: { readonly [key: string]: string } | null;
   readonly exempt: { readonly [key: string]: string } | null;
   readonly next: Shown | null;
+  /** Of exceptions that still count, those from a freeze that no calendar has. */
+  readonly astray: string[];
   readonly files: Json;
 };
 
@@ -85,6 +88,11 @@ export const freezeCheck = defineCheck({
               until: formatMoment(exempt.exception.until, timeZone),
             },
       next: next === undefined ? null : shownWindow(next),
+      astray: astray(
+        exceptions,
+        calendars.flatMap((each) => each.titles),
+        now,
+      ),
       files: reportEvidence(files),
     };
     const shown =
@@ -93,8 +101,23 @@ export const freezeCheck = defineCheck({
         : `next freeze ("${next.title}") begins in ${formatDuration(next.start - now)}, ${formatMoment(next.start, timeZone)}`;
     return { value: next === undefined ? null : next.start - now, shown, evidence };
   },
-  judge: (measurement, _input, limits) => judge(measurement, limits),
+  judge: (measurement, _input, limits) => {
+    const { status, reason } = judge(measurement, limits);
+    const { astray } = measurement.evidence as FreezeEvidence;
+    return { status, reason: [reason, ...astray].join("; ") };
+  },
 });
+
+/** A title with a mistake in it would let nobody through, and say nothing. */
+function astray(exceptions: readonly FreezeException[], titles: readonly string[], now: number): string[] {
+  return exceptions.flatMap(({ freeze, by, until }) =>
+    freeze === undefined || until <= now || titles.includes(freeze)
+      ? []
+      : [
+          `the exception by ${by} is from "${freeze}", which is no freeze here (${suggestion(freeze, new Set(titles))})`,
+        ],
+  );
+}
 
 function judge({ value, shown, evidence }: Measurement, limits: CheckLimits): Judgement {
   const { frozen, exempt } = evidence as FreezeEvidence;

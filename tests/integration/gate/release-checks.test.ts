@@ -654,10 +654,10 @@ describe("freeze", () => {
     [
       "an exception from another freeze",
       now,
-      { exceptions: [{ freeze: "Xmas", by: "A", reason: "b", until: hours(1) }] },
+      { exceptions: [{ freeze: "Adit", by: "A", reason: "b", until: hours(1) }] },
       {},
       "fail",
-      /Audit/,
+      /Audit.*; the exception by A is from "Adit", which is no freeze here \(did you mean "Audit"\?\)$/,
     ],
     [
       "one that begins soon",
