@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checks } from "../../../src/pitr/checks.ts";
 import { postmasterPid, stopCluster } from "../../../src/postgres/cluster.ts";
 import { perform } from "../../support/context.ts";
+import { measuredCheck } from "../../support/measured-check.ts";
 import { startOps } from "../../support/ops.ts";
 import { promtool } from "../../support/promtool.ts";
 import { until } from "../wal/setting.ts";
@@ -35,15 +36,16 @@ describe("what can be restored", () => {
     const file = setting.wal.path("ops.prom");
     const shown = await perform(operation("pitr.window"), setting.context(), { prometheus: file });
     const metrics = await readFile(file, "utf8");
-    const [check] = checks;
-    const measured = await check?.measure(setting.context(), check.input.parse({}));
+    const window = { kind: "pitr-window", with: { database: "main" }, fail: "< 0s" };
+    const measured = await measuredCheck(setting.context(), checks, window);
 
     expect(listed.output).toMatchObject({ bases: [{ id: base, status: "complete", timeline: 1 }] });
     expect(shown.output).toMatchObject({
       windows: [{ timeline: 1, bases: [base], missing: null }],
       useless: [],
     });
-    expect(measured?.value).toBeGreaterThan(0);
+    expect(measured).toMatchObject({ status: "pass", value: expect.any(Number) });
+    expect(measured.value).toBeGreaterThan(0);
     expect(await promtool(metrics)).toEqual({ code: 0, output: "" });
     const labels = 'environment="default",database="main",store="store"';
     expect(metrics).toContain(`ops_pitr_base_backups{${labels}} 1\n`);

@@ -2,10 +2,10 @@ import { readdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promis
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../../src/config/load.ts";
-import { parseThreshold } from "../../../src/core/threshold.ts";
 import { startCluster } from "../../../src/postgres/cluster.ts";
 import { checks } from "../../../src/wal/checks.ts";
 import { testContext } from "../../support/context.ts";
+import { measuredCheck } from "../../support/measured-check.ts";
 import { promtool } from "../../support/promtool.ts";
 import { until, WalSetting } from "./setting.ts";
 
@@ -32,12 +32,9 @@ describe("wal status", () => {
   }
 
   async function judged(limit: string) {
-    const [lag] = checks;
-    if (lag === undefined) throw new Error("there is no check");
     const config = await loadConfig({ file: setting.config, cwd: setting.folder, variables: {} });
     const context = { ...testContext({}), environment: config.environment() };
-    const fail = parseThreshold(limit);
-    return lag.judge(await lag.measure(context, {}), {}, { fail });
+    return measuredCheck(context, checks, { kind: "wal-lag", with: { database: "main" }, fail: limit });
   }
 
   it("says how far the archive is behind, and how much room is left", async () => {
