@@ -39,6 +39,8 @@ const manifestSchema = z.strictObject({
     collate: z.string(),
     ctype: z.string(),
     locale: z.string().nullable(),
+    // PostgreSQL 16 and later, where the database has rules of its own.
+    icuRules: z.string().optional(),
   }),
   startedAt: z.iso.datetime(),
   finishedAt: z.iso.datetime(),

@@ -45,6 +45,8 @@ describe("a manifest", () => {
 
     expect(decodeManifest(encodeManifest(manifest))).toEqual({ manifest, signature: undefined });
     expect(decodeManifest(encodeManifest(manifest, signature))).toEqual({ manifest, signature });
+    const ruled = { ...manifest, source: { ...manifest.source, icuRules: "&a < b" } };
+    expect(decodeManifest(encodeManifest(ruled))).toEqual({ manifest: ruled, signature: undefined });
   });
 
   it("is refused when white space, the order of keys, a value or its digest changed", () => {
