@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { parseDuration } from "../core/duration.ts";
+import { UsageError } from "../core/errors.ts";
 import { launcher } from "../process/launcher.ts";
 import { type ProcessIdentity, processIdentity } from "../process/live-process.ts";
 import { childEnvironment } from "../process/run-program.ts";
 
-/** Milliseconds without a sign of life after which it counts as hung; it gives one three times as often. */
-const patience = 30_000;
+/** Without a sign of life for so long it counts as hung; it gives one three times as often. */
+const usualLease = "30s";
 
 /**
  * Waits for a line, again and again: `alive` goes on, `done` ends it. None within the time, or the end of the input,
@@ -26,6 +28,15 @@ until "$@"; do
 done
 `;
 
+/** Milliseconds; none at all would be a watchdog that waits for ever. */
+function leaseOf(text: string): number {
+  const lease = parseDuration(text);
+  if (lease >= 1000) return lease;
+  throw new UsageError("E_DURATION", `OPS_WATCHDOG_LEASE=${text} is too short for a sign of life`, {
+    hint: "give it at least 1s, or leave it out: 30s",
+  });
+}
+
 /** Takes back what a canary or a ramp has given when this process dies or hangs. */
 export class Watchdog {
   readonly process: ProcessIdentity | null;
@@ -33,10 +44,13 @@ export class Watchdog {
   private readonly timer: NodeJS.Timeout;
 
   /**
+   * Throws `E_DURATION` (usage) where `OPS_WATCHDOG_LEASE` is none.
+   *
    * @param words of the command line that aborts it, behind `ops`
    * @param record path of its record, without which there is nothing to abort
    */
   constructor(words: readonly string[], directory: string, record: string) {
+    const patience = leaseOf(process.env.OPS_WATCHDOG_LEASE ?? usualLease);
     const name = "ops-canary-watchdog";
     const args = ["-c", script, name, String(patience / 1000), record, ...launcher(), ...words];
     this.child = spawn("/bin/sh", args, {

@@ -123,7 +123,7 @@ test("a fix skips the bake, confirmed by requests, with its reason in the plan a
 });
 
 /** The built command, in a process of its own. */
-function canaryProcess(more: readonly string[] = []): ChildProcess {
+function canaryProcess(more: readonly string[] = [], env: NodeJS.ProcessEnv = {}): ChildProcess {
   const words = [
     "traffic",
     "canary",
@@ -139,9 +139,27 @@ function canaryProcess(more: readonly string[] = []): ChildProcess {
   ];
   return spawn(process.execPath, [join(projectRoot, "bin/ops"), ...words], {
     cwd: directory,
+    env: { ...process.env, ...env },
     stdio: "ignore",
   });
 }
+
+test("hung for longer than its lease, its watchdog gives the traffic back, and it takes nothing again when it wakes up", async () => {
+  const child = canaryProcess([], { OPS_WATCHDOG_LEASE: "3s" });
+  await until(async () => (await shown()) === JSON.stringify(tenth), "the first step");
+  const ended = once(child, "exit");
+  child.kill("SIGSTOP");
+  try {
+    await until(async () => (await shown()) === JSON.stringify(start), "the traffic to be back");
+  } finally {
+    child.kill("SIGCONT");
+  }
+
+  expect(await ended).toEqual([1, null]);
+  expect(await balancer.weights()).toEqual(start);
+  const { stdout } = await ops(["runs", "show", "last", "--json"], { config, cwd: directory });
+  expect(stdout).toContain("ops ended, or hung, without giving it back");
+});
 
 test("killed with SIGKILL, its watchdog gives the traffic back", async () => {
   const child = canaryProcess();

@@ -62,6 +62,10 @@ describe("nginx, by the weights of an upstream", () => {
   driverContract(async () => subjectOf(await startNginx("upstream")));
 });
 
+describe("nginx, by the parts of split_clients", () => {
+  driverContract(async () => subjectOf(await startNginx("clients")));
+});
+
 const driverOf = (nginx: Nginx, extra: object = {}) =>
   openRoute(testContext(nginx.settings(extra)).environment, "web").driver;
 
