@@ -12,19 +12,26 @@ import { segmentOn } from "./line.ts";
 /** Segments behind the last one with a commit that are looked into: a server with nothing to do archives empty ones. */
 const mostSegments = 64n;
 
+/** What pg_waldump tells of transactions: of those that committed, or of all that ended. */
+const commits = /desc: COMMIT(?:_PREPARED \d+:)? (\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d\.\d{3})\d* UTC/g;
+export const endings =
+  /desc: (?:COMMIT|ABORT)(?:_PREPARED \d+:)? (\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d\.\d{3})\d* UTC/g;
+
 /**
  * When the newest transaction in the archive committed, by the original server's clock; undefined where the last segments
  * have none, or the archive gives no single ones. WAL has no index of times: the segments are read from the end on, by
  * pg_waldump. Throws `E_WAL_CORRUPT`.
  *
  * @param latest the way to the end of the archive
+ * @param which what counts beside commits
  * @param parent where the folder is made that the segments are in while they are looked into
  */
 export async function newestCommit(
-  archive: Archive,
+  archive: Pick<Archive, "segment">,
   latest: Chosen,
   parent: string,
   signal: AbortSignal,
+  which = commits,
 ): Promise<Date | undefined> {
   const { base, line, reach } = latest;
   const size = base.segmentBytes;
@@ -44,7 +51,7 @@ export async function newestCommit(
         cwd: "/",
         signal,
       });
-      const newest = commitTimes(stdout).at(-1);
+      const newest = commitTimes(stdout, which).at(-1);
       if (newest !== undefined) return newest;
     }
     return undefined;
@@ -52,7 +59,6 @@ export async function newestCommit(
 }
 
 /** Of the commits that pg_waldump lists, in the order of the log; to the millisecond, rounded down. */
-export function commitTimes(listed: string): Date[] {
-  const commit = /desc: COMMIT(?:_PREPARED \d+:)? (\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d\.\d{3})\d* UTC/g;
-  return [...listed.matchAll(commit)].map(([, date, time]) => new Date(`${date}T${time}Z`));
+export function commitTimes(listed: string, which = commits): Date[] {
+  return [...listed.matchAll(which)].map(([, date, time]) => new Date(`${date}T${time}Z`));
 }

@@ -189,7 +189,9 @@ function explained({ target, folder, base }: ReplayWork, log: string, error: unk
     return new UsageError(
       "E_RESTORE_TARGET",
       `Cannot restore to ${shownTarget(target)}: the archived WAL ${target.kind === "name" ? "behind the base backup does not have it" : "ends before it"}` +
-        (last === null ? "" : `; its last transaction is of ${last}`),
+        (last === null
+          ? `; no transaction is behind base backup ${base.id}, of ${base.stoppedAt}`
+          : `; its last transaction is of ${last}`),
       {
         hint:
           target.kind === "name"

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
 import type { Json } from "../core/errors.ts";
@@ -14,6 +14,7 @@ import { interruptible } from "../run/interruptible.ts";
 import { defineOperation } from "../run/operation.ts";
 import { formatLsn, parseLsn } from "../wal-archive/lsn.ts";
 import type { Archive } from "./archive.ts";
+import { requireBeforeGap } from "./before-gap.ts";
 import { chooseBase } from "./choose-base.ts";
 import { openForRestore } from "./open-archive.ts";
 import { removeRecovery, writeRecovery } from "./recovery-settings.ts";
@@ -111,6 +112,8 @@ export const restore = defineOperation({
     });
     const { base, chain, line, reach } = chosen;
     await archive.requireRestorable(chosen, target);
+    const scratch = join(context.stateDirectory, "scratch");
+    await requireBeforeGap(archive, chosen, target, state.segments, scratch, context.signal);
     await serverBinaries(Number.parseInt(base.serverVersion, 10));
     return {
       token: randomBytes(12).toString("hex"),

@@ -202,8 +202,13 @@ describe("damage", () => {
   });
 
   it("a missing segment ends the window and is named", async () => {
-    const own = await setting.wal.fillSegments(3);
-    const gone = own[1] ?? "";
+    const [first = ""] = await setting.wal.fillSegments(1);
+    await setting.wal.query("INSERT INTO many VALUES (200002, 'before the gap')");
+    const [{ at } = { at: "" }] = await setting.wal.query<{ at: string }>(
+      `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at`,
+    );
+    const own = [first, ...(await setting.wal.fillSegments(1)), ...(await setting.wal.fillSegments(2))];
+    const gone = own[2] ?? "";
     // They are archived side by side: the last one may be there first.
     for (const each of own) await until(() => setting.wal.isInStore(each), "the segments");
     await rm(setting.wal.path("store/pitr/main/wal/00000001", `${gone}.zst.age`));
@@ -212,6 +217,18 @@ describe("damage", () => {
 
     expect(output).toMatchObject({ windows: [{ missing: gone }] });
     await expect(restore({ "to-lsn": "0/7F000000" })).rejects.toThrow(gone);
+    // What is just being archived may still come. Otherwise the replay would run into the gap: that is said before anything is restored, with the last moment before it.
+    const later = new Date(Date.parse(at) + 1).toISOString();
+    await expect(restore({ "to-time": later })).resolves.toMatchObject({ gap: gone });
+    const farBehind = setting.wal.path("store/pitr/main/wal/00000001/0000000100000000000000F0.zst.age");
+    await writeFile(farBehind, "");
+    const refused = await restore({ "to-time": later }).catch((error: unknown) => error);
+    await rm(farBehind);
+    expect(refused).toMatchObject({
+      code: "E_RESTORE_TARGET",
+      message: expect.stringContaining(gone),
+      hint: expect.stringMatching(/--to-time \d{4}-/),
+    });
     const chosen = operation("pitr.restore");
     const input = chosen.input.parse({ "target-dir": setting.newFolder(), latest: true });
     expect(chosen.notes?.(await restore({ latest: true }), input)).toEqual([expect.stringContaining(gone)]);
