@@ -77,7 +77,8 @@ export function onVariant(definition: FlagDefinition): string | undefined {
 
 /** Whether both say the same; the order of keys does not count. */
 export function sameJson(a: Json | undefined, b: Json | undefined): boolean {
-  return canonicalJson(a) === canonicalJson(b);
+  // Most are written alike, and that is told ten times as fast.
+  return a === b || JSON.stringify(a) === JSON.stringify(b) || canonicalJson(a) === canonicalJson(b);
 }
 
 /** The version of a definition: a change is refused where what is stored has another one by then. */

@@ -172,9 +172,11 @@ function editsOf(
   after: Json | undefined,
   order: readonly string[],
 ): Edit[] {
-  if (sameJson(before ?? {}, after ?? {}) && path.length === 1) return [];
-  if (before !== undefined && after !== undefined && sameJson(before, after)) return [];
-  if (!isRecord(before) || !isRecord(after)) return [{ path, value: after, order }];
+  if (before === after || (path.length === 1 && sameJson(before ?? {}, after ?? {}))) return [];
+  if (!isRecord(before) || !isRecord(after)) {
+    const isSame = before !== undefined && after !== undefined && sameJson(before, after);
+    return isSame ? [] : [{ path, value: after, order }];
+  }
   const keys = Object.keys(after);
   return [...new Set([...Object.keys(before), ...keys])].flatMap((key) =>
     editsOf([...path, key], own(before, key), own(after, key), keys),
