@@ -38,6 +38,8 @@ export interface Look {
   readonly silent: number;
   /** Requests that were sent to the version since one of it last came to an end. */
   readonly unanswered: number;
+  /** Health checks of the version that have failed since one was last seen to be good. */
+  readonly failedInRow: number;
 }
 
 /**
@@ -55,10 +57,10 @@ export function reasonsToAbort(
   const { version } = look;
   const reasons: string[] = [];
   if (look.health === "down") reasons.push(`${version} is ${look.status} ${at}`);
-  const failures = look.sinceStart.counts.failedChecks;
+  const failures = look.failedInRow;
   const failing = limits["health-failures"];
   if (look.health !== "down" && failing !== undefined && exceeds(failures, failing)) {
-    reasons.push(`${version} failed ${failures} health checks (limit ${failing.text}) ${at}`);
+    reasons.push(`${version} failed ${failures} health checks in a row (limit ${failing.text}) ${at}`);
   }
   const errors = errorReason(look, limits, minRequests, learned);
   if (errors !== undefined) reasons.push(`${version} ${errors} ${at}`);

@@ -25,7 +25,7 @@ export const abortWhen = z.strictObject({
   "health-failures": upperLimit(
     "number",
     "> 3",
-    "Failed health checks in one step; a version that is DOWN aborts at once",
+    "Failed health checks in a row; a version that is DOWN aborts at once",
   ).prefault("> 3"),
 });
 

@@ -14,7 +14,7 @@ export const stepResult = z.object({
   redispatches: z.number(),
   p95: z.number().nullable().describe("Milliseconds; null where no p95 limit is set"),
   meanResponse: z.number().nullable().describe("Milliseconds, the balancer's own slow mean"),
-  healthFailures: z.number(),
+  healthFailures: z.number().describe("Failed health checks of the step, in a row or not"),
   bakedMs: z.number(),
   restarts: z.number().describe("Times the balancer was restarted or reloaded during the step"),
   comparison: z

@@ -5,7 +5,7 @@ import type { Look, Stretch } from "./judge.ts";
 import { type Reading, readingOf } from "./reading.ts";
 
 /** Milliseconds of a step that count as recent. */
-const recentLength = 30_000;
+export const recentLength = 30_000;
 
 interface Slice {
   readonly at: number;
@@ -27,6 +27,8 @@ export class CanaryWindow {
   private heard: number;
   /** Requests that were sent since one of the version last came to an end. */
   private unanswered = 0;
+  /** Health checks that failed since one was last seen to be good. */
+  private failedInRow = 0;
   /** Milliseconds between two counts of one version, as far as is known. */
   private grain = 0;
 
@@ -61,6 +63,9 @@ export class CanaryWindow {
     const grown = difference(this.counting.counts(this.version), earlier);
     if (grown.requests > 0) this.heard = at;
     this.unanswered = settledRequests(grown) > 0 ? 0 : this.unanswered + grown.requests;
+    // A good check ends the row: only a version of which none has failed since is simply up.
+    const isGood = readingOf(reading, this.version).health === "up";
+    this.failedInRow = isGood ? 0 : this.failedInRow + grown.failedChecks;
     if (times !== undefined) this.times?.addAll(times);
     this.slices.push({ at, counts: grown, times });
     this.slices = this.slices.filter((slice) => slice.at > at - recentLength);
@@ -85,6 +90,7 @@ export class CanaryWindow {
       watched: this.at - this.since,
       silent: this.at - this.heard,
       unanswered: this.unanswered,
+      failedInRow: this.failedInRow,
     };
   }
 

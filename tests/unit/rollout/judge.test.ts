@@ -11,7 +11,7 @@ import {
   unprovenExcess,
 } from "../../../src/rollout/judge.ts";
 import { abortWhen } from "../../../src/rollout/limits.ts";
-import type { Reading } from "../../../src/rollout/reading.ts";
+import type { Health, Reading } from "../../../src/rollout/reading.ts";
 import { CanaryWindow } from "../../../src/rollout/window.ts";
 
 const limits = abortWhen.parse({});
@@ -37,8 +37,14 @@ function look(counts: Partial<Counters>, more: Partial<Look> = {}): Look {
     watched: 60_000,
     silent: 0,
     unanswered: 0,
+    failedInRow: 0,
     ...more,
   };
+}
+
+function reading(counts: Partial<Counters>, health: Health = "up"): Reading {
+  const counters = { ...noCounts, ...counts };
+  return [{ version: "green", server: "green", weight: 10, health, status: "UP", process: "1", counters }];
 }
 
 describe("the error rate", () => {
@@ -124,10 +130,26 @@ describe("health", () => {
   });
 
   test("aborts after more failed checks than allowed", () => {
-    expect(reasonsToAbort(look({ failedChecks: 3 }), limits, 20)).toEqual([]);
-    expect(reasonsToAbort(look({ failedChecks: 4 }), limits, 20)).toEqual([
-      "green failed 4 health checks (limit > 3) at 10%",
+    expect(reasonsToAbort(look({}, { failedInRow: 3 }), limits, 20)).toEqual([]);
+    expect(reasonsToAbort(look({}, { failedInRow: 4 }), limits, 20)).toEqual([
+      "green failed 4 health checks in a row (limit > 3) at 10%",
     ]);
+  });
+
+  test("counts the failed checks in a row: a look that finds the version up ends it", () => {
+    const window = new CanaryWindow("green", 10, 0, reading({}), "without-times");
+    const failed = (at: number, failedChecks: number, health: Health) => {
+      window.add(at, reading({ failedChecks }, health), undefined);
+      return window.look().failedInRow;
+    };
+
+    expect(failed(1000, 2, "failing")).toBe(2);
+    expect(failed(2000, 3, "failing")).toBe(3);
+    expect(failed(3000, 3, "up")).toBe(0);
+    // One that failed and one that was good, both since the look before.
+    expect(failed(4000, 4, "up")).toBe(0);
+    expect(failed(5000, 5, "failing")).toBe(1);
+    expect(window.look().sinceStart.counts.failedChecks).toBe(5);
   });
 });
 
@@ -192,20 +214,9 @@ describe("a verdict", () => {
   });
 
   test("lacks answers where the last requests have none, however many came before", () => {
-    const reading = (requests: number, answered: number): Reading => [
-      {
-        version: "green",
-        server: "green",
-        weight: 10,
-        health: "up",
-        status: "UP",
-        process: "1",
-        counters: { ...noCounts, requests, answered },
-      },
-    ];
-    const window = new CanaryWindow("green", 10, 0, reading(0, 0), "without-times");
+    const window = new CanaryWindow("green", 10, 0, reading({}), "without-times");
     const lacking = (at: number, requests: number, answered: number) => {
-      window.add(at, reading(requests, answered), undefined);
+      window.add(at, reading({ requests, answered }), undefined);
       return missingData(window.look(), limits, 20);
     };
 
