@@ -1,13 +1,12 @@
 import { z } from "zod";
-import { EProcess, type Outcomes } from "../judge/e-process.ts";
+import type { Outcomes } from "../judge/e-process.ts";
 import { badRequests, CountingWindow, settledRequests } from "../request-source/counters.ts";
 import type { ResponseTimes } from "../request-source/response-times.ts";
 import type { Reading } from "./reading.ts";
+import { minus, nothing, type Pair, plus, Track, trackState } from "./track.ts";
 
 /** Version → its request times in a stretch of time. */
 export type TimesByVersion = ReadonlyMap<string, ResponseTimes>;
-
-const outcomes = z.object({ requests: z.number(), bad: z.number() });
 
 /** What was learned of the versions that serve, before the new one gets anything. */
 export const learnedSchema = z.object({
@@ -26,8 +25,6 @@ export type Learned = z.output<typeof learnedSchema>;
 
 /** What is known without having watched: errors are taken for independent, and latency is not compared. */
 export const unlearned: Learned = { dispersion: 1, slow: null };
-
-const trackState = z.object({ logs: z.array(z.number()), candidate: outcomes, baseline: outcomes });
 
 /** What a comparison needs to go on after a crash. */
 export const comparisonState = z.object({
@@ -66,7 +63,10 @@ export interface ComparisonSettings {
 }
 
 /** A latency that is a little longer puts many requests over a limit; twice as many are no reason to abort. */
-const toleratedSlow = 2;
+export const toleratedSlow = 2;
+
+/** The e-value that ends a canary. Each comparison is a chance to be wrong: several share α between them. */
+export const thresholdOf = (alpha: number, comparisons: number) => comparisons / alpha;
 
 /** The new version against those that serve beside it at the same time, over all steps of one canary. */
 export class Comparison {
@@ -123,8 +123,7 @@ export class Comparison {
 
   get findings(): Finding[] {
     const { errors, slow, learned } = this;
-    // Two chances to be wrong: each gets half of them.
-    const threshold = (slow === undefined ? 1 : 2) / this.settings.alpha;
+    const threshold = thresholdOf(this.settings.alpha, slow === undefined ? 1 : 2);
     return [
       { of: "errors" as const, limit: null, threshold, ...errors.summary },
       ...(slow === undefined
@@ -135,58 +134,5 @@ export class Comparison {
 
   get state(): ComparisonState {
     return { learned: this.learned, errors: this.errors.state, slow: this.slow?.state ?? null };
-  }
-}
-
-interface Pair {
-  candidate: Outcomes;
-  baseline: Outcomes;
-}
-
-const nothing: Outcomes = { requests: 0, bad: 0 };
-const plus = (a: Outcomes, b: Outcomes) => ({ requests: a.requests + b.requests, bad: a.bad + b.bad });
-const minus = (a: Outcomes, b: Outcomes) => ({ requests: a.requests - b.requests, bad: a.bad - b.bad });
-
-/** Evidence and totals of one kind of outcome. */
-class Track {
-  private readonly process: EProcess;
-  private total: Pair;
-  /** Of looks in which only one side had an answer: they wait for the other side's. */
-  private pending: Pair = { candidate: nothing, baseline: nothing };
-
-  constructor(dispersion: number, tolerated: number, state?: z.output<typeof trackState>) {
-    this.process = new EProcess(dispersion, tolerated, state?.logs);
-    this.total = { candidate: state?.candidate ?? nothing, baseline: state?.baseline ?? nothing };
-  }
-
-  add(pair: Pair): void {
-    const { pending } = this;
-    pending.candidate = plus(pending.candidate, pair.candidate);
-    pending.baseline = plus(pending.baseline, pair.baseline);
-    if (pending.candidate.requests === 0 || pending.baseline.requests === 0) return;
-    this.process.add(pending.candidate, pending.baseline);
-    this.total = {
-      candidate: plus(this.total.candidate, pending.candidate),
-      baseline: plus(this.total.baseline, pending.baseline),
-    };
-    this.pending = { candidate: nothing, baseline: nothing };
-  }
-
-  get summary() {
-    const { candidate, baseline } = this.total;
-    const beside = baseline.bad / baseline.requests;
-    return {
-      // JSON knows no infinity.
-      evidence: Math.min(this.process.evidence, Number.MAX_VALUE),
-      ratio: beside > 0 ? candidate.bad / candidate.requests / beside : null,
-      requests: candidate.requests,
-      bad: candidate.bad,
-      besideRequests: baseline.requests,
-      besideBad: baseline.bad,
-    };
-  }
-
-  get state(): z.output<typeof trackState> {
-    return { logs: [...this.process.state], candidate: this.total.candidate, baseline: this.total.baseline };
   }
 }

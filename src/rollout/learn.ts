@@ -14,6 +14,9 @@ import type { Watched } from "./watched.ts";
 /** How many stretches the time to learn has, and how long one is at most, in milliseconds. */
 const [stretches, longestStretch] = [12, 10_000];
 
+/** Milliseconds of one stretch of a time to learn. */
+export const learningStretch = (duration: number) => Math.min(longestStretch, duration / stretches);
+
 /**
  * Watches a route before its canary, a flag before its ramp: how much its bad and its slow requests vary from stretch to stretch by
  * themselves, and what is slow for it. Of all versions together; what has no traffic adds nothing.
@@ -30,7 +33,7 @@ export async function learn(
 ): Promise<Learned> {
   if (duration === 0) return unlearned;
   const { clock } = context;
-  const stretch = Math.min(longestStretch, duration / stretches);
+  const stretch = learningStretch(duration);
   const window = new CountingWindow(await look(route, context));
   times?.take();
   const errors: Outcomes[] = [];
@@ -75,7 +78,7 @@ export function learnedLine(what: string, { dispersion, slow }: Learned): string
 }
 
 /** A p95 of fewer requests than this is not one. */
-const enoughTimes = 100;
+export const enoughTimes = 100;
 
 function slowOf(served: readonly ResponseTimes[], slowerBy: number): Learned["slow"] {
   const all = new ResponseTimes();

@@ -3,7 +3,10 @@ import { columns } from "../core/columns.ts";
 import { formatDuration } from "../core/duration.ts";
 import { formatPercent, percent } from "../core/percent.ts";
 import { duration, percentage } from "../core/schema.ts";
-import { simulate as play } from "../judge/simulate.ts";
+import { abortWhen, compareWith } from "../rollout/limits.ts";
+import { simulate as play } from "../rollout/simulate.ts";
+import { slowShare } from "../rollout/slow-share.ts";
+import { minRequestsField } from "../rollout/watch-fields.ts";
 import { defineOperation } from "../run/operation.ts";
 
 const input = z.strictObject({
@@ -13,11 +16,21 @@ const input = z.strictObject({
     .number()
     .min(1)
     .default(5)
-    .describe("How many times as often the new version fails, in the second half of the table"),
+    .describe("How many times as often the new version fails, for what is detected"),
+  slower: z
+    .number()
+    .min(1)
+    .optional()
+    .describe(
+      "How many times as long the new version takes, for what is detected; default: request times are not known",
+    ),
+  p95: duration("95th percentile of the request times of the version that serves now").prefault("200ms"),
   steps: z.array(percentage()).min(1).prefault(["10%", "50%"]).describe("Shares of the new version"),
   bake: duration("How long each step lasts").prefault("10m"),
   learn: duration("How long the old version is watched before the first step").prefault("2m"),
-  interval: duration("How often the judges look").prefault("10s"),
+  interval: duration("How often ops looks; the other judges look every 10s")
+    .refine((interval) => interval > 0, "must be above 0")
+    .prefault("1s"),
   burst: z.number().min(1).default(1).describe("Mean number of bad requests in a row; 1: independent ones"),
   "shared-incident": z
     .number()
@@ -25,8 +38,15 @@ const input = z.strictObject({
     .default(1)
     .describe("How many times as often both fail during one minute of the first step"),
   alpha: percentage("How many healthy canaries may be aborted by the comparison").prefault("1%"),
+  tolerate: compareWith.shape.tolerate,
+  "slower-by": compareWith.shape["slower-by"],
+  "abort-when": z
+    .strictObject({ "error-rate": abortWhen.shape["error-rate"] })
+    .prefault({})
+    .describe("The limit that ends a canary of ops beside the comparison"),
+  "min-requests": minRequestsField("As of a canary"),
   limit: percentage(
-    "The error rate that the fixed limits compare with; default: twice error-rate",
+    "The error rate that the fixed limits of the other judges compare with, or the share of slow requests; default: twice that of the version that serves now",
   ).optional(),
   runs: z.int().min(10).max(100_000).default(1000).describe("Simulated canaries of each kind"),
   seed: z.int().min(0).default(1).describe("The same seed gives the same numbers"),
@@ -55,7 +75,13 @@ export const simulate = defineOperation({
   observe: async () => null,
   plan: () => [],
   async apply(_context, given) {
-    const limit = given.limit ?? percent(Math.min(100, 2 * given["error-rate"]));
+    const slowLimit = given.p95 + given["slower-by"];
+    const slowShares =
+      given.slower === undefined
+        ? undefined
+        : { old: slowShare(given.p95, slowLimit), new: slowShare(given.p95 * given.slower, slowLimit) };
+    const usual = slowShares === undefined ? given["error-rate"] : 100 * slowShares.old;
+    const limit = given.limit ?? percent(Math.min(100, 2 * usual));
     const scenario = {
       rps: given.rps,
       errorRate: given["error-rate"] / 100,
@@ -66,10 +92,18 @@ export const simulate = defineOperation({
       sharedIncident: given["shared-incident"],
       runs: given.runs,
       seed: given.seed,
-      judge: { stretch: given.interval / 1000, alpha: given.alpha / 100, limit: limit / 100 },
+      judge: {
+        stretch: given.interval / 1000,
+        alpha: given.alpha / 100,
+        tolerate: given.tolerate,
+        errorRate: given["abort-when"]["error-rate"].value / 100,
+        minRequests: given["min-requests"],
+        limit: limit / 100,
+      },
     };
-    const healthy = play({ ...scenario, ratio: 1 });
-    const worse = play({ ...scenario, ratio: given.ratio });
+    const same = slowShares && { old: slowShares.old, new: slowShares.old };
+    const healthy = play({ ...scenario, ratio: 1, slow: same });
+    const worse = play({ ...scenario, ratio: given.ratio, slow: slowShares });
     return {
       limit,
       judges: healthy.map(({ judge, aborted }, index) => ({
@@ -94,7 +128,7 @@ export const simulate = defineOperation({
     return [
       ...columns([header, ...rows], new Set([1, 2, 3, 4])),
       "",
-      `The limit is an error rate of ${formatPercent(limit)} over a minute. False aborts: of a version that is no worse.`,
+      `The limits are ${formatPercent(limit)} over a minute. False aborts: of a version that is no worse.`,
     ].join("\n");
   },
 });

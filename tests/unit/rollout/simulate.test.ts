@@ -3,7 +3,7 @@ import { dispersionOf } from "../../../src/judge/dispersion.ts";
 import { ErrorSource } from "../../../src/judge/error-source.ts";
 import { mannWhitney } from "../../../src/judge/mann-whitney.ts";
 import { seededRandom } from "../../../src/judge/random.ts";
-import { type Performance, type Scenario, simulate } from "../../../src/judge/simulate.ts";
+import { type Performance, type Scenario, simulate } from "../../../src/rollout/simulate.ts";
 
 const scenario: Scenario = {
   rps: 10,
@@ -16,23 +16,59 @@ const scenario: Scenario = {
   sharedIncident: 1,
   runs: 1000,
   seed: 11,
-  judge: { stretch: 10, alpha: 0.01, limit: 0.01 },
+  slow: undefined,
+  judge: { stretch: 10, alpha: 0.01, tolerate: 1, errorRate: 0.05, minRequests: 20, limit: 0.01 },
 };
-const eProcess = (changed: Partial<Scenario>): Performance | undefined =>
-  simulate({ ...scenario, ...changed }).find((each) => each.judge === "e-process");
+const ops = (changed: Partial<Scenario>): Performance | undefined =>
+  simulate({ ...scenario, ...changed }).find((each) => each.judge === "ops");
 
 describe("the judge on simulated traffic (seeded: the same numbers each time)", () => {
   test.each([
     ["independent errors", {}, 0.01],
     ["bursts of five, after learning for ten minutes", { burst: 5 }, 0.02],
     ["bursts of five, after learning for two minutes", { burst: 5, learn: 120 }, 0.02],
-    ["an incident that both share", { sharedIncident: 20 }, 0.01],
+    [
+      "an incident that both share, below the limit",
+      { sharedIncident: 20, judge: { ...scenario.judge, errorRate: 0.2 } },
+      0.01,
+    ],
   ])("aborts hardly any canary of a healthy version: %s", (_, changed, goal) => {
-    expect(eProcess(changed)?.aborted).toBeLessThanOrEqual(goal);
+    expect(ops(changed)?.aborted).toBeLessThanOrEqual(goal);
+  });
+
+  test.each([1, 10])(
+    "its limit on the error rate does not abort them either, looked at every second: %i rps",
+    (rps) => {
+      const found = ops({
+        rps,
+        steps: [0.1],
+        bake: 120,
+        judge: { ...scenario.judge, stretch: 1, alpha: 1e-9 },
+      });
+
+      expect(found?.aborted).toBe(0);
+    },
+  );
+
+  test("its limit on the error rate ends a version that fails a third of its requests within its first 20", () => {
+    const judge = { ...scenario.judge, stretch: 1, alpha: 1e-9 };
+    const found = ops({ errorRate: 0.33, steps: [0.1], bake: 30, judge, runs: 300 });
+
+    expect(found?.aborted).toBe(1);
+    expect(found?.p90).toBeLessThanOrEqual(2);
+  });
+
+  test("a latency that puts less than twice as many requests over the limit is tolerated, and a longer one found", () => {
+    expect(ops({ slow: { old: 0.044, new: 0.084 }, steps: [0.1], bake: 300 })?.aborted).toBeLessThanOrEqual(
+      0.01,
+    );
+    expect(ops({ slow: { old: 0.044, new: 0.2 }, steps: [0.1], bake: 300 })?.aborted).toBeGreaterThanOrEqual(
+      0.99,
+    );
   });
 
   test("finds a version that fails five times as often, soon and nearly always", () => {
-    const found = eProcess({ ratio: 5, steps: [0.1] });
+    const found = ops({ ratio: 5, steps: [0.1] });
 
     expect(found?.aborted).toBeGreaterThanOrEqual(0.99);
     expect(found?.median).toBeLessThanOrEqual(160);

@@ -1,8 +1,9 @@
-import { dispersionOf } from "./dispersion.ts";
-import type { Outcomes } from "./e-process.ts";
-import { ErrorSource } from "./error-source.ts";
-import { seededRandom } from "./random.ts";
-import { type JudgeSettings, judges } from "./rivals.ts";
+import { dispersionOf } from "../judge/dispersion.ts";
+import { ErrorSource } from "../judge/error-source.ts";
+import { type Random, seededRandom } from "../judge/random.ts";
+import { enoughTimes, learningStretch } from "./learn.ts";
+import { type JudgeSettings, judges } from "./simulated-judges.ts";
+import type { Pair } from "./track.ts";
 
 /** A canary on simulated traffic. */
 export interface Scenario {
@@ -12,6 +13,8 @@ export interface Scenario {
   readonly errorRate: number;
   /** How many times as often the new version fails. */
   readonly ratio: number;
+  /** Shares of the requests that are slow, 0–1, independently; undefined where request times are not known. */
+  readonly slow: { readonly old: number; readonly new: number } | undefined;
   /** Mean number of bad requests in a row; 1: independent. */
   readonly burst: number;
   /** Shares of the new version, 0–1; at 1 there is nothing to compare with. */
@@ -56,38 +59,65 @@ export function simulate(scenario: Scenario): Performance[] {
 }
 
 /** The seconds after which each judge aborted; those that did not are missing. */
-function simulateOnce(scenario: Scenario, random: () => number): Map<string, number> {
-  const { rps, errorRate, ratio, burst, steps, bake, learn, judge: settings } = scenario;
+function simulateOnce(scenario: Scenario, random: Random): Map<string, number> {
+  const { rps, errorRate, ratio, burst, steps, bake, slow, judge: settings } = scenario;
   const { stretch } = settings;
   const total = rps / (steps[0] ?? 1);
-  const learned = new ErrorSource(random, errorRate, burst);
-  const before = Array.from({ length: Math.round(learn / stretch) }, () =>
-    learned.take(Math.round(total * stretch)),
-  );
-  const dispersion = dispersionOf(before);
+  const dispersion = {
+    errors: learned(scenario, total, new ErrorSource(random, errorRate, burst)),
+    slow:
+      slow === undefined || total * scenario.learn < enoughTimes
+        ? undefined
+        : learned(scenario, total, new ErrorSource(random, slow.old, 1)),
+  };
   const left = new Map(
     Object.entries(judges).map(([name, create]) => [name, create({ ...settings, dispersion })]),
   );
-  const source = (times: number) => ({
-    old: new ErrorSource(random, Math.min(1, errorRate * times), burst),
-    new: new ErrorSource(random, Math.min(1, errorRate * times * ratio), burst),
+  const errors = (times: number): Sources => ({
+    baseline: new ErrorSource(random, Math.min(1, errorRate * times), burst),
+    candidate: new ErrorSource(random, Math.min(1, errorRate * times * ratio), burst),
   });
-  const [usual, incident] = [source(1), source(scenario.sharedIncident)];
+  const [usual, incident] = [errors(1), errors(scenario.sharedIncident)];
+  const slowness = slow && {
+    baseline: new ErrorSource(random, slow.old, 1),
+    candidate: new ErrorSource(random, slow.new, 1),
+  };
   const aborted = new Map<string, number>();
   let now = 0;
   for (const share of steps) {
+    for (const judge of left.values()) judge.begin?.();
     for (let baked = 0; baked < bake && left.size > 0; baked += stretch) {
       const inIncident = scenario.sharedIncident !== 1 && now >= bake / 2 && now < bake / 2 + 60;
-      const { new: candidate, old: baseline } = inIncident ? incident : usual;
+      // Whole requests, and over time as many as there should be.
+      const sent = (rate: number) => Math.round(rate * (now + stretch)) - Math.round(rate * now);
+      const requests = { candidate: sent(total * share), baseline: sent(total * (1 - share)) };
+      const traffic = {
+        errors: taken(inIncident ? incident : usual, requests),
+        slow: slowness && taken(slowness, requests),
+      };
       now += stretch;
-      const seen: Outcomes = candidate.take(Math.round(total * share * stretch));
-      const beside: Outcomes = baseline.take(Math.round(total * (1 - share) * stretch));
       for (const [name, judge] of left) {
-        if (!judge.look(seen, beside)) continue;
+        if (!judge.look(traffic)) continue;
         aborted.set(name, now);
         left.delete(name);
       }
     }
   }
   return aborted;
+}
+
+interface Sources {
+  readonly candidate: ErrorSource;
+  readonly baseline: ErrorSource;
+}
+
+function taken({ candidate, baseline }: Sources, requests: Record<keyof Sources, number>): Pair {
+  return { candidate: candidate.take(requests.candidate), baseline: baseline.take(requests.baseline) };
+}
+
+/** The dispersion that is found before the first step, when the old version has all traffic. */
+function learned({ learn }: Scenario, rps: number, source: ErrorSource): number {
+  const stretch = learningStretch(1000 * learn) / 1000;
+  const stretches = learn === 0 ? 0 : Math.round(learn / stretch);
+  return dispersionOf(Array.from({ length: stretches }, () => source.take(Math.round(rps * stretch))));
 }
