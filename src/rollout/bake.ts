@@ -39,8 +39,9 @@ export async function bake(setup: Bake): Promise<BakeVerdict> {
   const start = clock.elapsed();
   let bakeStart: number | undefined;
   for (;;) {
-    const end = bakeStart === undefined ? clock.elapsed() + input.interval : bakeStart + input.bake;
-    const seen = await watch.next(Math.min(input.interval, Math.max(1, end - clock.elapsed())));
+    // Until the end of the bake to the millisecond; in an extension, where it is over, look by look.
+    const left = bakeStart === undefined ? 0 : bakeStart + input.bake - clock.elapsed();
+    const seen = await watch.next(left > 0 ? Math.min(input.interval, left) : input.interval);
     const { look, got, findings, reasons, without } = seen;
     const baked = bakeStart === undefined ? 0 : clock.elapsed() - bakeStart;
     const result = watch.result(seen, baked);
