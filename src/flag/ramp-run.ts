@@ -2,11 +2,12 @@ import { formatDuration } from "../core/duration.ts";
 import { formatPercent } from "../core/percent.ts";
 import type { FlagDefinition } from "../flag-source/definition.ts";
 import type { RequestTimesFollower } from "../request-source/request-times.ts";
-import { type Bake, bake } from "../rollout/bake.ts";
+import { type Bake, bake, type Failed } from "../rollout/bake.ts";
 import { type Comparison, unlearned } from "../rollout/comparison.ts";
 import { awaitPromotion, type Promotion } from "../rollout/promotion.ts";
 import type { Pause } from "../rollout/step-field.ts";
 import type { StepResult } from "../rollout/step-result.ts";
+import { figureParts, verdictLine } from "../rollout/verdict-line.ts";
 import type { OperationContext } from "../run/context.ts";
 import { noGo, renderGate } from "../run/gate-verdict.ts";
 import { measureGate } from "../run/measure-gate.ts";
@@ -51,6 +52,8 @@ export class RampRun {
   private readonly place: RampPlace;
   /** For the report of the run; each checkpoint takes those since the one before. */
   private readonly samples: Sample[] = [];
+  /** The verdict of the step that did not pass. */
+  private failed: Failed | undefined;
   /** What the flag is, as far as this ramp knows. */
   private present: FlagDefinition;
 
@@ -114,7 +117,7 @@ export class RampRun {
       return { bakedMs: await bakeByTime(this.timed("baking", index, step), input.bake), figures: null };
     }
     const verdict = await bake(this.watching(watched, "baking", index, step));
-    if (verdict.verdict !== "pass") throw rampFailure(input, verdict, step.share, this.passed);
+    if (verdict.verdict !== "pass") throw this.failure(verdict, step);
     const { bakedMs, requests, errors, errorRate, p95, comparison } = verdict.result;
     return { bakedMs, figures: { requests, errors, errorRate, p95, comparison } };
   }
@@ -144,7 +147,7 @@ export class RampRun {
       const setup = this.watching(watched, "paused", index, step);
       const verdict = await awaitPromotion({ ...setup, pause, promotion });
       if (verdict.verdict === "promoted") return verdict.promotion;
-      throw rampFailure(input, verdict, step.share, this.passed);
+      throw this.failure(verdict, step);
     }
     const promote = `ops flag promote ${input.flag}`;
     const found = await pauseByTime(this.timed("paused", index, step), pause, promote, promotion);
@@ -157,6 +160,16 @@ export class RampRun {
     const reason = `nobody promoted ${plan.to} at ${formatPercent(step.share)} in ${formatDuration(limit)}`;
     const failed = { verdict: "unpromoted" as const, reasons: [reason], result: null };
     throw rampFailure(input, failed, step.share, this.passed);
+  }
+
+  private failure(verdict: Failed, { share }: RampStep): Error {
+    this.failed = verdict;
+    return rampFailure(this.parts.input, verdict, share, this.passed);
+  }
+
+  private logFailed(): void {
+    const { plan, report } = this.parts;
+    if (this.failed !== undefined) report.log(verdictLine(plan.to, this.failed.verdict, this.failed.result));
   }
 
   /** Throws `E_NO_GO` where the gate says so. Null without a gate. */
@@ -226,11 +239,14 @@ export class RampRun {
     if (holdsFlag(error, input, context)) {
       if (isOthers(error)) await guard.over();
       else guard.held();
+      this.logFailed();
       report.log(`the ramp has stopped; flag ${input.flag} stays as it is`);
       return error;
     }
     // The flag first; the journal can wait for the few milliseconds.
-    report.log(await takeFlagBack(context, trace, error));
+    const back = await takeFlagBack(context, trace, error);
+    this.logFailed();
+    report.log(back);
     await guard.over();
     await this.checkpoint("aborted", index);
     return error;
@@ -252,12 +268,7 @@ export class RampRun {
 
 export function passedLine(variant: string, { share, bakedMs, figures, gate }: RampStepResult): string {
   const parts = [
-    ...(figures === null
-      ? []
-      : [
-          `${figures.requests} requests, ${figures.errors} bad (${figures.errorRate.toFixed(1)}%)`,
-          ...(figures.p95 === null ? [] : [`p95 ${figures.p95} ms`]),
-        ]),
+    ...(figures === null ? [] : figureParts(figures)),
     ...(gate === null ? [] : [`gate ${gate.gate}: ${gate.verdict}`]),
     formatDuration(bakedMs),
   ];

@@ -20,12 +20,15 @@ export function suspicions({ version }: Look, findings: readonly Finding[]): str
 function clause({ of, limit, ratio, ...found }: Finding): string {
   const what = of === "errors" ? "fails" : `takes longer than ${formatDuration(limit ?? 0)}`;
   const often =
-    ratio === null ? `${what}, and the others do not` : `${what} ${times(ratio)} as often as the others`;
+    ratio === null
+      ? `${what}, and the others do not`
+      : `${what} ${formatRatio(ratio)} as often as the others`;
   const counts = `${found.bad} of ${found.requests} requests against ${found.besideBad} of ${found.besideRequests}`;
   return `${often}: ${counts} (e-value ${formatEvidence(found.evidence)}, limit ${Number(found.threshold.toPrecision(3))})`;
 }
 
-const times = (ratio: number) => (ratio >= 9.95 ? `${Math.round(ratio)} times` : `${ratio.toFixed(1)} times`);
+export const formatRatio = (ratio: number) =>
+  ratio >= 9.95 ? `${Math.round(ratio)} times` : `${ratio.toFixed(1)} times`;
 
 /** Beyond a million nobody needs to know. */
 export function formatEvidence(evidence: number): string {

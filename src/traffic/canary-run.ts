@@ -7,6 +7,7 @@ import { awaitPromotion, type Promotion } from "../rollout/promotion.ts";
 import { formatShares, sharesOf } from "../rollout/shares.ts";
 import type { Pause } from "../rollout/step-field.ts";
 import type { StepResult } from "../rollout/step-result.ts";
+import { verdictLine } from "../rollout/verdict-line.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { Report } from "../run/operation.ts";
 import type { Sample } from "../run/sample.ts";
@@ -60,6 +61,8 @@ export class CanaryRun {
   /** For the report of the run; each checkpoint takes those since the one before. */
   private readonly samples: Sample[] = [];
   private readonly place: Place;
+  /** The verdict of the step that did not pass. */
+  private failed: Failed | undefined;
 
   constructor(parts: CanaryParts, place: Place) {
     this.parts = parts;
@@ -129,7 +132,7 @@ export class CanaryRun {
     const verdict = await bake(this.watching("baking", index, step));
     if (verdict.verdict !== "pass") throw this.failure(verdict, index);
     this.passed.push(verdict.result);
-    report.log(passedLine(input.to, verdict.result));
+    report.log(verdictLine(input.to, "pass", verdict.result));
   }
 
   private async pause(index: number, step: CanaryStep, pause: Pause): Promise<void> {
@@ -206,12 +209,14 @@ export class CanaryRun {
     const share = formatPercent(step.share);
     if (holdsTraffic(error, input, context)) {
       guard.held();
+      this.logFailed();
       report.log(`stopped at ${share} for ${input.to}; the traffic stays as it is`);
       return error;
     }
     // The traffic first; the journal can wait for the few milliseconds.
     await giveTrafficBack(route, before, step, input.to, error);
     await guard.over();
+    this.logFailed();
     report.log(`gave the traffic of route ${before.route} back: ${formatShares(before.weights)}`);
     const left = formatInFlight(await stillAt(route.driver, input.to));
     if (left !== undefined) report.log(`still under way: ${left}`);
@@ -219,7 +224,13 @@ export class CanaryRun {
     return error;
   }
 
+  private logFailed(): void {
+    const { input, report } = this.parts;
+    if (this.failed !== undefined) report.log(verdictLine(input.to, this.failed.verdict, this.failed.result));
+  }
+
   private failure(verdict: Failed, index: number): Error {
+    this.failed = verdict;
     return canaryFailure(this.parts.input, verdict, index, this.passed);
   }
 
@@ -252,11 +263,6 @@ export function isWhole({ weights }: CanaryStep, version: string): boolean {
 export function isShared({ weights }: CanaryStep, version: string): boolean {
   const share = sharesOf(weights)[version] ?? 0;
   return share > 0 && share < 100;
-}
-
-export function passedLine(version: string, result: StepResult): string {
-  const p95 = result.p95 === null ? "" : `, p95 ${result.p95} ms`;
-  return `${version} passed ${formatPercent(result.share)}: ${result.requests} requests, ${result.errors} bad (${result.errorRate.toFixed(1)}%)${p95}, ${formatDuration(result.bakedMs)}`;
 }
 
 export function promotedLine(version: string, { by, share, reason, waitedMs }: Promotion): string {

@@ -6,6 +6,7 @@ import { requireFigures } from "../rollout/figures.ts";
 import { promotion } from "../rollout/promotion.ts";
 import { formatShares, sharesOf, type Weights } from "../rollout/shares.ts";
 import { stepResult } from "../rollout/step-result.ts";
+import { verdictLine } from "../rollout/verdict-line.ts";
 import type { OperationContext } from "../run/context.ts";
 import { defineOperation, type Report } from "../run/operation.ts";
 import { placeToResume } from "./canary-checkpoint.ts";
@@ -13,7 +14,7 @@ import { drainedField, drainedLine } from "./canary-drain.ts";
 import { type CanaryGuard, earlierIsOver, forgetEarlier, guardCanary } from "./canary-guard.ts";
 import { type CanaryInput, canaryInput } from "./canary-input.ts";
 import { CanaryFiles } from "./canary-record.ts";
-import { CanaryRun, isShared, isWhole, passedLine, promotedLine } from "./canary-run.ts";
+import { CanaryRun, isShared, isWhole, promotedLine } from "./canary-run.ts";
 import { type CanaryStep, canarySteps, lastStep } from "./canary-steps.ts";
 import { refuseDrift } from "./drift.ts";
 import { openRoute, type Route, requireCounted } from "./route.ts";
@@ -114,7 +115,7 @@ export const canary = defineOperation({
   render({ route, version, weights, steps, promotions, inFlight, drained, confirmed }) {
     const left = drainedLine(drained, inFlight);
     return [
-      ...steps.map((step) => passedLine(version, step)),
+      ...steps.map((step) => verdictLine(version, "pass", step)),
       ...promotions.map((each) => promotedLine(version, each)),
       `route ${route}: ${formatShares(weights)}`,
       ...(left === undefined ? [] : [left]),
