@@ -5,7 +5,9 @@ import { name } from "../core/schema.ts";
 import { prometheusFile, refuseMissingFolder, writeMetrics } from "../metrics/file.ts";
 import { defineOperation } from "../run/operation.ts";
 import { type ArchiveDrill, newestArchiveDrill } from "../wal-archive/drill-record.ts";
+import { reportTimelines, type WalGap } from "../wal-archive/gaps.ts";
 import { formatLsn, parseLsn } from "../wal-archive/lsn.ts";
+import { parseSegment } from "../wal-archive/segment.ts";
 import type { ArchiveState } from "./archive-state.ts";
 import { drillStore } from "./drill-store.ts";
 import { leadsTo, lineOf, newestTimeline, reachOf } from "./line.ts";
@@ -43,6 +45,9 @@ const output = z.object({
   database: z.string(),
   store: z.string(),
   windows: z.array(windowSchema),
+  gaps: z
+    .array(z.object({ first: z.string(), last: z.string(), count: z.number() }))
+    .describe("Segments that are missing between others of their timeline"),
   useless: z
     .array(z.object({ base: z.string(), reason: z.string() }))
     .describe("Base backups that nothing can be restored from"),
@@ -53,7 +58,7 @@ export type WindowReport = z.output<typeof output>;
 
 export const window = defineOperation({
   name: "pitr.window",
-  summary: "Show what moments a cluster can be restored to, and every gap",
+  summary: "Show what moments a cluster can be restored to by one store, and every gap in its WAL",
   example: "pitr window --database main",
   effect: "read",
   input: z.strictObject({
@@ -76,7 +81,9 @@ export const window = defineOperation({
     const open = openWindow(windows, newestTimeline(state));
     const end = open === undefined ? null : await windowEndIfKnown(database, state, open, context.signal);
     const { name } = database;
-    const report = { end, database: name, store: archive.store, windows, useless, drill: drillOf(drill) };
+    const gaps = gapsOf(state);
+    const found = { windows, gaps, useless, drill: drillOf(drill) };
+    const report = { end, database: name, store: archive.store, ...found };
     if (input.prometheus !== undefined) {
       const text = prometheusText(
         report,
@@ -89,7 +96,7 @@ export const window = defineOperation({
     return report;
   },
 
-  render({ end, database, store, windows, useless, drill }) {
+  render({ end, database, store, windows, gaps, useless, drill }) {
     if (windows.length === 0 && useless.length === 0) {
       return `The store ${store} has no base backup of ${database}: make one with: ops pitr base create`;
     }
@@ -98,6 +105,9 @@ export const window = defineOperation({
         `timeline ${timeline}: from ${from} (${fromLsn}) to ${untilLsn}${live ? " (live)" : ""}, ${counted(bases.length, "base backup")}`,
         ...(missing === null ? [] : [`  ! a gap follows: WAL ${missing} is not in the archive`]),
       ]),
+      ...gaps.map(({ first, last, count }) =>
+        count === 1 ? `! missing: WAL ${first}` : `! missing: WAL ${first} to ${last}, ${count} segments`,
+      ),
       ...shownEnd(end),
       ...useless.map(({ base, reason }) => `! ${base}: ${reason}`),
       drill === null ? "never drilled: ops pitr drill" : shownDrill(drill),
@@ -140,6 +150,19 @@ function shownDrill(drill: z.output<typeof drillSchema>): string {
  */
 export function openWindow(windows: readonly Window[], newest: number): Window | undefined {
   return windows.find((each) => each.timeline === newest && each.missing === null);
+}
+
+/** Of each timeline, those between its first and its last archived segment; none where no base backup tells their size. Pure. */
+export function gapsOf({ bases, segments }: Pick<ArchiveState, "bases" | "segments">): WalGap[] {
+  const size = bases[0]?.segmentBytes;
+  if (size === undefined) return [];
+  const numbers = new Map<number, Set<bigint>>();
+  for (const name of segments) {
+    const segment = parseSegment(name, size);
+    if (segment === undefined) continue;
+    numbers.set(segment.timeline, (numbers.get(segment.timeline) ?? new Set()).add(segment.number));
+  }
+  return reportTimelines(numbers, size).flatMap(({ gaps }) => gaps);
 }
 
 /** For each timeline, newest first: what the base backups on the way to it lead to. Gaps split it. */

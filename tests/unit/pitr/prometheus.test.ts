@@ -9,7 +9,7 @@ const atServer = { behindMs: 0, missing: null, why: null };
 const metrics = (wal: readonly string[], newest: number, end: WindowEnd = atServer) => {
   const found = windowsOf(archive({ wal, bases: [base(1, 3)] }));
   return prometheusText(
-    { end, database: "main", store: "s", drill: null, ...found },
+    { end, database: "main", store: "s", drill: null, gaps: [], ...found },
     newest,
     "production",
     now,

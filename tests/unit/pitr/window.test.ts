@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { windowsOf } from "../../../src/pitr/window.ts";
+import { gapsOf, windowsOf } from "../../../src/pitr/window.ts";
 import { parseLsn } from "../../../src/wal-archive/lsn.ts";
 import { archive, at, base, segmentOf, segments } from "./archive.ts";
 
@@ -27,6 +27,15 @@ describe("the window", () => {
     expect(windows).toMatchObject([
       { fromLsn: at(7, 400), untilLsn: at(9), missing: null },
       { fromLsn: at(2, 400), untilLsn: at(5), missing: segmentOf(5) },
+    ]);
+  });
+
+  it("names every gap, also those that no base backup leads to", () => {
+    const wal = [...segments(1, 3), ...segments(5, 6), ...segments(10, 12)];
+
+    expect(gapsOf(archive({ bases: [base(2, 5)], wal }))).toEqual([
+      { first: segmentOf(4), last: segmentOf(4), count: 1 },
+      { first: segmentOf(7), last: segmentOf(9), count: 3 },
     ]);
   });
 
