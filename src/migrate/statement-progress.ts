@@ -3,15 +3,16 @@ import type { Progress } from "../run/operation.ts";
 
 /**
  * Each view of the server's progress reporting as (what, unit, done, total). A phase counts blocks, rows or the sessions
- * that it waits for; 0 of 0 where it counts nothing. The pace of one says nothing of the next, which the unit tells. The
- * views are those of PostgreSQL 14 and later.
+ * that it waits for; 0 of 0 where it counts nothing, as while it sorts. The pace of one says nothing of the next, which
+ * the unit tells. The views are those of PostgreSQL 14 and later.
  */
 const sources = `
   SELECT pid, 'building index ' || coalesce(nullif(index_relid, 0)::regclass::text, 'on ' || relid::regclass::text)
-              || ': ' || phase AS what,
+              || ': ' || replace(phase, 'building index: ', '') AS what,
          CASE WHEN blocks_total > 0 THEN 'blocks' WHEN tuples_total > 0 THEN 'rows' ELSE 'sessions' END AS unit,
          CASE WHEN blocks_total > 0 THEN blocks_done WHEN tuples_total > 0 THEN tuples_done ELSE lockers_done END AS done,
-         CASE WHEN blocks_total > 0 THEN blocks_total WHEN tuples_total > 0 THEN tuples_total ELSE lockers_total END AS total
+         CASE WHEN phase LIKE '%sorting%' THEN 0 WHEN blocks_total > 0 THEN blocks_total
+              WHEN tuples_total > 0 THEN tuples_total ELSE lockers_total END AS total
     FROM pg_stat_progress_create_index WHERE datname = current_database()
   UNION ALL
   SELECT pid, command || ' ' || relid::regclass || ': ' || phase, 'blocks', heap_blks_scanned, heap_blks_total
