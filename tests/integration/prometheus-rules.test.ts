@@ -35,8 +35,13 @@ const cases = [
     silent: { ops_wal_waiting_files: "5+0x200", ops_wal_free_bytes: "60000000000-6000x200" },
   },
   {
+    alert: "OpsWalDiskFills",
+    fires: { ops_wal_full_seconds: "10000+0x200" },
+    silent: { ops_wal_full_seconds: "40000+0x200" },
+  },
+  {
     alert: "OpsWindowShort",
-    fires: { ops_pitr_window_seconds: "0+0x200" },
+    fires: { ops_pitr_window_seconds: "300000+0x200" },
     silent: { ops_pitr_window_seconds: "900000+0x200" },
   },
 ];
