@@ -55,7 +55,7 @@ export class PostgresFlagSource implements FlagSource {
         const now = await readSet(client, texts);
         const { next, changes } = prepared(now, edit, note);
         for (const change of changes) await this.write(client, note, change, next, texts);
-        return changes.length === 0 ? now : readSet(client);
+        return next;
       });
     });
   }
