@@ -23,7 +23,7 @@ export async function verificationProblem(
     await (where === "inside" ? verifyInside : runVerification)({ client }, verification);
     return undefined;
   } catch (error) {
-    if (!(error instanceof OpsError) || !error.code.startsWith("E_MIGRATION")) throw error;
+    if (!(error instanceof OpsError) || !/^E_MIGRATION/.test(error.code)) throw error;
     return error.message;
   }
 }
