@@ -40,10 +40,9 @@ Object.assign(Socket.prototype, {
   write(/** @type {[string]} */ ...args) {
     const here = /^(set weight|(set|add|del|prepare|commit) map) /.test(String(args[0])) && change();
     if (here && when === "before") die();
-    const isSent = Reflect.apply(write, this, args);
-    // HAProxy has it when it has been read: its answer is not waited for.
-    if (here) setTimeout(die, 20);
-    return isSent;
+    // HAProxy has done it when it hangs up: nobody else hears of that before this does.
+    if (here) this.prependOnceListener("end", die);
+    return Reflect.apply(write, this, args);
   },
 });
 syncBuiltinESMExports();
