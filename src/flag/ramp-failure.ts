@@ -1,7 +1,7 @@
 import { errorRecord, OpsError } from "../core/errors.ts";
 import { formatPercent } from "../core/percent.ts";
 import type { Failed } from "../rollout/bake.ts";
-import { isInterruption, staysInterrupted } from "../rollout/stopped.ts";
+import { staysWhereStopped } from "../rollout/stopped.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { RampStepResult } from "./ramp-checkpoint.ts";
 import { type RampTrace, takeBack, whatBecame } from "./ramp-flag.ts";
@@ -56,15 +56,12 @@ export function holdsFlag(
   input: RampInput,
   context: Pick<OperationContext, "signal" | "stop">,
 ): boolean {
-  const { signal } = context;
   if (error instanceof OpsError) {
     if (othersTurn.includes(error.code)) return true;
     if (error.code === "E_RAMP_INCONCLUSIVE" && input.inconclusive === "hold") return true;
     if (error.code === "E_RAMP_NOT_PROMOTED" && input.unpromoted === "hold") return true;
   }
-  if (isInterruption(error, context)) return staysInterrupted(input["on-crash"], context);
-  const timedOut = signal.reason instanceof Error && signal.reason.name === "TimeoutError";
-  return signal.aborted && !timedOut;
+  return staysWhereStopped(error, input["on-crash"], context);
 }
 
 /** Whether a flag that stays is nobody's to take back any more. */

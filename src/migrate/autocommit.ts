@@ -15,17 +15,12 @@ const alwaysAlone = new Set([
 
 /** Whether PostgreSQL refuses the statement inside a transaction block. */
 export function refusesTransaction(statement: Statement): boolean {
+  if (isConcurrent(statement)) return true;
   const node = nodeOf(statement);
   switch (statement.kind) {
-    case "IndexStmt":
-    case "DropStmt":
-      return node.concurrent === true;
     case "ReindexStmt":
-      return (
-        optionsOf(node.params).get("concurrently") === true ||
-        ["REINDEX_OBJECT_SCHEMA", "REINDEX_OBJECT_SYSTEM", "REINDEX_OBJECT_DATABASE"].includes(
-          String(node.kind),
-        )
+      return ["REINDEX_OBJECT_SCHEMA", "REINDEX_OBJECT_SYSTEM", "REINDEX_OBJECT_DATABASE"].includes(
+        String(node.kind),
       );
     case "VacuumStmt":
       return node.is_vacuumcmd === true;
@@ -33,8 +28,6 @@ export function refusesTransaction(statement: Statement): boolean {
       return node.relation === undefined;
     case "AlterSubscriptionStmt":
       return String(node.kind).includes("REFRESH");
-    case "AlterTableStmt":
-      return concurrentDetachment(statement) !== undefined;
     case "AlterDatabaseStmt":
       return optionsOf(node.options).has("tablespace");
     default:
@@ -47,6 +40,11 @@ export function refusesTransaction(statement: Statement): boolean {
  * is not full. Such a wait needs no limit, and may be long: for every transaction that is open.
  */
 export function waitsHarmlessly(statement: Statement): boolean {
+  if (statement.kind === "VacuumStmt") return optionsOf(nodeOf(statement).options).get("full") !== true;
+  return isConcurrent(statement);
+}
+
+function isConcurrent(statement: Statement): boolean {
   const node = nodeOf(statement);
   switch (statement.kind) {
     case "IndexStmt":
@@ -54,8 +52,6 @@ export function waitsHarmlessly(statement: Statement): boolean {
       return node.concurrent === true;
     case "ReindexStmt":
       return optionsOf(node.params).get("concurrently") === true;
-    case "VacuumStmt":
-      return optionsOf(node.options).get("full") !== true;
     case "AlterTableStmt":
       return concurrentDetachment(statement) !== undefined;
     default:

@@ -1,18 +1,18 @@
 import { InterruptedError, TerminatedError } from "../core/errors.ts";
 import type { OperationContext } from "../run/context.ts";
 
-/** Whether it was interrupted that ended a canary or a ramp, once or twice. */
-export function isInterruption(error: unknown, { signal }: Pick<OperationContext, "signal">): boolean {
-  return error instanceof InterruptedError || signal.reason instanceof InterruptedError;
-}
-
 /**
- * Whether what was given stays where it was interrupted. After a Ctrl-C it does: somebody is there to go on. A process that is told to
- * end, or has lost its terminal, leaves it to nobody: it follows the policy for a crash.
+ * Whether what was given stays where a canary or a ramp was stopped. After a Ctrl-C, once or twice, it does: somebody is there to go
+ * on. A process that is told to end, or has lost its terminal, leaves it to nobody: it follows the policy for a crash. Where only the
+ * time is over, or it ended by itself, it goes back.
  */
-export function staysInterrupted(
+export function staysWhereStopped(
+  error: unknown,
   onCrash: "return" | "hold",
-  { stop }: Pick<OperationContext, "stop">,
+  { signal, stop }: Pick<OperationContext, "signal" | "stop">,
 ): boolean {
-  return onCrash === "hold" || !(stop.reason instanceof TerminatedError);
+  if (error instanceof InterruptedError || signal.reason instanceof InterruptedError)
+    return onCrash === "hold" || !(stop.reason instanceof TerminatedError);
+  const timedOut = signal.reason instanceof Error && signal.reason.name === "TimeoutError";
+  return signal.aborted && !timedOut;
 }

@@ -3,7 +3,7 @@ import { formatPercent } from "../core/percent.ts";
 import type { Failed } from "../rollout/bake.ts";
 import { formatShares, sameWeights } from "../rollout/shares.ts";
 import type { StepResult } from "../rollout/step-result.ts";
-import { isInterruption, staysInterrupted } from "../rollout/stopped.ts";
+import { staysWhereStopped } from "../rollout/stopped.ts";
 import type { OperationContext } from "../run/context.ts";
 import type { CanaryInput } from "./canary-input.ts";
 import type { CanaryStep } from "./canary-steps.ts";
@@ -53,15 +53,12 @@ export function holdsTraffic(
   input: CanaryInput,
   context: Pick<OperationContext, "signal" | "stop">,
 ): boolean {
-  const { signal } = context;
   if (error instanceof OpsError) {
     if (error.code === "E_TRAFFIC_DRIFT" || error.code === "E_LOCK_LOST") return true;
     if (error.code === "E_CANARY_INCONCLUSIVE" && input.inconclusive === "hold") return true;
     if (error.code === "E_CANARY_NOT_PROMOTED" && input.unpromoted === "hold") return true;
   }
-  if (isInterruption(error, context)) return staysInterrupted(input["on-crash"], context);
-  const timedOut = signal.reason instanceof Error && signal.reason.name === "TimeoutError";
-  return signal.aborted && !timedOut;
+  return staysWhereStopped(error, input["on-crash"], context);
 }
 
 /** Milliseconds to give the traffic back in, also when the run's own time is over, unless the driver needs longer. */
