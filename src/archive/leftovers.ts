@@ -1,4 +1,4 @@
-import { OpsError } from "../core/errors.ts";
+import { isLocked } from "../storage/locked.ts";
 import type { ObjectStore, StoredObject, UnfinishedWrite } from "../storage/object-store.ts";
 import { databaseOfId, isBackupId, manifestObject, timeOfId } from "./backup-id.ts";
 import { drilledBackup, drillPrefix } from "./drill-record.ts";
@@ -97,11 +97,6 @@ export async function clearLeftover(store: ObjectStore, leftover: Leftover): Pro
 }
 
 export const stillLocked = "the store still locks it (Object Lock)";
-
-/** Whether the store refused to delete an object before its time. */
-export function isLocked(error: unknown): boolean {
-  return error instanceof OpsError && error.code === "E_OBJECT_LOCKED";
-}
 
 /**
  * Every object of an id that has no manifest any more; the mark of its removal last, so that a crash leaves it. The lock

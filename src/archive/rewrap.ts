@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { OpsError } from "../core/errors.ts";
 import type { Opener } from "../crypto/encryption.ts";
 import { rewrap } from "../crypto/encryption.ts";
 import type { EncryptionRecord, Sealer } from "../crypto/sealer.ts";
+import { isLocked } from "../storage/locked.ts";
 import { Measured, type ObjectStore, type Written } from "../storage/object-store.ts";
 import { manifestObject } from "./backup-id.ts";
 import { corrupt } from "./catalog.ts";
@@ -84,7 +84,7 @@ export async function removeFormer(store: ObjectStore, manifest: Manifest): Prom
     try {
       await store.delete(name);
     } catch (error) {
-      if (!(error instanceof OpsError) || error.code !== "E_OBJECT_LOCKED") throw error;
+      if (!isLocked(error)) throw error;
       locked.push(name);
     }
   }

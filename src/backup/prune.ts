@@ -1,13 +1,14 @@
 import { z } from "zod";
 import { manifestObject } from "../archive/backup-id.ts";
 import { describeHold, holdOptions, placeHold } from "../archive/hold.ts";
-import { clearLeftover, isLocked, removeObjects, stillLocked, withdrawMark } from "../archive/leftovers.ts";
+import { clearLeftover, removeObjects, stillLocked, withdrawMark } from "../archive/leftovers.ts";
 import type { StoreTarget } from "../config/environment.ts";
 import { counted } from "../core/counted.ts";
 import { duration, name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import type { OperationContext } from "../run/context.ts";
 import { type Change, defineOperation } from "../run/operation.ts";
+import { isLocked } from "../storage/locked.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
 import { openStore } from "../storage/open-store.ts";
 import { survey } from "./prune-survey.ts";

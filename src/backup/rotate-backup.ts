@@ -2,11 +2,11 @@ import { describeHold, type Hold, holdObject, holdOptions, placeHold } from "../
 import { type Manifest, type ManifestSignature, signManifest, trustedSigner } from "../archive/manifest.ts";
 import { type Rewrapping, removeFormer, rewrapBackup } from "../archive/rewrap.ts";
 import type { StoreTarget } from "../config/environment.ts";
-import { OpsError } from "../core/errors.ts";
 import { sameKeys } from "../crypto/sealer.ts";
 import { type Signer, signerOf } from "../crypto/signature.ts";
 import type { OperationContext } from "../run/context.ts";
 import { interruptible } from "../run/interruptible.ts";
+import { isLocked } from "../storage/locked.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
 import { legalHold } from "./hold.ts";
 import { findManifest } from "./stores.ts";
@@ -105,8 +105,7 @@ async function withdrawHold(context: OperationContext, store: ObjectStore, id: s
       await store.delete(holdObject(id));
       return;
     } catch (error) {
-      const isLocked = error instanceof OpsError && error.code === "E_OBJECT_LOCKED";
-      if (!isLocked || attempt === 15) throw error;
+      if (!isLocked(error) || attempt === 15) throw error;
       await context.clock.sleep(5_000, context.signal);
     }
   }

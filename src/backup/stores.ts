@@ -2,11 +2,11 @@ import { z } from "zod";
 import { manifestObject } from "../archive/backup-id.ts";
 import { corrupt, lookUp } from "../archive/catalog.ts";
 import type { NamedStore } from "../archive/fan-out.ts";
-import { isLocked } from "../archive/leftovers.ts";
 import { decodeManifest, type Manifest, type SealedManifest } from "../archive/manifest.ts";
 import type { Environment, StoreTarget } from "../config/environment.ts";
 import { type OpsError, UsageError } from "../core/errors.ts";
 import { name } from "../core/schema.ts";
+import { isLocked } from "../storage/locked.ts";
 import { type ObjectStore, readObject } from "../storage/object-store.ts";
 
 export const storeFields = {

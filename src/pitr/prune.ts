@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { isLocked, stillLocked } from "../archive/leftovers.ts";
+import { stillLocked } from "../archive/leftovers.ts";
 import type { DatabaseTarget, StoreTarget } from "../config/environment.ts";
 import { counted } from "../core/counted.ts";
 import { inParallel } from "../core/parallel.ts";
@@ -7,6 +7,7 @@ import { duration, name } from "../core/schema.ts";
 import { formatBytes } from "../core/size.ts";
 import type { OperationContext } from "../run/context.ts";
 import { type Change, defineOperation, type Report } from "../run/operation.ts";
+import { isLocked } from "../storage/locked.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
 import { openStore } from "../storage/open-store.ts";
 import { findBaseManifest, removeBase } from "../wal-archive/base-catalog.ts";

@@ -1,4 +1,5 @@
 import { OpsError } from "../core/errors.ts";
+import { isLocked } from "../storage/locked.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
 import { compress, decompress } from "../storage/zstd.ts";
 import type { ArchiveStore } from "./archive-file.ts";
@@ -135,7 +136,7 @@ export async function removeLive(store: ObjectStore, database: string, segment: 
     try {
       await store.delete(object);
     } catch (error) {
-      if (!(error instanceof OpsError) || error.code !== "E_OBJECT_LOCKED") throw error;
+      if (!isLocked(error)) throw error;
     }
   }
 }

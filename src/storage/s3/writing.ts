@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { OpsError } from "../../core/errors.ts";
+import { isLocked } from "../locked.ts";
 import { partialSuffix } from "../object-name.ts";
 import { Measured, type Written } from "../object-store.ts";
 import type { Connection } from "./connection.ts";
@@ -147,8 +148,7 @@ class StreamUpload {
       await deleteKey(this.connection, name, helper);
     } catch (error) {
       // A bucket may lock all that is written to it; the helper then stays until the end of that retention.
-      if (copied === undefined && !(error instanceof OpsError && error.code === "E_OBJECT_LOCKED"))
-        throw error;
+      if (copied === undefined && !isLocked(error)) throw error;
     }
     if (copied !== undefined) throw copied;
     return part;
