@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { liveness, thisProcess } from "../process/live-process.ts";
+import { writeAtomically } from "../process/write-atomically.ts";
 import { type Cluster, postmasterPid, startCluster } from "./cluster.ts";
 import { watchFolder } from "./watchdog.ts";
 
@@ -63,9 +64,11 @@ export async function withThrowAwayFolder<T>(
   work: (folder: string) => Promise<T>,
 ): Promise<T> {
   await removeAbandonedClusters(parent);
-  const folder = await ownedFolder(parent);
+  const folder = join(parent, `cluster-${randomBytes(4).toString("hex")}`);
+  // Before there is a folder: no moment leaves one that nobody watches.
   const watchdog = watchFolder(folder);
   try {
+    await makeOwned(folder);
     return await work(folder);
   } finally {
     await discard(folder);
@@ -90,15 +93,11 @@ export async function removeAbandonedClusters(parent: string): Promise<number> {
   return removed;
 }
 
-/** A folder that says whose it is from the moment it has its name. */
-async function ownedFolder(parent: string): Promise<string> {
-  await mkdir(parent, { recursive: true });
-  const name = `cluster-${randomBytes(4).toString("hex")}`;
-  const unfinished = join(parent, `.${name}`);
-  await mkdir(unfinished);
-  await writeFile(join(unfinished, "owner.json"), `${JSON.stringify(thisProcess())}\n`);
-  await rename(unfinished, join(parent, name));
-  return join(parent, name);
+/** Makes the folder and says in it whose it is. */
+async function makeOwned(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  // In one step, because others read it while they look for what was abandoned.
+  await writeAtomically(join(folder, "owner.json"), `${JSON.stringify(thisProcess())}\n`);
 }
 
 /** Undefined for what is no cluster's folder of ours. */

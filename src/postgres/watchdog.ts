@@ -15,10 +15,11 @@ for attempt in 1 2 3 4 5 6 7 8 9 10; do
   kill -QUIT "$pid" 2>/dev/null || break
   sleep 0.5
 done
-rm -rf "$1"
-# An initdb that was under way may have written in between.
-sleep 3
-rm -rf "$1"
+# An initdb that was under way may still write, for longer the busier the machine is.
+for attempt in 1 2 3 4 5 6 7 8 9 10; do
+  rm -rf "$1"
+  sleep 3
+done
 `;
 
 /** Ends the server in `folder` and removes the folder when this process dies before `release` is called. */
