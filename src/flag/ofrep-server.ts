@@ -10,6 +10,8 @@ import type { ServedFlags } from "./served-flags.ts";
 
 /** Bytes that a request may have: contexts are small. */
 const largestBody = 256 * 1024;
+/** Milliseconds. Idle connections stay for longer than balancers keep them (AWS: 60 s): who closes may meet a request. */
+const timeouts = { requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: 75_000 };
 /** What paths are taken to begin with. */
 const here = "http://localhost";
 /** Listeners for changes at the same time. */
@@ -38,7 +40,7 @@ export class OfrepServer {
   private constructor(flags: ServedFlags, token: string | undefined) {
     this.flags = flags;
     this.token = token === undefined ? undefined : hashed(token);
-    this.server = createServer({ requestTimeout: 30_000, headersTimeout: 10_000 }, (request, response) => {
+    this.server = createServer(timeouts, (request, response) => {
       this.handle(request, response).catch(() => {
         if (response.headersSent) response.destroy();
         else send(response, { status: 500, body: { errorDetails: "the request could not be answered" } });

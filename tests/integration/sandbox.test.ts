@@ -54,6 +54,11 @@ describe("a sandbox", () => {
     }
   });
 
+  it("leaves it to the balancer to end idle connections", async () => {
+    const { headers } = await fetch(`${sandbox.urls.green}health`);
+    expect([headers.get("connection"), headers.get("keep-alive")]).toEqual(["keep-alive", null]);
+  });
+
   it("has a version 2 that needs the schema of migrations 0002 and 0003, and is healthy before", async () => {
     expect((await get(`${sandbox.urls.green}health`)).status).toBe(200);
     expect((await get(sandbox.urls.green)).status).toBe(500);

@@ -24,7 +24,7 @@ beforeAll(async () => {
   balancer = await startBalancer({ people: "buckets and testers" });
   balancer.blue.latency = 0;
   balancer.green.latency = 0;
-  agent = new Agent({ keepAlive: true, maxSockets: 20 });
+  agent = new Agent({ keepAlive: true, maxSockets: 20, timeout: 5000 });
 });
 afterAll(async () => {
   agent.destroy();

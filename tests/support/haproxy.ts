@@ -51,6 +51,8 @@ export class Backend implements AsyncDisposable {
       response.statusCode = isTurn || this.failsFor(request.headers.cookie ?? "") ? 500 : 200;
       setTimeout(() => response.end(this.name), this.latency);
     });
+    // A connection that ended while a request is on its way would count as a failure: HAProxy sends that once more.
+    server.keepAliveTimeout = 0;
     server.listen(this.port, "127.0.0.1");
     await once(server, "listening");
     this.port = (server.address() as AddressInfo).port;
@@ -365,7 +367,7 @@ export class Load implements AsyncDisposable {
   constructor(port: number, connections = 8, pause = 5, users = 0) {
     this.port = port;
     this.users = users;
-    this.agent = new Agent({ keepAlive: true, maxSockets: connections });
+    this.agent = new Agent({ keepAlive: true, maxSockets: connections, timeout: 5000 });
     this.workers = Array.from({ length: connections }, () => this.work(pause));
   }
 

@@ -104,6 +104,8 @@ describe.each(["postgres", "flags.yaml"] as const)("flags in %s", (kind) => {
     const stream = await fetch(`${serving.url}/ofrep/v1/sse`);
     const told = stream.body?.pipeThrough(new TextDecoderStream()).getReader();
     const first = await ask(serving, all, JSON.stringify({ context: user }));
+    // Longer than the 60 seconds of a load balancer of AWS.
+    expect(first.headers.get("keep-alive")).toBe("timeout=75");
     const etag = first.headers.get("etag") ?? "";
     expect(await first.json()).toMatchObject({ eventStreams: [{ type: "sse" }] });
     expect(
