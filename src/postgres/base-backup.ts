@@ -222,8 +222,8 @@ interface ProtocolConnection {
 class BackupCommand implements pg.Submittable {
   readonly messages: AsyncIterable<Message> & Readable;
   private readonly text: string;
-  /** The driver's own buffers cannot be released: nobody knows when it is done with them. */
-  private readonly memory = new BufferCollection();
+  /** The driver's own buffers cannot be released: nobody knows when it is done with them, but it soon is. */
+  private readonly memory = new BufferCollection(120);
   private connection: ProtocolConnection | undefined;
   private set = 0;
 

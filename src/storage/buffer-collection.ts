@@ -5,8 +5,6 @@ type Collect = (options: { readonly type: "minor" | "major" }) => void;
 
 /** Bytes that may flow between two collections of what is young (about a millisecond). */
 const interval = 3 * 2 ** 20;
-/** Of so many collections one is of everything (some ten milliseconds): what was in use for a while is no longer young. */
-const wholeEvery = 12;
 
 let collect: Collect | undefined;
 
@@ -17,6 +15,15 @@ let collect: Collect | undefined;
 export class BufferCollection {
   private flowed = 0;
   private collections = 0;
+  private readonly wholeEvery: number;
+
+  /**
+   * @param wholeEvery of so many collections one is of everything (some ten milliseconds): what was in use for a while is
+   * no longer young
+   */
+  constructor(wholeEvery = 12) {
+    this.wholeEvery = wholeEvery;
+  }
 
   /** Tells that so many bytes have passed. */
   passed(bytes: number): void {
@@ -25,7 +32,7 @@ export class BufferCollection {
     this.flowed = 0;
     collect ??= exposedCollection();
     this.collections += 1;
-    collect({ type: this.collections % wholeEvery === 0 ? "major" : "minor" });
+    collect({ type: this.collections % this.wholeEvery === 0 ? "major" : "minor" });
   }
 }
 
