@@ -76,10 +76,12 @@ try {
 
 /** @param {number} round */
 async function runRound(round) {
-  // Each round in another order: what slows the machine down for a while slows all of them down.
-  const own = tools
-    .map((_, turn) => tools[(turn + round) % tools.length])
+  // Each round in another order, and every second one the other way round: what slows the machine down for a while slows
+  // all of them down, and what one tool leaves behind in its caches is not always the same one's.
+  const turned = tools
+    .map((_, turn) => tools[(turn + Math.floor(round / 2)) % tools.length])
     .filter((each) => each !== undefined);
+  const own = round % 2 === 0 ? turned : turned.toReversed();
   const before = bench.segments().at(-1) ?? "";
   for (const tool of own) {
     bench.shell(tool.reset(bench.setting));
