@@ -1,5 +1,5 @@
 import { mkdtemp, readFile, rename, rm } from "node:fs/promises";
-import { Agent } from "node:http";
+import type { Agent } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
@@ -11,6 +11,7 @@ import { shift } from "../../src/traffic/shift.ts";
 import { addTesters, listTesters, removeTesters } from "../../src/traffic/testers-operations.ts";
 import { perform, RecordingReport, testContext } from "../support/context.ts";
 import { type Balancer, bucketCount, Load, request, startBalancer } from "../support/haproxy.ts";
+import { keepingAgent } from "../support/load.ts";
 import { until } from "./wal/setting.ts";
 
 const everybody = Array.from({ length: 1000 }, (_, index) => `user-${index}`);
@@ -24,7 +25,7 @@ beforeAll(async () => {
   balancer = await startBalancer({ people: "buckets and testers" });
   balancer.blue.latency = 0;
   balancer.green.latency = 0;
-  agent = new Agent({ keepAlive: true, maxSockets: 20, timeout: 5000 });
+  agent = keepingAgent(20);
 });
 afterAll(async () => {
   agent.destroy();

@@ -2,13 +2,14 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createWriteStream, type WriteStream } from "node:fs";
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
-import { Agent, createServer, get, type Server, type ServerResponse } from "node:http";
+import { type Agent, createServer, get, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { runtimeCommand } from "../../src/haproxy/runtime-socket.ts";
 import { freePort } from "../../src/process/free-port.ts";
+import { keepingAgent } from "./load.ts";
 
 /** A small version of an application that can be told to misbehave. */
 export class Backend implements AsyncDisposable {
@@ -367,7 +368,7 @@ export class Load implements AsyncDisposable {
   constructor(port: number, connections = 8, pause = 5, users = 0) {
     this.port = port;
     this.users = users;
-    this.agent = new Agent({ keepAlive: true, maxSockets: connections, timeout: 5000 });
+    this.agent = keepingAgent(connections);
     this.workers = Array.from({ length: connections }, () => this.work(pause));
   }
 

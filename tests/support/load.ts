@@ -14,12 +14,15 @@ export interface LoadResult {
 
 const tickMs = 10;
 const timeoutMs = 5000;
-/** Shorter than balancers keep idle connections, so that none of them ends one that is just used again. */
-const keptMs = 5000;
+
+/** Keeps connections, but idle ones not as long as balancers do: none of them ends one that is just used again. */
+export function keepingAgent(maxSockets: number): Agent {
+  return new Agent({ keepAlive: true, maxSockets, timeout: 5000 });
+}
 
 /** Evenly spaced requests over kept connections, so that even a bake of a fraction of a second sees traffic. */
 export function startLoad(url: string, requestsPerSecond = 200): Load {
-  const agent = new Agent({ keepAlive: true, maxSockets: 32, timeout: keptMs });
+  const agent = keepingAgent(32);
   const underway = new Set<Promise<boolean>>();
   let sent = 0;
   let ok = 0;
